@@ -1,0 +1,114 @@
+/* Digests on top of OpenSSL, ISA-L and xxHash. */
+#include "base/digest.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <isa-l/crc.h>
+#include <openssl/evp.h>
+#include <string.h>
+#define XXH_STATIC_LINKING_ONLY
+#include <xxhash.h>
+
+struct sha256 {
+	EVP_MD_CTX *ctx;
+};
+
+struct sha256 *sha256_new(void)
+{
+	struct sha256 *s = mem_new(struct sha256);
+
+	s->ctx = EVP_MD_CTX_new();
+	if (!s->ctx || EVP_DigestInit_ex(s->ctx, EVP_sha256(), NULL) != 1)
+		abort();
+	return s;
+}
+
+void sha256_update(struct sha256 *s, const void *data, size_t len)
+{
+	if (EVP_DigestUpdate(s->ctx, data, len) != 1)
+		abort();
+}
+
+static void to_hex(const unsigned char *raw, size_t len, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < len; i++) {
+		out[2 * i] = digits[raw[i] >> 4];
+		out[2 * i + 1] = digits[raw[i] & 15];
+	}
+	out[2 * len] = 0;
+}
+
+void sha256_final(struct sha256 *s, char hex_out[DIGEST_HEX_LEN + 1])
+{
+	unsigned char raw[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+
+	if (EVP_DigestFinal_ex(s->ctx, raw, &len) != 1 || len != 32)
+		abort();
+	to_hex(raw, len, hex_out);
+}
+
+void sha256_free(struct sha256 *s)
+{
+	if (!s)
+		return;
+	EVP_MD_CTX_free(s->ctx);
+	free(s);
+}
+
+void sha256_hex(const void *data, size_t len, char hex_out[DIGEST_HEX_LEN + 1])
+{
+	struct sha256 *s = sha256_new();
+
+	sha256_update(s, data, len);
+	sha256_final(s, hex_out);
+	sha256_free(s);
+}
+
+uint32_t crc32_update(uint32_t crc, const void *data, size_t len)
+{
+	return crc32_gzip_refl(crc, data, len);
+}
+
+_Static_assert(sizeof(XXH3_state_t) <= sizeof(((struct xxh3 *)0)->state), "xxh3 state fits");
+
+void xxh3_init(struct xxh3 *x)
+{
+	XXH3_state_t *s = (XXH3_state_t *)x->state;
+
+	XXH3_INITSTATE(s);
+	XXH3_64bits_reset(s);
+}
+
+void xxh3_update(struct xxh3 *x, const void *data, size_t len)
+{
+	XXH3_64bits_update((XXH3_state_t *)x->state, data, len);
+}
+
+uint64_t xxh3_final(const struct xxh3 *x)
+{
+	return XXH3_64bits_digest((const XXH3_state_t *)x->state);
+}
+
+uint64_t xxh3_of(const void *data, size_t len)
+{
+	return XXH3_64bits(data, len);
+}
+
+bool digest_is_hex64(const char *text)
+{
+	size_t n = strspn(text, "0123456789abcdef");
+
+	return n == DIGEST_HEX_LEN && text[n] == 0;
+}
+
+bool digest_is_sha256(const char *text, const char **hex_out)
+{
+	if (strncmp(text, "sha256:", 7) != 0 || !digest_is_hex64(text + 7))
+		return false;
+	*hex_out = text + 7;
+	return true;
+}

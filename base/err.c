@@ -1,0 +1,77 @@
+/* Error values on the caller's stack. Must not know: logging, any other module. */
+#include "base/err.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <string.h>
+
+/* Says "..." at the end of a text that did not fit. */
+static void mark_cut(char *text, size_t size, int want)
+{
+	if (want >= (int)size)
+		memcpy(text + size - 4, "...", 4);
+}
+
+/* Codes that the system gave, where its own words help. The others are ours: the text is whole. */
+static bool is_systems(int code)
+{
+	switch (code) {
+	case EBADMSG:
+	case EINVAL:
+	case EPROTO:
+	case ECANCELED:
+	case ENOMSG:
+		return false;
+	default:
+		return true;
+	}
+}
+
+int err_set(struct err *e, int errno_code, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	assert(errno_code > 0);
+	if (!e)
+		return -errno_code;
+	e->code = errno_code;
+	va_start(ap, fmt);
+	n = vsnprintf(e->text, sizeof(e->text), fmt, ap);
+	va_end(ap);
+	mark_cut(e->text, sizeof(e->text), n);
+	if (is_systems(errno_code) && n >= 0 && n < (int)sizeof(e->text)) {
+		char why[64];
+		int m = snprintf(e->text + n, sizeof(e->text) - (size_t)n, ": %s",
+				 strerror_r(errno_code, why, sizeof(why)));
+		mark_cut(e->text, sizeof(e->text), n + m);
+	}
+	return -errno_code;
+}
+
+int err_wrap(struct err *e, const char *fmt, ...)
+{
+	char inner[sizeof(e->text)];
+	va_list ap;
+	int n;
+
+	assert(e && e->code > 0);
+	memcpy(inner, e->text, sizeof(inner));
+	va_start(ap, fmt);
+	n = vsnprintf(e->text, sizeof(e->text), fmt, ap);
+	va_end(ap);
+	if (n >= 0 && n < (int)sizeof(e->text))
+		n += snprintf(e->text + n, sizeof(e->text) - (size_t)n, ": %s", inner);
+	mark_cut(e->text, sizeof(e->text), n);
+	return -e->code;
+}
+
+int err_copy(struct err *dst, const struct err *src)
+{
+	assert(src->code > 0);
+	if (dst)
+		*dst = *src;
+	return -src->code;
+}

@@ -1,0 +1,37 @@
+/* This host as it announces itself: ids, addresses, ports, and live figures (CPU, memory, disk,
+ * link). Thread-safe. */
+#ifndef DAEMON_HOST_H
+#define DAEMON_HOST_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct host;
+
+struct host_config {
+	const char *hostname, *ip; /* NULL = the system's */
+	const char *idc, *location;
+	uint64_t scheduler_cluster_id; /* 0 = matched by the manager */
+	bool is_seed, disable_shared, ipv6;
+	uint16_t port, download_port, proxy_port; /* gRPC, gRPC, proxy */
+	uint16_t piece_port;			  /* TCP piece server */
+	const char *storage_dir;		  /* for disk figures */
+	uint64_t upload_bandwidth;		  /* announced as tx max when the link tells nothing */
+};
+
+struct host *host_new(const struct host_config *c);
+void host_free(struct host *h);
+const struct host_config *host_config(const struct host *h); /* hostname and ip filled in */
+const char *host_id(const struct host *h); /* "<ip>-<hostname>", seeds "...-seed" */
+/* "<ip>-<hostname>-<uuid>", seeds "...-seed". The caller frees. */
+char *host_new_peer_id(const struct host *h);
+/* Counted by the piece server and the fetchers: what the announced rates are made from. */
+void host_count_tx(struct host *h, uint64_t bytes);
+void host_count_rx(struct host *h, uint64_t bytes);
+/* Bytes per second over the last seconds. */
+uint64_t host_tx_rate(const struct host *h);
+uint64_t host_rx_rate(const struct host *h);
+
+#endif

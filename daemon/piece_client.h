@@ -1,0 +1,32 @@
+/* The child's side of the TCP piece protocol (format: daemon/vortex.h). Blocking, for fetch workers. */
+#ifndef DAEMON_PIECE_CLIENT_H
+#define DAEMON_PIECE_CLIENT_H
+
+#include "base/net.h"
+
+struct piece_client; /* keeps idle connections to parents that allow it (other Skimmer daemons) */
+
+struct piece_client *piece_client_new(void);
+void piece_client_free(struct piece_client *c);
+
+struct piece_head {
+	uint32_t number;
+	uint64_t offset, length;
+	bool has_crc32;
+	uint32_t crc32;
+	char parent_id[256]; /* whom the parent had it from, may be "" */
+};
+
+typedef int (*piece_sink)(void *arg, const void *data, size_t len, struct err *e);
+
+/* Asks addr for one piece and streams exactly expected->length bytes into sink. The head is checked
+ * against number, offset and length of *expected before any byte is taken (EPROTO); *head_out gets
+ * what the parent said. ENOENT: the parent has not got it; ECONNREFUSED, ETIMEDOUT, EPROTO (short,
+ * garbage). stall_ms: no byte for so long is ETIMEDOUT. cancelled may be NULL. */
+must_check int piece_client_fetch(struct piece_client *c, const struct net_addr *addr,
+				  const char *task_id, const struct piece_head *expected,
+				  int64_t deadline_ms, int64_t stall_ms, const bool *cancelled,
+				  struct piece_head *head_out, piece_sink sink, void *arg,
+				  struct err *e);
+
+#endif

@@ -1,0 +1,147 @@
+/*
+ * The store: one sparse file per task and a record of its pieces, safe against kill -9 and power
+ * loss at any moment.
+ *
+ *	<dir>/content/tasks/<first 3 of id>/<id>	the bytes (ftruncated to the content length)
+ *	<dir>/content/tasks/<first 3 of id>/<id>.rec	what is known of the task and its pieces
+ *	<dir>/clean					present only after a clean stop
+ *
+ * The record: a head (magic, version, length, checksum, JSON of struct store_meta), then one
+ * 40-byte entry per piece event, each with its own checksum (layout in store_record.h). Entries are
+ * appended after the piece's bytes are written. Nothing is synced per piece: the entry holds CRC-32
+ * and XXH3-64 of the bytes, and after an unclean stop a piece counts as "unproven" until its bytes
+ * have been read and compared. A torn or wrong entry costs that piece only; a wrong head costs the
+ * task. A clean stop syncs and writes "clean".
+ *
+ * Must not know: scheduler, peers, origin, waiters. Thread-safe.
+ */
+#ifndef DAEMON_STORE_H
+#define DAEMON_STORE_H
+
+#include "base/err.h"
+#include "base/geometry.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STORE_ID_LEN 64
+
+enum store_source { STORE_FROM_ORIGIN = 0, STORE_FROM_PEER = 1 };
+
+/* What is kept of a task besides its pieces. All texts owned by the struct, NULL = none. */
+struct store_meta {
+	char id[STORE_ID_LEN + 1];
+	struct geometry geometry;
+	char *url;    /* where it comes from, without credentials */
+	char *digest; /* "sha256:<hex>" expected of the whole, NULL if unknown */
+	char *tag, *application;
+	char *headers; /* origin's response headers to replay, "Name: value\n" lines, NULL = none */
+	int64_t created_ms, accessed_ms, finished_ms; /* wall; 0 = not */
+	bool whole_verified; /* all there, and the whole digest (if any) was compared */
+};
+void store_meta_copy(struct store_meta *dst, const struct store_meta *src);
+void store_meta_release(struct store_meta *m);
+
+enum store_piece_state {
+	STORE_ABSENT,
+	STORE_UNPROVEN, /* recorded before an unclean stop, bytes not compared yet */
+	STORE_PRESENT,
+};
+
+struct store_piece {
+	uint32_t length;
+	uint32_t crc32;
+	uint64_t xxh3;
+	uint8_t source; /* enum store_source */
+	int64_t created_s;
+	uint32_t cost_ms;
+};
+
+struct store;
+struct store_task; /* an open task, reference-counted; its descriptor is open while referenced */
+
+struct store_config {
+	const char *dir;
+	bool keep;		/* false: what an earlier run left is removed at start */
+	uint64_t quota;		/* own bytes; 0 = the size of the file system */
+	unsigned high_percent;	/* of the quota: eviction starts */
+	unsigned low_percent;	/* eviction ends */
+	int64_t task_ttl_ms;	/* not accessed for so long: removed */
+	int64_t unfinished_ttl_ms; /* unfinished and not accessed for so long: evictable */
+};
+
+/* Takes a lock on <dir> (EBUSY if another process has it), makes it if absent, reads the heads. */
+must_check int store_open(const struct store_config *c, struct store **out, struct err *e);
+/* Syncs and marks clean. All tasks must be unreferenced. */
+void store_close(struct store *s);
+
+/* An existing task: ENOENT if there is none. */
+must_check int store_find(struct store *s, const char *id, struct store_task **out, struct err *e);
+/* Makes it (or finds it, when geometry is equal; otherwise EEXIST). ENOSPC, EIO. */
+must_check int store_create(struct store *s, const struct store_meta *meta,
+			    struct store_task **out, struct err *e);
+void store_task_ref(struct store_task *t);
+void store_task_unref(struct store_task *t);
+
+/* Borrowed; geometry, id and digest never change while referenced. */
+const struct store_meta *store_task_meta(const struct store_task *t);
+/* Read-only descriptor of the content, borrowed while referenced; bytes of PRESENT pieces only. */
+int store_task_fd(const struct store_task *t);
+uint32_t store_task_present_count(const struct store_task *t);
+bool store_task_is_complete(const struct store_task *t); /* all pieces PRESENT */
+enum store_piece_state store_piece_get(const struct store_task *t, uint32_t index,
+				       struct store_piece *out /* may be NULL */);
+/* Reads the piece and compares: UNPROVEN becomes PRESENT, or ABSENT (EBADMSG). Blocks on disk. */
+must_check int store_piece_prove(struct store_task *t, uint32_t index, struct err *e);
+/* Forgets a piece whose bytes turned out wrong. */
+void store_piece_drop(struct store_task *t, uint32_t index);
+
+/* A place for one piece's bytes, lent by the store, written in order by one thread. Bytes are
+ * hashed as they are written; nothing is visible before store_slot_commit(). */
+struct store_slot {
+	struct store_task *task;
+	uint32_t index, length, written;
+	int fd;		 /* where it is written: the task's file, or a memory file when volatile_ */
+	uint32_t crc32;	 /* running */
+	uint64_t xxh3;	 /* after commit */
+	bool volatile_;	 /* disk full: lives in memory, gone when the last extent of it is */
+	void *private_;
+};
+/* ENOSPC is not an error of the caller's: when the disk or the quota cannot take the piece the slot is
+ * volatile (bounded in number: EBUSY when too many, try again when one is released). */
+must_check int store_slot_open(struct store_task *t, uint32_t index, struct store_slot *out,
+			       struct err *e);
+/* EMSGSIZE if it would pass the piece's length. A disk error or a full disk on the way turns the slot
+ * volatile, keeping what was written. */
+must_check int store_slot_write(struct store_slot *slot, const void *data, size_t len,
+				struct err *e);
+/* Publishes. expected_crc32 may be NULL; EBADMSG when it differs or bytes are missing, then nothing is
+ * kept. A volatile slot becomes no entry: *volatile_fd_out gets its descriptor (the content of the
+ * piece at the piece's own offset), owned by the caller; otherwise -1. The slot is closed either way. */
+must_check int store_slot_commit(struct store_slot *slot, const uint32_t *expected_crc32,
+				 enum store_source source, uint32_t cost_ms, int *volatile_fd_out,
+				 struct err *e);
+void store_slot_abort(struct store_slot *slot);
+
+/* Hashes the whole of a complete task and compares it with meta.digest (or just marks it when there
+ * is none). EBADMSG: every piece is dropped. Blocks for the time it takes to read the file. */
+must_check int store_task_verify_whole(struct store_task *t, struct err *e);
+/* Now is when it was last used. Cheap; written out lazily. */
+void store_task_touch(struct store_task *t);
+/* Removes it from the store; readers that hold it go on to the end. */
+void store_task_remove(struct store_task *t);
+
+struct store_stat {
+	uint64_t bytes, quota; /* own bytes (allocated), quota in force */
+	uint32_t tasks, complete;
+	uint64_t evicted, torn_entries, dropped_pieces, volatile_pieces;
+};
+void store_stat(struct store *s, struct store_stat *out);
+/* TTL and quota: removes what is due, least recently used first, never what is referenced. Run by
+ * a timer's worker and before a create that would pass the high mark. Returns how many went. */
+unsigned store_gc(struct store *s);
+/* Calls fn for each task known (a snapshot; no lock held). */
+void store_each(struct store *s, void (*fn)(const struct store_meta *m, uint32_t present, void *arg),
+		void *arg);
+
+#endif

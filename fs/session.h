@@ -1,0 +1,38 @@
+/*
+ * The mount: libfuse's low-level session and its threads. Knows struct fs_source and nothing of the
+ * daemon. A FUSE thread never waits for the network.
+ */
+#ifndef FS_SESSION_H
+#define FS_SESSION_H
+
+#include "fs/source.h"
+
+#include <sys/types.h>
+
+struct fs_session;
+
+struct fs_config {
+	const char *path;	    /* mount point; made if absent */
+	unsigned threads;	    /* 0 = 4 */
+	unsigned read_ahead_kb;	    /* 0 = 4096; set in /sys/class/bdi */
+	bool passthrough;	    /* use it where kernel and rights allow */
+	bool allow_other;	    /* other users may read */
+	int64_t read_timeout_ms;
+};
+
+/* Mounts and starts the threads. A stale mount of a dead daemon at path is detached first (ENOTCONN
+ * tells it); a live one is EBUSY. EACCES/ENOENT say what is missing (/dev/fuse, CAP_SYS_ADMIN). */
+must_check int fs_session_new(const struct fs_config *c, const struct fs_source_ops *ops, void *src,
+			      struct fs_session **out, struct err *e);
+/* Unmounts (lazily if it is busy), fails what waits with EIO... and joins. */
+void fs_session_free(struct fs_session *s);
+/* True once somebody unmounted it from outside: the session has ended. */
+bool fs_session_ended(const struct fs_session *s);
+bool fs_session_passthrough(const struct fs_session *s); /* negotiated */
+
+struct fs_stat {
+	uint64_t reads, bytes, waits, passthrough_opens, interrupted, errors;
+};
+void fs_session_stat(const struct fs_session *s, struct fs_stat *out);
+
+#endif
