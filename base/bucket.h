@@ -9,8 +9,8 @@
 
 struct bucket {
 	struct lock lock;
-	uint64_t rate;	/* per second */
-	double tokens;	/* may go negative: debt */
+	uint64_t rate; /* per second */
+	double tokens; /* may go negative: debt */
 	double burst;
 	int64_t at_us;
 };

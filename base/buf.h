@@ -14,7 +14,10 @@ struct buf {
 	bool overflow;	/* an append would have passed len_max: it and all later ones did nothing */
 };
 
-#define BUF_INIT(max) {.len_max = (max)}
+#define BUF_INIT(max)                                                                              \
+	{                                                                                          \
+		.len_max = (max)                                                                   \
+	}
 
 void buf_append(struct buf *b, const void *data, size_t len);
 void buf_puts(struct buf *b, const char *text);

@@ -37,10 +37,10 @@ struct cli_option {
 };
 
 struct cli {
-	const char *program, *summary; /* summary: one line */
-	const char *usage;	       /* "dfget [options] URL -O FILE" */
-	const char *description;       /* paragraphs */
-	const char *examples;	       /* lines "command  # what it does" */
+	const char *program, *summary;	  /* summary: one line */
+	const char *usage;		  /* "dfget [options] URL -O FILE" */
+	const char *description;	  /* paragraphs */
+	const char *examples;		  /* lines "command  # what it does" */
 	const struct cli_option *options; /* ends with name NULL */
 	const char *exit_codes;		  /* lines for the man page; NULL = none */
 };

@@ -35,7 +35,7 @@ struct config_strings {
 struct config_pairs {
 	struct {
 		char *name, *value;
-	} *items;
+	} * items;
 	size_t count;
 };
 struct config_list {
@@ -46,11 +46,11 @@ struct config_list {
 struct config_key {
 	const char *path; /* "storage.server.tcpPort"; in items relative to the item */
 	enum config_type type;
-	size_t offset; /* of the field in the program's struct (or item struct) */
+	size_t offset;	      /* of the field in the program's struct (or item struct) */
 	const char *fallback; /* default as text, NULL = none ("" / zero) */
-	const char *help;     /* one or two sentences for the reference page: meaning, unit, effect */
-	uint64_t min, max;    /* U64, BYTES, DURATION (ms); max 0 = no bound */
-	const char *words;    /* ENUM: "tcp|quic" */
+	const char *help;  /* one or two sentences for the reference page: meaning, unit, effect */
+	uint64_t min, max; /* U64, BYTES, DURATION (ms); max 0 = no bound */
+	const char *words; /* ENUM: "tcp|quic" */
 	const struct config_key *item_keys; /* LIST: the item's table, ends with path NULL */
 	size_t item_size;
 	const char *aliases; /* other paths that mean the same, separated by blanks */

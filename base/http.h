@@ -24,7 +24,7 @@ struct http_header {
 /* One parsed head. Texts point into the copy it owns. */
 struct http_head {
 	bool is_request;
-	char *text; /* owned copy of the head, chopped into strings */
+	char *text;		     /* owned copy of the head, chopped into strings */
 	const char *method, *target; /* requests */
 	int status;		     /* responses */
 	const char *reason;

@@ -31,8 +31,7 @@ must_check int log_open_dir(const char *program, const char *dir, uint64_t size_
 			    unsigned files_max, struct err *e);
 
 /* keys may be NULL; otherwise logfmt text "a=%s b=\"%s\"". */
-void log_write(enum log_level level, const char *sentence, const char *keys, ...)
-	printf_like(3, 4);
+void log_write(enum log_level level, const char *sentence, const char *keys, ...) printf_like(3, 4);
 
 #define log_at(level, ...)                                                                         \
 	do {                                                                                       \

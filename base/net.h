@@ -46,8 +46,8 @@ bool net_ip_is_forbidden(const char *ip);
  * loopback, else 127.0.0.1. */
 void net_own_ip(char *text, size_t size, bool want_v6);
 
-/* Whole reads and writes on a blocking socket, each bounded by deadline_ms. A peer that closes early
- * is EPIPE (write) or EPROTO (read). */
+/* Whole reads and writes on a blocking socket, each bounded by deadline_ms. A peer that closes
+ * early is EPIPE (write) or EPROTO (read). */
 must_check int net_read_full(int fd, void *data, size_t len, int64_t deadline_ms, struct err *e);
 must_check int net_write_full(int fd, const void *data, size_t len, int64_t deadline_ms,
 			      struct err *e);

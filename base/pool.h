@@ -1,5 +1,5 @@
-/* A fixed pool of threads with a bounded queue of jobs. Threads start lazily, up to threads_max, and
- * stay. A job may block. */
+/* A fixed pool of threads with a bounded queue of jobs. Threads start lazily, up to threads_max,
+ * and stay. A job may block. */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
 

@@ -18,7 +18,7 @@ struct host_config {
 	uint16_t port, download_port, proxy_port; /* gRPC, gRPC, proxy */
 	uint16_t piece_port;			  /* TCP piece server */
 	const char *storage_dir;		  /* for disk figures */
-	uint64_t upload_bandwidth;		  /* announced as tx max when the link tells nothing */
+	uint64_t upload_bandwidth; /* announced as tx max when the link tells nothing */
 };
 
 struct host *host_new(const struct host_config *c);

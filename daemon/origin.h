@@ -19,15 +19,15 @@
 struct origin;
 
 struct origin_config {
-	const char *ca_file;	     /* extra roots (PEM), NULL = the system's only */
+	const char *ca_file; /* extra roots (PEM), NULL = the system's only */
 	bool insecure_skip_verify;
-	unsigned retries_max;	     /* after the first try */
-	uint64_t bandwidth_per_s;    /* all of this daemon's, 0 = unlimited */
-	unsigned concurrent_per_host;/* requests at a time, 0 = 32 */
+	unsigned retries_max;			  /* after the first try */
+	uint64_t bandwidth_per_s;		  /* all of this daemon's, 0 = unlimited */
+	unsigned concurrent_per_host;		  /* requests at a time, 0 = 32 */
 	const struct config_pairs *extra_headers; /* only fill gaps */
-	const char *docker_config;   /* credentials file as docker keeps it, NULL = none */
-	int64_t connect_timeout_ms;  /* 0 = 5 s */
-	int64_t stall_timeout_ms;    /* no byte for so long is an error, 0 = 30 s */
+	const char *docker_config;  /* credentials file as docker keeps it, NULL = none */
+	int64_t connect_timeout_ms; /* 0 = 5 s */
+	int64_t stall_timeout_ms;   /* no byte for so long is an error, 0 = 30 s */
 };
 
 struct origin *origin_new(const struct origin_config *c);
@@ -35,10 +35,11 @@ void origin_free(struct origin *o);
 
 struct origin_request {
 	const char *url;
-	const struct config_pairs *headers; /* the caller's, Authorization among them; may be NULL */
-	uint64_t off, len;	 /* a range; len 0 = the whole */
-	int64_t deadline_ms;	 /* clock_ms(); 0 = none */
-	const bool *cancelled;	 /* looked at now and then (atomic); may be NULL */
+	const struct config_pairs
+		*headers;      /* the caller's, Authorization among them; may be NULL */
+	uint64_t off, len;     /* a range; len 0 = the whole */
+	int64_t deadline_ms;   /* clock_ms(); 0 = none */
+	const bool *cancelled; /* looked at now and then (atomic); may be NULL */
 };
 
 struct origin_info {
@@ -58,9 +59,9 @@ must_check int origin_stat(struct origin *o, const struct origin_request *rq,
 /* Sink of a body: returns 0, or -errno to stop the transfer with *e set. */
 typedef int (*origin_sink)(void *arg, const void *data, size_t len, struct err *e);
 
-/* Streams the asked range, exactly rq->len bytes (the whole when 0), in order. Retries restart where
- * the bytes stopped, by a range. A 200 to a ranged request is used if off is 0, else skipped through.
- * A short or overlong body is EPROTO. */
+/* Streams the asked range, exactly rq->len bytes (the whole when 0), in order. Retries restart
+ * where the bytes stopped, by a range. A 200 to a ranged request is used if off is 0, else skipped
+ * through. A short or overlong body is EPROTO. */
 must_check int origin_get(struct origin *o, const struct origin_request *rq, origin_sink sink,
 			  void *arg, struct err *e);
 

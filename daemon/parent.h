@@ -1,6 +1,6 @@
 /*
- * A parent as a child sees it: which pieces it has (SyncPieces) and how idle its link is (SyncHost).
- * Callbacks come on the rpc thread, without locks, and must not block.
+ * A parent as a child sees it: which pieces it has (SyncPieces) and how idle its link is
+ * (SyncHost). Callbacks come on the rpc thread, without locks, and must not block.
  */
 #ifndef DAEMON_PARENT_H
 #define DAEMON_PARENT_H
@@ -12,7 +12,7 @@ struct parent;
 struct parent_info {
 	char peer_id[256], host_id[256];
 	char ip[64];
-	uint16_t port;		/* gRPC (DfdaemonUpload) */
+	uint16_t port; /* gRPC (DfdaemonUpload) */
 	bool is_seed;
 };
 

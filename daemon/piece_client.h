@@ -1,4 +1,5 @@
-/* The child's side of the TCP piece protocol (format: daemon/vortex.h). Blocking, for fetch workers. */
+/* The child's side of the TCP piece protocol (format: daemon/vortex.h). Blocking, for fetch
+ * workers. */
 #ifndef DAEMON_PIECE_CLIENT_H
 #define DAEMON_PIECE_CLIENT_H
 

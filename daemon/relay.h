@@ -18,8 +18,8 @@ struct relay_ops {
 	void (*head)(struct relay_call *c, int status, const char *headers, void *arg);
 	/* Body bytes. False: not now (nothing was taken); comes again after relay_resume(). */
 	bool (*data)(struct relay_call *c, const void *data, size_t len, void *arg);
-	/* Asks for request body bytes: > 0 given, 0 end, -1 not now (relay_resume() later). NULL if the
-	 * request has no body. */
+	/* Asks for request body bytes: > 0 given, 0 end, -1 not now (relay_resume() later). NULL if
+	 * the request has no body. */
 	ssize_t (*body)(struct relay_call *c, void *out, size_t size, void *arg);
 	/* Last. e NULL = whole. After it the call is gone. */
 	void (*done)(struct relay_call *c, const struct err *e, void *arg);
@@ -28,7 +28,7 @@ struct relay_ops {
 struct relay_request {
 	const char *method, *url;
 	const struct config_pairs *headers; /* hop-by-hop ones already removed */
-	int64_t body_length; /* 0 none, -1 chunked, else bytes */
+	int64_t body_length;		    /* 0 none, -1 chunked, else bytes */
 	int64_t deadline_ms; /* clock_ms() to the head of the answer; 0 = 60 s from now */
 };
 

@@ -52,9 +52,10 @@ struct schedule_ops {
 	void (*parents)(struct schedule *s, const struct parent_info *parents, size_t count,
 			void *arg);
 	void (*back_to_source)(struct schedule *s, const char *why, void *arg);
-	void (*ready)(struct schedule *s, void *arg); /* empty task or metadata only: nothing to do */
-	/* Once, last: no scheduler, no answer in time, refused (EACCES, ENOENT), or the stream broke. Not
-	 * after schedule_finished() or _failed(). */
+	void (*ready)(struct schedule *s,
+		      void *arg); /* empty task or metadata only: nothing to do */
+	/* Once, last: no scheduler, no answer in time, refused (EACCES, ENOENT), or the stream
+	 * broke. Not after schedule_finished() or _failed(). */
 	void (*closed)(struct schedule *s, const struct err *e, void *arg);
 };
 

@@ -62,11 +62,11 @@ struct store_task; /* an open task, reference-counted; its descriptor is open wh
 
 struct store_config {
 	const char *dir;
-	bool keep;		/* false: what an earlier run left is removed at start */
-	uint64_t quota;		/* own bytes; 0 = the size of the file system */
-	unsigned high_percent;	/* of the quota: eviction starts */
-	unsigned low_percent;	/* eviction ends */
-	int64_t task_ttl_ms;	/* not accessed for so long: removed */
+	bool keep;		   /* false: what an earlier run left is removed at start */
+	uint64_t quota;		   /* own bytes; 0 = the size of the file system */
+	unsigned high_percent;	   /* of the quota: eviction starts */
+	unsigned low_percent;	   /* eviction ends */
+	int64_t task_ttl_ms;	   /* not accessed for so long: removed */
 	int64_t unfinished_ttl_ms; /* unfinished and not accessed for so long: evictable */
 };
 
@@ -78,8 +78,8 @@ void store_close(struct store *s);
 /* An existing task: ENOENT if there is none. */
 must_check int store_find(struct store *s, const char *id, struct store_task **out, struct err *e);
 /* Makes it (or finds it, when geometry is equal; otherwise EEXIST). ENOSPC, EIO. */
-must_check int store_create(struct store *s, const struct store_meta *meta,
-			    struct store_task **out, struct err *e);
+must_check int store_create(struct store *s, const struct store_meta *meta, struct store_task **out,
+			    struct err *e);
 void store_task_ref(struct store_task *t);
 void store_task_unref(struct store_task *t);
 
@@ -101,23 +101,24 @@ void store_piece_drop(struct store_task *t, uint32_t index);
 struct store_slot {
 	struct store_task *task;
 	uint32_t index, length, written;
-	int fd;		 /* where it is written: the task's file, or a memory file when volatile_ */
-	uint32_t crc32;	 /* running */
-	uint64_t xxh3;	 /* after commit */
-	bool volatile_;	 /* disk full: lives in memory, gone when the last extent of it is */
+	int fd;		/* where it is written: the task's file, or a memory file when volatile_ */
+	uint32_t crc32; /* running */
+	uint64_t xxh3;	/* after commit */
+	bool volatile_; /* disk full: lives in memory, gone when the last extent of it is */
 	void *private_;
 };
-/* ENOSPC is not an error of the caller's: when the disk or the quota cannot take the piece the slot is
- * volatile (bounded in number: EBUSY when too many, try again when one is released). */
+/* ENOSPC is not an error of the caller's: when the disk or the quota cannot take the piece the slot
+ * is volatile (bounded in number: EBUSY when too many, try again when one is released). */
 must_check int store_slot_open(struct store_task *t, uint32_t index, struct store_slot *out,
 			       struct err *e);
-/* EMSGSIZE if it would pass the piece's length. A disk error or a full disk on the way turns the slot
- * volatile, keeping what was written. */
+/* EMSGSIZE if it would pass the piece's length. A disk error or a full disk on the way turns the
+ * slot volatile, keeping what was written. */
 must_check int store_slot_write(struct store_slot *slot, const void *data, size_t len,
 				struct err *e);
-/* Publishes. expected_crc32 may be NULL; EBADMSG when it differs or bytes are missing, then nothing is
- * kept. A volatile slot becomes no entry: *volatile_fd_out gets its descriptor (the content of the
- * piece at the piece's own offset), owned by the caller; otherwise -1. The slot is closed either way. */
+/* Publishes. expected_crc32 may be NULL; EBADMSG when it differs or bytes are missing, then nothing
+ * is kept. A volatile slot becomes no entry: *volatile_fd_out gets its descriptor (the content of
+ * the piece at the piece's own offset), owned by the caller; otherwise -1. The slot is closed
+ * either way. */
 must_check int store_slot_commit(struct store_slot *slot, const uint32_t *expected_crc32,
 				 enum store_source source, uint32_t cost_ms, int *volatile_fd_out,
 				 struct err *e);
@@ -141,7 +142,7 @@ void store_stat(struct store *s, struct store_stat *out);
  * a timer's worker and before a create that would pass the high mark. Returns how many went. */
 unsigned store_gc(struct store *s);
 /* Calls fn for each task known (a snapshot; no lock held). */
-void store_each(struct store *s, void (*fn)(const struct store_meta *m, uint32_t present, void *arg),
-		void *arg);
+void store_each(struct store *s,
+		void (*fn)(const struct store_meta *m, uint32_t present, void *arg), void *arg);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * Tasks: one blob or file that this node reads, shares or fetches. At most one struct task per id.
- * A task is opened by what is known of it (an id, a digest, a URL); its length comes from the store,
- * else from the scheduler, else from the origin.
+ * A task is opened by what is known of it (an id, a digest, a URL); its length comes from the
+ * store, else from the scheduler, else from the origin.
  *
  * task.c owns the life of a task and its talk with the scheduler; piece.c its pieces; fetch.c the
  * workers that fill them. Doors (fs, proxy, rpc) know only this header.
@@ -24,18 +24,19 @@ struct task_request {
 	const char *url;    /* NULL: only an id or digest is known */
 	const char *digest; /* "sha256:<hex>" of the whole, NULL = unknown */
 	const char *tag, *application;
-	const struct config_pairs *headers; /* for the origin, the caller's Authorization among them */
+	const struct config_pairs
+		*headers; /* for the origin, the caller's Authorization among them */
 	const char *const *filtered_params; /* query parameters that do not count for the id */
 	size_t filtered_param_count;
-	uint32_t piece_length;		/* 0 = by the rule */
-	bool blob_digest_id;		/* registry blob URLs: the digest is the id */
-	const char *content_for_id;	/* overrides the id's computation, NULL = none */
-	int priority;			/* Dragonfly's 0..6 */
-	bool need_back_to_source;	/* a seed told to fetch from the origin */
-	bool disable_back_to_source;	/* never the origin: EHOSTUNREACH when no peer has it */
-	bool local_only;		/* only what is here: ENOENT otherwise; no network */
-	bool prefetch;			/* fetch the whole in the background once opened */
-	int64_t timeout_ms;		/* to resolve; 0 = the configured default */
+	uint32_t piece_length;	     /* 0 = by the rule */
+	bool blob_digest_id;	     /* registry blob URLs: the digest is the id */
+	const char *content_for_id;  /* overrides the id's computation, NULL = none */
+	int priority;		     /* Dragonfly's 0..6 */
+	bool need_back_to_source;    /* a seed told to fetch from the origin */
+	bool disable_back_to_source; /* never the origin: EHOSTUNREACH when no peer has it */
+	bool local_only;	     /* only what is here: ENOENT otherwise; no network */
+	bool prefetch;		     /* fetch the whole in the background once opened */
+	int64_t timeout_ms;	     /* to resolve; 0 = the configured default */
 };
 
 /* An open that waits, embedded in its owner. */
@@ -66,8 +67,8 @@ const struct store_meta *task_meta(const struct task *t); /* id, geometry, url, 
 void task_last_error(struct task *t, char *text, size_t size);
 
 /* Bytes [off, off+len) inside one piece: done() now, or when the piece is there, or with ETIMEDOUT
- * after timeout_ms (0 = the configured default), EIO when every source failed, ENOBUFS when too many
- * wait already. Urgent. Reading ahead is the task's own business. */
+ * after timeout_ms (0 = the configured default), EIO when every source failed, ENOBUFS when too
+ * many wait already. Urgent. Reading ahead is the task's own business. */
 void task_read(struct task *t, uint64_t off, uint32_t len, struct waiter *w, int64_t timeout_ms);
 /* As task_open_cancel(). */
 bool task_read_cancel(struct waiter *w);
@@ -78,7 +79,8 @@ void task_want_all(struct task *t, enum task_priority p);
 struct task_progress {
 	uint32_t piece_count, ready_count;
 	uint64_t bytes_total, bytes_ready;
-	uint64_t from_origin, from_peers; /* bytes fetched by this daemon since it opened the task */
+	uint64_t from_origin,
+		from_peers; /* bytes fetched by this daemon since it opened the task */
 	unsigned parents;
 	bool complete; /* all there and verified as a whole */
 	bool failed;

@@ -12,11 +12,11 @@
 struct fs_session;
 
 struct fs_config {
-	const char *path;	    /* mount point; made if absent */
-	unsigned threads;	    /* 0 = 4 */
-	unsigned read_ahead_kb;	    /* 0 = 4096; set in /sys/class/bdi */
-	bool passthrough;	    /* use it where kernel and rights allow */
-	bool allow_other;	    /* other users may read */
+	const char *path;	/* mount point; made if absent */
+	unsigned threads;	/* 0 = 4 */
+	unsigned read_ahead_kb; /* 0 = 4096; set in /sys/class/bdi */
+	bool passthrough;	/* use it where kernel and rights allow */
+	bool allow_other;	/* other users may read */
 	int64_t read_timeout_ms;
 };
 

@@ -19,11 +19,11 @@ struct fs_blob; /* the source's object behind a file; reference-counted by the s
 struct fs_entry {
 	enum fs_kind kind;
 	uint64_t size;
-	int64_t mtime_ms;	/* wall */
-	const char *link;	/* FS_LINK: target */
-	const void *data;	/* FS_FILE: small whole content (manifest.json), instead of a blob */
-	struct fs_blob *blob;	/* FS_FILE: a new reference, NULL with data */
-	bool lasting;		/* never changes: cache for a day; otherwise not at all */
+	int64_t mtime_ms;     /* wall */
+	const char *link;     /* FS_LINK: target */
+	const void *data;     /* FS_FILE: small whole content (manifest.json), instead of a blob */
+	struct fs_blob *blob; /* FS_FILE: a new reference, NULL with data */
+	bool lasting;	      /* never changes: cache for a day; otherwise not at all */
 };
 
 /* Embedded in the file system's request. */
@@ -62,13 +62,14 @@ struct fs_source_ops {
 	/* [off, off+len) is inside the blob; extents are in order and cover it. */
 	void (*read)(void *src, struct fs_blob *b, uint64_t off, uint32_t len, struct fs_read *r);
 	bool (*read_cancel)(void *src, struct fs_read *r);
-	/* Descriptor of a complete, verified blob for passthrough, -1 if it is not. Borrowed while b is
-	 * referenced. */
+	/* Descriptor of a complete, verified blob for passthrough, -1 if it is not. Borrowed while
+	 * b is referenced. */
 	int (*complete_fd)(void *src, struct fs_blob *b);
 	void (*ref)(void *src, struct fs_blob *b);
 	void (*unref)(void *src, struct fs_blob *b);
-	/* Extended attributes of a blob, without the prefix "user.d7y.": task_id, digest, url, pieces,
-	 * bytes_local, source, error. -1: no such attribute; otherwise the length, text cut to size. */
+	/* Extended attributes of a blob, without the prefix "user.d7y.": task_id, digest, url,
+	 * pieces, bytes_local, source, error. -1: no such attribute; otherwise the length, text cut
+	 * to size. */
 	int (*attr)(void *src, struct fs_blob *b, const char *name, char *text, size_t size);
 };
 

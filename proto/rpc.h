@@ -3,8 +3,9 @@
  * Messages are protobuf-c's. Works over TCP ("1.2.3.4:80", "[::1]:80") and "unix:/path".
  *
  * Fixed by this module: no http_proxy, no SO_REUSEPORT (a second server on the port fails), unix
- * sockets guarded by an flock, message size and metadata limits, keepalive, unknown methods answered
- * UNIMPLEMENTED at once, grpc.health.v1.Health served by every server, core's log sent to ours.
+ * sockets guarded by an flock, message size and metadata limits, keepalive, unknown methods
+ * answered UNIMPLEMENTED at once, grpc.health.v1.Health served by every server, core's log sent to
+ * ours.
  *
  * Callbacks run on the server's or the client's one rpc thread: they must not block. Calls to
  * rpc_call_* and rpc_stream_* are allowed from any thread and never block.
@@ -57,12 +58,13 @@ struct rpc_method {
 	const ProtobufCMessageDescriptor *request;
 	bool client_streams; /* requests keep coming; otherwise message() is called once */
 	/* A request has come. req is the callee's only during the call (freed by us afterwards). A
-	 * unary handler answers with rpc_call_reply() now or later, from any thread (take a ref). */
+	 * unary handler answers with rpc_call_reply() now or later, from any thread (take a ref).
+	 */
 	void (*message)(struct rpc_call *call, const ProtobufCMessage *req, void *arg);
 	/* Streams only, may be NULL: the client has sent all it wants to send. */
 	void (*half_closed)(struct rpc_call *call, void *arg);
-	/* May be NULL: the call is over (finished, cancelled, deadline, connection lost). Called exactly
-	 * once if message() was ever called; sends after it do nothing. */
+	/* May be NULL: the call is over (finished, cancelled, deadline, connection lost). Called
+	 * exactly once if message() was ever called; sends after it do nothing. */
 	void (*closed)(struct rpc_call *call, void *arg);
 };
 
