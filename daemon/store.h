@@ -6,9 +6,9 @@
  *	<dir>/content/tasks/<first 3 of id>/<id>.rec	what is known of the task and its pieces
  *	<dir>/clean					present only after a clean stop
  *
- * The record: a head (magic, version, length, checksum, JSON of struct store_meta), then one
- * 40-byte entry per piece event, each with its own checksum (layout in store_record.h). Entries are
- * appended after the piece's bytes are written. Nothing is synced per piece: the entry holds CRC-32
+ * The record: a head (magic, version, length, checksum, JSON of struct store_meta), then a table
+ * with a 64-byte place for each piece, each entry with its own checksum (layout in store_record.h).
+ * An entry is written after the piece's bytes. Nothing is synced per piece: the entry holds CRC-32
  * and XXH3-64 of the bytes, and after an unclean stop a piece counts as "unproven" until its bytes
  * have been read and compared. A torn or wrong entry costs that piece only; a wrong head costs the
  * task. A clean stop syncs and writes "clean".
@@ -89,6 +89,10 @@ const struct store_meta *store_task_meta(const struct store_task *t);
 int store_task_fd(const struct store_task *t);
 uint32_t store_task_present_count(const struct store_task *t);
 bool store_task_is_complete(const struct store_task *t); /* all pieces PRESENT */
+/* Complete, and the whole digest (if any) was compared: meta's whole_verified, safe to read while
+ * others verify. */
+bool store_task_is_verified(const struct store_task *t);
+struct store *store_task_store(const struct store_task *t);
 enum store_piece_state store_piece_get(const struct store_task *t, uint32_t index,
 				       struct store_piece *out /* may be NULL */);
 /* Reads the piece and compares: UNPROVEN becomes PRESENT, or ABSENT (EBADMSG). Blocks on disk. */
@@ -117,12 +121,15 @@ must_check int store_slot_write(struct store_slot *slot, const void *data, size_
 				struct err *e);
 /* Publishes. expected_crc32 may be NULL; EBADMSG when it differs or bytes are missing, then nothing
  * is kept. A volatile slot becomes no entry: *volatile_fd_out gets its descriptor (the content of
- * the piece at the piece's own offset), owned by the caller; otherwise -1. The slot is closed
- * either way. */
+ * the piece at the piece's own offset), the caller's until store_volatile_close(); otherwise -1.
+ * The slot is closed either way. */
 must_check int store_slot_commit(struct store_slot *slot, const uint32_t *expected_crc32,
 				 enum store_source source, uint32_t cost_ms, int *volatile_fd_out,
 				 struct err *e);
 void store_slot_abort(struct store_slot *slot);
+/* Closes what store_slot_commit() gave in *volatile_fd_out and makes room for the next volatile
+ * piece. A plain close() would leak that room. */
+void store_volatile_close(struct store *s, int fd);
 
 /* Hashes the whole of a complete task and compares it with meta.digest (or just marks it when there
  * is none). EBADMSG: every piece is dropped. Blocks for the time it takes to read the file. */
@@ -141,7 +148,8 @@ void store_stat(struct store *s, struct store_stat *out);
 /* TTL and quota: removes what is due, least recently used first, never what is referenced. Run by
  * a timer's worker and before a create that would pass the high mark. Returns how many went. */
 unsigned store_gc(struct store *s);
-/* Calls fn for each task known (a snapshot; no lock held). */
+/* Calls fn for each task known (a snapshot; no lock held). present counts the pieces that are
+ * recorded, unproven ones too. */
 void store_each(struct store *s,
 		void (*fn)(const struct store_meta *m, uint32_t present, void *arg), void *arg);
 
