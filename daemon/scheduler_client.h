@@ -75,8 +75,9 @@ void schedule_reschedule(struct schedule *s, const struct parent_info *tried, si
 			 const char *why);
 void schedule_finished(struct schedule *s);
 void schedule_failed(struct schedule *s, const char *why);
-/* Ends it without waiting: what was said is still sent, no more callbacks come once a running one
- * has returned. Allowed from callbacks. */
+/* Ends it without waiting for the network: what was said is still sent. Once it has returned no
+ * callback is running or will come (but the one that called it), so arg may be freed: it waits for a
+ * callback that runs on another thread, and must not be called under a lock that callbacks take. */
 void schedule_drop(struct schedule *s);
 
 #endif

@@ -1,0 +1,64 @@
+/*
+ * All tasks of this daemon: the table by id, who opened what, what may be forgotten. Made by main
+ * from the modules that tasks need; doors know only task.h.
+ */
+#ifndef DAEMON_TASKS_H
+#define DAEMON_TASKS_H
+
+#include "daemon/task.h"
+
+struct host;
+struct origin;
+struct piece_client;
+struct scheduler_client;
+
+/* A repository that is asked for blobs of which only the digest is known. */
+struct tasks_source {
+	const char *base;	   /* "https://registry:5000" */
+	const char *repository;	   /* "library/debian" */
+	const char *authorization; /* NULL = none */
+};
+
+/* Everything is borrowed for the life of the tasks, texts are copied. 0 means the default. */
+struct tasks_config {
+	struct store *store;
+	struct origin *origin;
+	struct scheduler_client *scheduler; /* NULL = none: every miss goes to the origin */
+	struct piece_client *piece_client;
+	struct host *host;
+	const struct tasks_source *sources; /* tried in turn, after those noted */
+	size_t source_count;
+	const char *tmp_dir;	     /* on the store's disk; for content of unknown length; NULL = /var/tmp */
+	uint64_t unknown_length_max; /* such content may be as long as this; 16 GiB */
+	unsigned piece_workers;	     /* pieces of one task at a time (concurrentPieceCount); 8 */
+	unsigned fetch_threads;	     /* of all tasks together; 4 * piece_workers, at least 16 */
+	unsigned resolve_threads;    /* opens that ask scheduler or origin at a time; 16 */
+	unsigned idle_max;	     /* tasks kept open that nobody holds; 512 */
+	int64_t idle_ms;	     /* ... for so long; 60 s */
+	int64_t open_timeout_ms;     /* 30 s */
+	int64_t read_timeout_ms;     /* 60 s */
+	int64_t piece_stall_ms;	     /* a parent that sends nothing for so long is dropped; 5 s */
+};
+
+struct tasks *tasks_new(const struct tasks_config *c);
+/* Fails what waits with ECANCELED, stops fetching, joins. Nobody may hold a task afterwards. NULL is
+ * fine. */
+void tasks_free(struct tasks *ts);
+
+struct tasks_stat {
+	unsigned tasks;	  /* in the table */
+	unsigned active;  /* being fetched */
+	unsigned waiters; /* reads that wait for a piece */
+	unsigned opens;	  /* opens that wait */
+	uint64_t from_origin, from_peers;	/* bytes fetched and kept */
+	uint64_t pieces_fetched, pieces_failed; /* failed: tries, of a parent or of the origin */
+	uint64_t digest_failures;		/* pieces or wholes that were not what they should be */
+	uint64_t hits, misses;			/* reads answered at once, reads that waited */
+};
+void tasks_stat(struct tasks *ts, struct tasks_stat *out);
+
+/* Calls fn for each task that is here, complete or not; no lock held. */
+void tasks_each(struct tasks *ts,
+		void (*fn)(const struct store_meta *m, uint32_t present, void *arg), void *arg);
+
+#endif
