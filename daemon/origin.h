@@ -30,7 +30,8 @@ struct origin_config {
 	int64_t stall_timeout_ms;   /* no byte for so long is an error, 0 = 30 s */
 };
 
-struct origin *origin_new(const struct origin_config *c);
+/* Nothing of c need outlive the call. EINVAL: ca_file holds no certificate. */
+must_check int origin_new(const struct origin_config *c, struct origin **out, struct err *e);
 void origin_free(struct origin *o);
 
 struct origin_request {
@@ -40,6 +41,8 @@ struct origin_request {
 	uint64_t off, len;     /* a range; len 0 = the whole */
 	int64_t deadline_ms;   /* clock_ms(); 0 = none */
 	const bool *cancelled; /* looked at now and then (atomic); may be NULL */
+	const char *same_as;   /* an earlier answer's headers (origin_info): one with another ETag
+				  or Last-Modified is EPROTO; NULL = any, as for blobs by digest */
 };
 
 struct origin_info {
@@ -52,7 +55,8 @@ void origin_info_release(struct origin_info *i);
 
 /* Length by a GET with Range: bytes=0-0 (so pre-signed URLs work); 416 or a plain 200 tell an empty
  * file or an origin without ranges. e->code: ENOENT 404/410, EACCES 401/403, EHOSTUNREACH cannot be
- * reached or fails after retries (5xx), EBUSY 429, ETIMEDOUT, EPROTO nonsense, ELOOP redirects. */
+ * reached or fails after retries (5xx), EBUSY 429, ETIMEDOUT, EPROTO nonsense, ELOOP redirects,
+ * ECANCELED, EINVAL bad URL or header. */
 must_check int origin_stat(struct origin *o, const struct origin_request *rq,
 			   struct origin_info *out, struct err *e);
 
@@ -65,8 +69,9 @@ typedef int (*origin_sink)(void *arg, const void *data, size_t len, struct err *
 must_check int origin_get(struct origin *o, const struct origin_request *rq, origin_sink sink,
 			  void *arg, struct err *e);
 
-/* A whole small body (manifests, tokens) of at most len_max bytes. status_out and headers_out
- * ("Name: value\n" lines, owned) may be NULL. Any HTTP status is a success here. */
+/* A whole small body (manifests, tokens) of at most len_max bytes, more is EMSGSIZE. Method: GET or
+ * HEAD. status_out and headers_out ("Name: value\n" lines without hop-by-hop ones, owned) may be
+ * NULL. Any HTTP status is a success here. off, len and same_as do not matter. */
 must_check int origin_fetch(struct origin *o, const struct origin_request *rq, const char *method,
 			    size_t len_max, int *status_out, char **headers_out, char **body_out,
 			    size_t *body_len_out, struct err *e);
