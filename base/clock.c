@@ -12,6 +12,11 @@ void clock_fake(const int64_t *ms)
 	__atomic_store_n(&fake, ms, __ATOMIC_RELEASE);
 }
 
+bool clock_is_fake(void)
+{
+	return __atomic_load_n(&fake, __ATOMIC_ACQUIRE) != NULL;
+}
+
 static int64_t now_us(clockid_t id)
 {
 	struct timespec ts;
@@ -24,7 +29,7 @@ int64_t clock_us(void)
 {
 	const int64_t *f = __atomic_load_n(&fake, __ATOMIC_ACQUIRE);
 
-	return f ? *f * 1000 : now_us(CLOCK_MONOTONIC);
+	return f ? __atomic_load_n(f, __ATOMIC_RELAXED) * 1000 : now_us(CLOCK_MONOTONIC);
 }
 
 int64_t clock_ms(void)
