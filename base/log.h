@@ -35,7 +35,7 @@ void log_write(enum log_level level, const char *sentence, const char *keys, ...
 
 #define log_at(level, ...)                                                                         \
 	do {                                                                                       \
-		if ((level) <= log_level_now)                                                      \
+		if ((int)(level) <= (int)__atomic_load_n(&log_level_now, __ATOMIC_RELAXED))        \
 			log_write(level, __VA_ARGS__);                                             \
 	} while (0)
 #define log_error(...) log_at(LOG_ERROR, __VA_ARGS__)
