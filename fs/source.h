@@ -1,7 +1,7 @@
 /*
  * What the file system is handed: a tree of blobs to show and to read. The daemon implements it
  * (daemon/blobs.c), tests use a fake. Calls come on FUSE threads and must not block: every
- * answer goes through a callback, at once or later, on any thread.
+ * answer goes through a callback, at once or later, on any thread, without locks held.
  */
 #ifndef FS_SOURCE_H
 #define FS_SOURCE_H
@@ -13,7 +13,9 @@
 
 enum fs_kind { FS_DIR, FS_FILE, FS_LINK };
 
-struct fs_blob; /* the source's object behind a file; reference-counted by the source */
+/* The source's object behind a file; reference-counted by the source. The kernel keeps names for
+ * long, so a blob that nobody has open should hold no descriptor. */
+struct fs_blob;
 
 /* What a name is. Texts are valid during the callback only. */
 struct fs_entry {
@@ -34,6 +36,13 @@ struct fs_lookup {
 	void *private_; /* the source's */
 };
 
+/* An open that waits; as lookup. e NULL: it is open. */
+struct fs_open {
+	void (*done)(struct fs_open *o, const struct err *e);
+	void *arg;
+	void *private_;
+};
+
 /* Verified bytes: reply with (fd, off). Valid during done() only. */
 struct fs_extent {
 	int fd;
@@ -51,21 +60,29 @@ struct fs_read {
 
 typedef void (*fs_list_fn)(void *arg, const char *name, enum fs_kind kind);
 
+/*
+ * The three cancel calls: true: taken back, done() will not come; false: done() has been or is
+ * being called. At most one per request; it may meet done() on another thread, and come after
+ * done() has returned: the request's memory is still there then. They must not wait for done().
+ */
 struct fs_source_ops {
 	/* path: relative to the mount, no leading '/', e.g. "sha256/<hex>", "oci/reg:5000/a/b/v1".
 	 * The parents have been looked up before. */
 	void (*lookup)(void *src, const char *path, struct fs_lookup *l);
-	/* True: taken back, done() will not come. */
 	bool (*lookup_cancel)(void *src, struct fs_lookup *l);
 	/* Names in a directory: what is local, no network, may take a lock but not block on I/O. */
 	void (*list)(void *src, const char *path, fs_list_fn fn, void *arg);
+	/* Before read, complete_fd and attr; a blob may be open several times. */
+	void (*open)(void *src, struct fs_blob *b, struct fs_open *o);
+	bool (*open_cancel)(void *src, struct fs_open *o);
+	void (*close)(void *src, struct fs_blob *b);
 	/* [off, off+len) is inside the blob; extents are in order and cover it. */
 	void (*read)(void *src, struct fs_blob *b, uint64_t off, uint32_t len, struct fs_read *r);
 	bool (*read_cancel)(void *src, struct fs_read *r);
 	/* Descriptor of a complete, verified blob for passthrough, -1 if it is not. Borrowed while
-	 * b is referenced. */
+	 * b is open. */
 	int (*complete_fd)(void *src, struct fs_blob *b);
-	void (*ref)(void *src, struct fs_blob *b);
+	void (*ref)(void *src, struct fs_blob *b); /* only counts: called under a lock */
 	void (*unref)(void *src, struct fs_blob *b);
 	/* Extended attributes of a blob, without the prefix "user.d7y.": task_id, digest, url,
 	 * pieces, bytes_local, source, error. -1: no such attribute; otherwise the length, text cut

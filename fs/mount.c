@@ -1,0 +1,135 @@
+/* mount(2) by ourselves and not by libfuse: the session needs its own /dev/fuse descriptor
+ * (docs/adr/0001-passthrough-and-libfuse.md). */
+#include "fs/mount.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#define STALE_MAX 8 /* dead mounts on top of each other */
+#define READ_MAX  (1u << 20)
+
+/* True if path is the root of a mount. Asks no file system, so a hung one cannot hold us up. */
+static bool is_mount_root(const char *path, unsigned *major_out, unsigned *minor_out)
+{
+	struct statx x;
+
+	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &x) < 0)
+		return false;
+	*major_out = x.stx_dev_major;
+	*minor_out = x.stx_dev_minor;
+	return (x.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) &&
+	       (x.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+static int make_dirs(const char *path, struct err *e)
+{
+	cleanup(free_at) char *text = mem_strdup(path);
+
+	for (char *at = text + 1; *at; at++) {
+		if (*at != '/')
+			continue;
+		*at = '\0';
+		if (mkdir(text, 0755) < 0 && errno != EEXIST)
+			return err_set(e, errno, "make %s", text);
+		*at = '/';
+	}
+	if (mkdir(text, 0755) < 0 && errno != EEXIST)
+		return err_set(e, errno, "make %s", text);
+	return 0;
+}
+
+static int clear_stale(const char *path, struct err *e)
+{
+	unsigned major, minor;
+
+	for (int i = 0; i < STALE_MAX && is_mount_root(path, &major, &minor); i++) {
+		struct stat st;
+
+		if (stat(path, &st) == 0 || (errno != ENOTCONN && errno != ECONNABORTED))
+			return err_set(e, EBUSY, "%s is a mount point in use", path);
+		if (umount2(path, MNT_DETACH) < 0)
+			return err_set(e, errno, "detach the dead mount at %s", path);
+	}
+	return 0;
+}
+
+static int mount_fuse(const char *path, int fuse_fd, bool allow_other, struct err *e)
+{
+	char options[160];
+
+	snprintf(options, sizeof(options),
+		 "fd=%d,rootmode=40555,user_id=%u,group_id=%u,default_permissions,max_read=%u%s",
+		 fuse_fd, (unsigned)geteuid(), (unsigned)getegid(), READ_MAX,
+		 allow_other ? ",allow_other" : "");
+	if (mount("skimmer", path, "fuse.skimmer", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOATIME,
+		  options) < 0) {
+		if (errno == EPERM)
+			return err_set(e, EPERM, "mount at %s needs CAP_SYS_ADMIN (root)", path);
+		return err_set(e, errno, "mount at %s", path);
+	}
+	return 0;
+}
+
+int mount_point_attach(const char *path, bool allow_other, struct mount_point *out,
+		       int *fuse_fd_out, struct err *e)
+{
+	cleanup(close_at) int fd = -1;
+	cleanup(free_at) char *real = NULL;
+	int r = make_dirs(path, e);
+
+	if (r < 0)
+		return r;
+	real = realpath(path, NULL);
+	if (!real)
+		return err_set(e, errno, "mount point %s", path);
+	r = clear_stale(real, e);
+	if (r < 0)
+		return r;
+	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "open /dev/fuse");
+	r = mount_fuse(real, fd, allow_other, e);
+	if (r < 0)
+		return r;
+	if (!is_mount_root(real, &out->dev_major, &out->dev_minor)) {
+		umount2(real, MNT_DETACH);
+		return err_set(e, ENODEV, "%s went away while it was mounted", real);
+	}
+	out->path = take_ptr(&real);
+	*fuse_fd_out = take_fd(&fd);
+	return 0;
+}
+
+int mount_point_read_ahead(const struct mount_point *m, unsigned kb, struct err *e)
+{
+	char path[80], text[16];
+	cleanup(close_at) int fd = -1;
+	int len = snprintf(text, sizeof(text), "%u", kb);
+
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", m->dev_major,
+		 m->dev_minor);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "open %s", path);
+	if (write(fd, text, (size_t)len) != len)
+		return err_set(e, errno, "write %s", path);
+	return 0;
+}
+
+void mount_point_detach(struct mount_point *m)
+{
+	unsigned major, minor;
+
+	if (m->path && is_mount_root(m->path, &major, &minor) && major == m->dev_major &&
+	    minor == m->dev_minor && umount2(m->path, 0) < 0)
+		umount2(m->path, MNT_DETACH);
+	free(m->path);
+	m->path = NULL;
+}

@@ -1,0 +1,26 @@
+/* The mount point: making it, taking it over from a dead daemon, mount(2) and umount2(2). Needs
+ * CAP_SYS_ADMIN. Must not know: libfuse, sessions. */
+#ifndef FS_MOUNT_H
+#define FS_MOUNT_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct mount_point {
+	char *path; /* absolute, owned; NULL = not mounted */
+	unsigned dev_major, dev_minor;
+};
+
+/* Makes the directory, detaches what a dead daemon left there (ENOTCONN tells it), opens /dev/fuse
+ * and mounts. EBUSY: something living is mounted there. EPERM: CAP_SYS_ADMIN is missing; ENOENT,
+ * ENODEV, EACCES: /dev/fuse. *fuse_fd_out is the caller's. */
+must_check int mount_point_attach(const char *path, bool allow_other, struct mount_point *out,
+				  int *fuse_fd_out, struct err *e);
+/* Sets the read-ahead of the mount: the answer to INIT can only lower the kernel's 128 KiB. */
+must_check int mount_point_read_ahead(const struct mount_point *m, unsigned kb, struct err *e);
+/* Unmounts, lazily if it is busy. Only what was mounted here, not what somebody mounted since. */
+void mount_point_detach(struct mount_point *m);
+
+#endif

@@ -1,0 +1,293 @@
+/*
+ * The session: a /dev/fuse descriptor of our own under libfuse's low-level loop, and its threads.
+ *
+ * Each thread reads one request, hands it to an operation and reads the next; nothing blocks on the
+ * network (request.h). They end when the kernel says ENODEV (unmounted) or when they are woken by
+ * WAKE_SIGNAL and `stopping` is set; the latter leaves the connection as it is.
+ */
+#include "fs/session.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "fs/attr.h"
+#include "fs/dir.h"
+#include "fs/lookup.h"
+#include "fs/open.h"
+#include "fs/read.h"
+#include "fs/request.h"
+#include "fs/state.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#define THREADS_DEFAULT	      4
+#define READ_AHEAD_KB_DEFAULT 4096
+#define BACKGROUND_MAX	      64 /* requests for reading ahead in flight; the kernel's default is 12 */
+#define CONGESTION_AT	      48
+#define TREE_BYTES_MAX	      (32u << 20)
+#define WAKE_SIGNAL	      (SIGRTMIN + 3)
+
+int session_errno(const struct err *e)
+{
+	switch (e->code) {
+	case ENOENT:
+	case EACCES:
+	case ETIMEDOUT:
+	case EFBIG:
+	case EISDIR:
+	case ENOTDIR:
+	case ENAMETOOLONG:
+	case ENFILE:
+		return e->code;
+	default:
+		return EIO;
+	}
+}
+
+static ssize_t io_read(int fd, void *data, size_t size, void *arg)
+{
+	struct fs_session *s = arg;
+	ssize_t n = read(fd, data, size);
+
+	if (n > 0)
+		passthrough_see_request(&s->passthrough, data, (size_t)n);
+	return n;
+}
+
+static ssize_t io_writev(int fd, struct iovec *iov, int count, void *arg)
+{
+	struct fs_session *s = arg;
+	char copy[PASSTHROUGH_INIT_MAX];
+	size_t len = passthrough_patch_answer(&s->passthrough, iov, count, copy);
+	ssize_t n = len > 0 ? write(fd, copy, len) : writev(fd, iov, count);
+
+	/* Unmounted while we answered. ENOENT is what libfuse takes for "the asker went away"; it
+	 * would print anything else on stderr. */
+	if (n < 0 && errno == ENODEV)
+		errno = ENOENT;
+	return n;
+}
+
+static void init_op(void *arg, struct fuse_conn_info *conn)
+{
+	(void)arg;
+	conn->max_background = BACKGROUND_MAX;
+	conn->congestion_threshold = CONGESTION_AT;
+	conn->want |= conn->capable & FUSE_CAP_CACHE_SYMLINKS;
+}
+
+static const struct fuse_lowlevel_ops operations = {
+	.init = init_op,
+	.lookup = lookup_op,
+	.forget = forget_op,
+	.forget_multi = forget_multi_op,
+	.getattr = getattr_op,
+	.readlink = readlink_op,
+	.statfs = statfs_op,
+	.open = open_op,
+	.read = read_op,
+	.release = release_op,
+	.opendir = opendir_op,
+	.readdir = readdir_op,
+	.releasedir = releasedir_op,
+	.getxattr = getxattr_op,
+	.listxattr = listxattr_op,
+};
+
+/* One request. False: the session has ended. */
+static bool serve(struct fs_session *s, struct fuse_buf *buf)
+{
+	int r = fuse_session_receive_buf(s->fuse, buf);
+
+	if (r > 0)
+		fuse_session_process_buf(s->fuse, buf);
+	else if (r != -EINTR && r != -EAGAIN)
+		return false;
+	return !fuse_session_exited(s->fuse);
+}
+
+static void *thread_main(void *arg)
+{
+	struct fs_session *s = arg;
+	struct fuse_buf buf = {.mem = NULL};
+	sigset_t wake;
+
+	sigemptyset(&wake);
+	sigaddset(&wake, WAKE_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
+	while (!atomic_load(&s->leaving) && serve(s, &buf))
+		;
+	free(buf.mem);
+	if (!atomic_load(&s->leaving) && !atomic_exchange(&s->ended, true))
+		log_info("unmounted from outside", "path=%s", s->mount.path);
+	return NULL;
+}
+
+static void on_wake(int signo)
+{
+	(void)signo; /* only ends a read(2) with EINTR */
+}
+
+static void install_wake(void)
+{
+	struct sigaction action = {.sa_handler = on_wake};
+
+	sigaction(WAKE_SIGNAL, &action, NULL);
+}
+
+/* A signal that comes just before read(2) is lost, so it is sent again until the thread is gone. */
+static void join_threads(struct fs_session *s)
+{
+	atomic_store(&s->leaving, true);
+	for (unsigned i = 0; i < s->thread_count; i++) {
+		struct timespec until;
+
+		do {
+			pthread_kill(s->threads[i], WAKE_SIGNAL);
+			clock_gettime(CLOCK_REALTIME, &until);
+			until.tv_nsec += 5000000;
+			if (until.tv_nsec >= 1000000000) {
+				until.tv_nsec -= 1000000000;
+				until.tv_sec++;
+			}
+		} while (pthread_timedjoin_np(s->threads[i], NULL, &until) == ETIMEDOUT);
+	}
+	s->thread_count = 0;
+}
+
+static int fuse_start(struct fs_session *s, int fuse_fd, struct err *e)
+{
+	static const struct fuse_custom_io io = {.read = io_read, .writev = io_writev};
+	char *argv[] = {(char[]){"skimmer"}, NULL};
+	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+	struct fuse_buf buf = {.mem = NULL};
+
+	s->fuse = fuse_session_new(&args, &operations, sizeof(operations), s);
+	if (!s->fuse || fuse_session_custom_io(s->fuse, &io, fuse_fd) < 0) {
+		close(fuse_fd);
+		return err_set(e, EINVAL, "libfuse refuses the session");
+	}
+	s->fuse_fd = fuse_fd;
+	/* INIT is there since mount(2); afterwards everything is negotiated. */
+	if (!serve(s, &buf)) {
+		free(buf.mem);
+		return err_set(e, EPROTO, "no agreement with the kernel's FUSE at %s",
+			       s->mount.path);
+	}
+	free(buf.mem);
+	return 0;
+}
+
+static void start_threads(struct fs_session *s, unsigned count)
+{
+	install_wake();
+	s->threads = mem_array(count, sizeof(*s->threads));
+	for (; s->thread_count < count; s->thread_count++)
+		thread_start(&s->threads[s->thread_count], "fs", thread_main, s);
+}
+
+static void tell(struct fs_session *s, const struct fs_config *c)
+{
+	unsigned kb = c->read_ahead_kb ? c->read_ahead_kb : READ_AHEAD_KB_DEFAULT;
+	const char *why = !c->passthrough	       ? "not wanted"
+			  : !s->passthrough.offered    ? "kernel has none"
+			  : !s->passthrough.negotiated ? "not agreed"
+						       : "yes";
+	struct err e = {0};
+
+	if (mount_point_read_ahead(&s->mount, kb, &e) < 0)
+		log_warn("read-ahead stays at the kernel's default", "why=\"%s\"", e.text);
+	log_info("mounted", "path=%s passthrough=\"%s\"", s->mount.path, why);
+}
+
+static struct fs_session *session_alloc(const struct fs_config *c, const struct fs_source_ops *ops,
+					void *src)
+{
+	struct fs_session *s = mem_new(struct fs_session);
+
+	s->ops = ops;
+	s->src = src;
+	s->read_timeout_ms = c->read_timeout_ms;
+	s->started_ms = clock_wall_ms();
+	s->fuse_fd = -1;
+	s->passthrough.wanted = c->passthrough;
+	s->tree = tree_new(ops, src, TREE_BYTES_MAX);
+	s->prune_pool = pool_new("fs-prune", 1, 1);
+	lock_init(&s->opens_lock, RANK_OPENS);
+	lock_init(&s->requests_lock, RANK_REQUESTS);
+	lock_init(&s->buffers_lock, RANK_BUFFERS);
+	cond_init(&s->requests_cond);
+	list_init(&s->handles);
+	list_init(&s->dirs);
+	list_init(&s->pending);
+	s->sweep = (struct timer){.fire = requests_sweep, .arg = s};
+	return s;
+}
+
+int fs_session_new(const struct fs_config *c, const struct fs_source_ops *ops, void *src,
+		   struct fs_session **out, struct err *e)
+{
+	struct fs_session *s = session_alloc(c, ops, src);
+	int fuse_fd = -1;
+	int r = mount_point_attach(c->path, c->allow_other, &s->mount, &fuse_fd, e);
+
+	if (r == 0)
+		r = fuse_start(s, fuse_fd, e);
+	if (r < 0) {
+		fs_session_free(s);
+		return r;
+	}
+	start_threads(s, c->threads ? c->threads : THREADS_DEFAULT);
+	tell(s, c);
+	*out = s;
+	return 0;
+}
+
+void fs_session_free(struct fs_session *s)
+{
+	if (!s)
+		return;
+	/* The order matters: waiting requests are answered while threads still serve, so that
+	 * nobody holds a lock of the kernel's that the prune job waits for. */
+	atomic_store(&s->stopping, true);
+	requests_drain(s);
+	pool_free(s->prune_pool);
+	mount_point_detach(&s->mount);
+	join_threads(s);
+	handles_release(s);
+	dirs_release(s);
+	if (s->fuse)
+		fuse_session_destroy(
+			s->fuse); /* closes fuse_fd: what is still open gets ENOTCONN */
+	tree_free(s->tree);
+	read_buffers_release(s);
+	free(s->threads);
+	cond_release(&s->requests_cond);
+	lock_release(&s->buffers_lock);
+	lock_release(&s->requests_lock);
+	lock_release(&s->opens_lock);
+	free(s);
+}
+
+bool fs_session_ended(const struct fs_session *s)
+{
+	return atomic_load(&s->ended);
+}
+
+bool fs_session_passthrough(const struct fs_session *s)
+{
+	return s->passthrough.negotiated;
+}
+
+void fs_session_stat(const struct fs_session *s, struct fs_stat *out)
+{
+	out->reads = atomic_load(&s->stat.reads);
+	out->bytes = atomic_load(&s->stat.bytes);
+	out->waits = atomic_load(&s->stat.waits);
+	out->passthrough_opens = atomic_load(&s->stat.passthrough_opens);
+	out->interrupted = atomic_load(&s->stat.interrupted);
+	out->errors = atomic_load(&s->stat.errors);
+}
