@@ -75,7 +75,8 @@ struct rpc_server_config {
 	void *const *service_args;		  /* arg for each service's callbacks */
 	uint32_t message_len_max;		  /* 0 = 16 MiB */
 	uint32_t streams_max;			  /* concurrent calls per connection, 0 = 1000 */
-	const char *tls_cert, *tls_key, *tls_ca;  /* files; NULL = plaintext; ca = require mTLS */
+	const char *tls_cert, *tls_key, *tls_ca; /* files; NULL = plaintext; ca = require mTLS; unix
+						    sockets are always plaintext */
 };
 
 must_check int rpc_server_new(const struct rpc_server_config *c, struct rpc_server **out,
@@ -93,7 +94,7 @@ void rpc_call_set_user(struct rpc_call *call, void *user);
 void *rpc_call_user(const struct rpc_call *call);
 /* "1.2.3.4:5678" or "[::1]:80" or "unix"; lives as long as the call. */
 const char *rpc_call_peer(const struct rpc_call *call);
-/* A request metadata value, or NULL. */
+/* A request metadata value, or NULL; the key in lower case. Lives as long as the call. */
 const char *rpc_call_metadata(const struct rpc_call *call, const char *key);
 bool rpc_call_is_closed(const struct rpc_call *call);
 /* Queues one message; packed before it returns. False (nothing queued) if the call is over or
@@ -103,7 +104,7 @@ bool rpc_call_send(struct rpc_call *call, const ProtobufCMessage *msg);
 unsigned rpc_call_backlog(const struct rpc_call *call);
 /* Ends the call after what is queued. Later calls do nothing. text may be NULL. */
 void rpc_call_finish(struct rpc_call *call, enum rpc_code code, const char *text);
-/* The same with status details (grpc-status-details-bin). */
+/* The same with status details (grpc-status-details-bin); left out if longer than 4 KiB. */
 void rpc_call_finish_details(struct rpc_call *call, enum rpc_code code, const char *text,
 			     const void *details, size_t len);
 /* send + finish OK. */

@@ -1,0 +1,123 @@
+/* What the process does once for gRPC core, and the codes at its edge. */
+#include "proto/rpc.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proto/rpc_queue.h"
+
+#include <errno.h>
+#include <grpc/support/log.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_GAP_MS 1000
+
+static struct rpc_queue client_queue;
+
+int rpc_code_to_errno(int code)
+{
+	switch (code) {
+	case RPC_CANCELLED:
+		return ECANCELED;
+	case RPC_INVALID_ARGUMENT:
+	case RPC_OUT_OF_RANGE:
+		return EINVAL;
+	case RPC_DEADLINE_EXCEEDED:
+		return ETIMEDOUT;
+	case RPC_NOT_FOUND:
+		return ENOENT;
+	case RPC_ALREADY_EXISTS:
+		return EEXIST;
+	case RPC_PERMISSION_DENIED:
+	case RPC_UNAUTHENTICATED:
+		return EACCES;
+	case RPC_RESOURCE_EXHAUSTED:
+		return EBUSY;
+	case RPC_FAILED_PRECONDITION:
+		return EPERM;
+	case RPC_UNIMPLEMENTED:
+		return ENOSYS;
+	case RPC_UNAVAILABLE:
+		return EHOSTUNREACH;
+	default:
+		return EPROTO;
+	}
+}
+
+enum rpc_code rpc_code_of_errno(int err_no)
+{
+	switch (err_no) {
+	case 0:
+		return RPC_OK;
+	case ECANCELED:
+		return RPC_CANCELLED;
+	case EINVAL:
+	case ENAMETOOLONG:
+		return RPC_INVALID_ARGUMENT;
+	case ETIMEDOUT:
+		return RPC_DEADLINE_EXCEEDED;
+	case ENOENT:
+		return RPC_NOT_FOUND;
+	case EEXIST:
+		return RPC_ALREADY_EXISTS;
+	case EACCES:
+		return RPC_PERMISSION_DENIED;
+	case EBUSY:
+	case ENOSPC:
+	case EDQUOT:
+	case EMFILE:
+		return RPC_RESOURCE_EXHAUSTED;
+	case EPERM:
+		return RPC_FAILED_PRECONDITION;
+	case ENOSYS:
+		return RPC_UNIMPLEMENTED;
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case ECONNREFUSED:
+	case ECONNRESET:
+		return RPC_UNAVAILABLE;
+	default:
+		return RPC_INTERNAL;
+	}
+}
+
+/* gRPC core's log. It writes errors for whatever a stranger sends, so at most one line a second is
+ * shown above debug level. */
+static void core_log(gpr_log_func_args *args)
+{
+	static _Atomic int64_t shown_ms;
+	const char *file = strrchr(args->file, '/');
+	int64_t now = clock_ms(), last = atomic_load(&shown_ms);
+
+	file = file ? file + 1 : args->file;
+	if (args->severity == GPR_LOG_SEVERITY_ERROR && (last == 0 || now - last >= LOG_GAP_MS)) {
+		atomic_store(&shown_ms, now);
+		log_warn("grpc", "at=%s:%d why=\"%s\"", file, args->line, args->message);
+	} else {
+		log_debug("grpc", "at=%s:%d why=\"%s\"", file, args->line, args->message);
+	}
+}
+
+void rpc_init(void)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	sigaction(SIGPIPE, &ignore, NULL);
+	setenv("GRPC_ENABLE_FORK_SUPPORT", "0", 1);
+	gpr_set_log_function(core_log);
+	grpc_init();
+	rpc_queue_start(&client_queue, "rpc-client");
+}
+
+void rpc_shutdown(void)
+{
+	rpc_queue_stop(&client_queue);
+	grpc_shutdown();
+}
+
+grpc_completion_queue *rpc_client_queue(void)
+{
+	return client_queue.cq;
+}

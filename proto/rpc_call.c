@@ -1,0 +1,222 @@
+/* A server's call: from the request's arrival to closed(). */
+#include "proto/rpc_call.h"
+
+#include "base/mem.h"
+#include "proto/rpc_pack.h"
+
+#include <grpc/slice.h>
+#include <grpc/support/alloc.h>
+#include <string.h>
+
+static struct rpc_call *call_of(struct rpc_pipe *p)
+{
+	return container_of(p, struct rpc_call, pipe);
+}
+
+/* A message has come, or (NULL) the client has said that none will. */
+static void call_read(struct rpc_pipe *p, grpc_byte_buffer *bytes)
+{
+	struct rpc_call *call = call_of(p);
+	const struct rpc_method *m = call->method;
+	ProtobufCMessage *req;
+
+	if (pipe_is_ending(p)) {
+		grpc_byte_buffer_destroy(bytes);
+		return;
+	}
+	if (!bytes) {
+		if (!call->told)
+			pipe_end(p, RPC_INVALID_ARGUMENT, "no request was sent", NULL, 0);
+		else if (m->half_closed)
+			m->half_closed(call, call->arg);
+		return;
+	}
+	req = rpc_unpack(m->request, bytes);
+	if (!req) {
+		pipe_end(p, RPC_INVALID_ARGUMENT, "malformed request", NULL, 0);
+		return;
+	}
+	call->told = true;
+	m->message(call, req, call->arg);
+	protobuf_c_message_free_unpacked(req, NULL);
+	/* Clients wait for the header before they look for messages. */
+	pipe_send_header(p);
+	if (m->client_streams)
+		pipe_read(p);
+}
+
+static void call_over(struct rpc_pipe *p)
+{
+	struct rpc_call *call = call_of(p);
+
+	if (call->told && call->method->closed)
+		call->method->closed(call, call->arg);
+	call->over(call->server);
+}
+
+static void call_free(struct rpc_pipe *p)
+{
+	struct rpc_call *call = call_of(p);
+
+	pipe_release(p);
+	grpc_call_details_destroy(&call->details);
+	free(call->peer);
+	free(call->metadata);
+	free(call);
+}
+
+static const struct pipe_owner call_owner = {
+	.read = call_read,
+	.over = call_over,
+	.free = call_free,
+};
+
+struct rpc_call *rpc_call_new(void *server)
+{
+	struct rpc_call *call = mem_new(struct rpc_call);
+
+	pipe_init(&call->pipe, &call_owner, true);
+	grpc_call_details_init(&call->details);
+	call->server = server;
+	return call;
+}
+
+/* "ipv4:1.2.3.4:5", "ipv6:%5B::1%5D:5" and "unix:..." into what rpc_call_peer() promises. */
+static char *peer_text(grpc_call *call)
+{
+	char *uri = grpc_call_get_peer(call);
+	char *text, *out;
+
+	if (strncmp(uri, "ipv4:", 5) != 0 && strncmp(uri, "ipv6:", 5) != 0) {
+		gpr_free(uri);
+		return mem_strdup("unix");
+	}
+	text = mem_strdup(uri + 5);
+	gpr_free(uri);
+	out = text;
+	for (const char *in = text; *in; in++) {
+		if (strncmp(in, "%5B", 3) == 0 || strncmp(in, "%5D", 3) == 0) {
+			*out++ = in[2] == 'B' ? '[' : ']';
+			in += 2;
+		} else {
+			*out++ = *in;
+		}
+	}
+	*out = '\0';
+	return text;
+}
+
+static char *append_slice(char *at, grpc_slice slice)
+{
+	size_t len = GRPC_SLICE_LENGTH(slice);
+
+	memcpy(at, GRPC_SLICE_START_PTR(slice), len);
+	at[len] = '\0';
+	return at + len + 1;
+}
+
+/* gRPC's own copy goes with the grpc_call, ours lives as long as the rpc_call. Its size is bounded
+ * by the server's limit of metadata. */
+static char *copy_metadata(const grpc_metadata_array *a)
+{
+	size_t len = 1;
+	char *text, *at;
+
+	for (size_t i = 0; i < a->count; i++)
+		len += GRPC_SLICE_LENGTH(a->metadata[i].key) +
+		       GRPC_SLICE_LENGTH(a->metadata[i].value) + 2;
+	text = at = mem_alloc(len);
+	for (size_t i = 0; i < a->count; i++) {
+		if (grpc_is_binary_header(a->metadata[i].key))
+			continue;
+		at = append_slice(at, a->metadata[i].key);
+		at = append_slice(at, a->metadata[i].value);
+	}
+	*at = '\0';
+	return text;
+}
+
+void rpc_call_begin(struct rpc_call *call, const struct rpc_method *method, void *arg,
+		    void (*over)(void *server), enum rpc_code code, const char *text)
+{
+	call->method = method;
+	call->arg = arg;
+	call->over = over;
+	call->peer = peer_text(call->pipe.call);
+	call->metadata = copy_metadata(&call->pipe.head);
+	pipe_start(&call->pipe, method != NULL);
+	if (!method)
+		pipe_end(&call->pipe, code, text, NULL, 0);
+	pipe_unref(&call->pipe);
+}
+
+void rpc_call_ref(struct rpc_call *call)
+{
+	pipe_ref(&call->pipe);
+}
+
+void rpc_call_unref(struct rpc_call *call)
+{
+	pipe_unref(&call->pipe);
+}
+
+void rpc_call_set_user(struct rpc_call *call, void *user)
+{
+	call->user = user;
+}
+
+void *rpc_call_user(const struct rpc_call *call)
+{
+	return call->user;
+}
+
+const char *rpc_call_peer(const struct rpc_call *call)
+{
+	return call->peer;
+}
+
+const char *rpc_call_metadata(const struct rpc_call *call, const char *key)
+{
+	const char *at = call->metadata;
+
+	while (*at) {
+		const char *value = at + strlen(at) + 1;
+
+		if (strcmp(at, key) == 0)
+			return value;
+		at = value + strlen(value) + 1;
+	}
+	return NULL;
+}
+
+/* The lock is not const, the call as its user sees it is. */
+bool rpc_call_is_closed(const struct rpc_call *call)
+{
+	return pipe_is_dead((struct rpc_pipe *)&call->pipe);
+}
+
+unsigned rpc_call_backlog(const struct rpc_call *call)
+{
+	return pipe_backlog((struct rpc_pipe *)&call->pipe);
+}
+
+bool rpc_call_send(struct rpc_call *call, const ProtobufCMessage *msg)
+{
+	return pipe_send(&call->pipe, msg, false);
+}
+
+void rpc_call_finish(struct rpc_call *call, enum rpc_code code, const char *text)
+{
+	pipe_end(&call->pipe, code, text, NULL, 0);
+}
+
+void rpc_call_finish_details(struct rpc_call *call, enum rpc_code code, const char *text,
+			     const void *details, size_t len)
+{
+	pipe_end(&call->pipe, code, text, details, len);
+}
+
+void rpc_call_reply(struct rpc_call *call, const ProtobufCMessage *msg)
+{
+	pipe_send(&call->pipe, msg, true);
+}

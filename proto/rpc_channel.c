@@ -1,0 +1,267 @@
+/*
+ * A channel: one connection to one target, which gRPC core makes and mends, and the blocking unary
+ * call. A unary call has a completion queue of its own, so its caller serves itself: no hand-over
+ * between threads.
+ */
+#include "proto/rpc_channel.h"
+
+#include "base/lock.h"
+#include "base/mem.h"
+#include "proto/rpc_credentials.h"
+#include "proto/rpc_pack.h"
+#include "proto/rpc_stream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <grpc/slice.h>
+#include <health_v1.pb-c.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+
+#define CONNECT_MS	     3000
+#define BACKOFF_FIRST_MS     200
+#define BACKOFF_MAX_MS	     5000
+#define KEEPALIVE_MS	     300000 /* Go servers refuse shorter ones */
+#define KEEPALIVE_TIMEOUT_MS 20000
+#define MESSAGE_LEN_MAX	     (64 << 20)
+#define METADATA_MAX	     (64 << 10)
+
+struct rpc_channel {
+	grpc_channel *channel;
+	char *target;
+	atomic_int refs; /* the owner's and each stream's */
+	struct lock lock;
+	struct list streams; /* lock */
+};
+
+static grpc_arg int_arg(const char *key, int value)
+{
+	grpc_arg arg = {.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
+
+	return arg;
+}
+
+static grpc_channel *create_channel(const char *target, grpc_channel_credentials *credentials)
+{
+	grpc_arg agent = {.type = GRPC_ARG_STRING,
+			  .key = (char *)GRPC_ARG_PRIMARY_USER_AGENT_STRING,
+			  .value.string = (char *)"skimmer/" SKIMMER_VERSION};
+	grpc_arg args[] = {
+		agent,
+		/* users point http_proxy at us */
+		int_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
+		/* no TXT records asked for */
+		int_arg(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
+		/* a channel's connection and its back-off are its own */
+		int_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
+		/* also the longest time to connect */
+		int_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_MS),
+		int_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, BACKOFF_FIRST_MS),
+		int_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, BACKOFF_MAX_MS),
+		int_arg(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS),
+		int_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
+		int_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
+		int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, MESSAGE_LEN_MAX),
+		int_arg(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX),
+		int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+	};
+	grpc_channel_args list = {.num_args = array_len(args), .args = args};
+
+	return grpc_channel_create(target, credentials, &list);
+}
+
+struct rpc_channel *rpc_channel_new(const char *target, const char *tls_ca, const char *tls_cert,
+				    const char *tls_key)
+{
+	struct rpc_channel *ch = mem_new(struct rpc_channel);
+	grpc_channel_credentials *credentials = NULL;
+	struct err e = {0};
+
+	ch->target = mem_strdup(target);
+	atomic_init(&ch->refs, 1);
+	lock_init(&ch->lock, 70);
+	list_init(&ch->streams);
+	if (rpc_credentials_client(tls_ca, tls_cert, tls_key, &credentials, &e) < 0) {
+		/* every call on it tells why */
+		ch->channel = grpc_lame_client_channel_create(
+			target, (grpc_status_code)rpc_code_of_errno(e.code), e.text);
+		return ch;
+	}
+	ch->channel = create_channel(target, credentials);
+	grpc_channel_credentials_release(credentials);
+	return ch;
+}
+
+static void channel_unref(struct rpc_channel *ch)
+{
+	if (atomic_fetch_sub(&ch->refs, 1) != 1)
+		return;
+	lock_release(&ch->lock);
+	free(ch->target);
+	free(ch);
+}
+
+void rpc_channel_join(struct rpc_channel *ch, struct rpc_stream *s)
+{
+	atomic_fetch_add(&ch->refs, 1);
+	lock_guard(&ch->lock);
+	list_push_back(&ch->streams, &s->link);
+}
+
+void rpc_channel_leave(struct rpc_channel *ch, struct rpc_stream *s)
+{
+	lock_take(&ch->lock);
+	list_remove(&s->link);
+	lock_drop(&ch->lock);
+	channel_unref(ch);
+}
+
+/* The next stream with a reference, out of the list; NULL at the end. */
+static struct rpc_stream *pop_stream(struct rpc_channel *ch)
+{
+	struct rpc_stream *s;
+	struct list *link;
+
+	lock_guard(&ch->lock);
+	link = list_pop_front(&ch->streams);
+	if (!link)
+		return NULL;
+	s = list_entry(link, struct rpc_stream, link);
+	pipe_ref(&s->pipe);
+	return s;
+}
+
+void rpc_channel_free(struct rpc_channel *ch)
+{
+	struct rpc_stream *s;
+
+	if (!ch)
+		return;
+	while ((s = pop_stream(ch))) {
+		pipe_cancel(&s->pipe);
+		pipe_unref(&s->pipe);
+	}
+	grpc_channel_destroy(ch->channel);
+	channel_unref(ch);
+}
+
+const char *rpc_channel_target(const struct rpc_channel *ch)
+{
+	return ch->target;
+}
+
+grpc_call *rpc_channel_call(struct rpc_channel *ch, const char *path, grpc_completion_queue *cq,
+			    int64_t timeout_ms)
+{
+	gpr_timespec deadline = gpr_inf_future(GPR_CLOCK_MONOTONIC);
+	grpc_slice method = grpc_slice_from_copied_string(path);
+	grpc_call *call;
+
+	if (timeout_ms > 0)
+		deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+					gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
+	call = grpc_channel_create_call(ch->channel, NULL, GRPC_PROPAGATE_DEFAULTS, cq, method,
+					NULL, deadline, NULL);
+	grpc_slice_unref(method);
+	return call;
+}
+
+/* What a unary call receives. */
+struct answer {
+	grpc_metadata_array head, trailer;
+	grpc_byte_buffer *bytes;
+	grpc_status_code code;
+	grpc_slice text;
+};
+
+static void answer_release(struct answer *a)
+{
+	grpc_metadata_array_destroy(&a->head);
+	grpc_metadata_array_destroy(&a->trailer);
+	grpc_byte_buffer_destroy(a->bytes);
+	grpc_slice_unref(a->text);
+}
+
+/* Everything of a unary call is one batch; blocks until it has ended. */
+static void exchange(grpc_call *call, grpc_completion_queue *cq, const ProtobufCMessage *req,
+		     struct answer *a)
+{
+	grpc_byte_buffer *out = rpc_pack(req);
+	grpc_call_error r;
+	grpc_op ops[6] = {
+		{.op = GRPC_OP_SEND_INITIAL_METADATA},
+		{.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = out},
+		{.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
+		{.op = GRPC_OP_RECV_INITIAL_METADATA,
+		 .data.recv_initial_metadata.recv_initial_metadata = &a->head},
+		{.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &a->bytes},
+		{.op = GRPC_OP_RECV_STATUS_ON_CLIENT,
+		 .data.recv_status_on_client = {.trailing_metadata = &a->trailer,
+						.status = &a->code,
+						.status_details = &a->text}},
+	};
+
+	r = grpc_call_start_batch(call, ops, array_len(ops), a, NULL);
+	assert(r == GRPC_CALL_OK);
+	(void)r;
+	grpc_completion_queue_pluck(cq, a, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+	grpc_byte_buffer_destroy(out);
+}
+
+/* Turns the status into *e; 0 if it is OK. */
+static int judge(const struct rpc_channel *ch, const char *path, const struct answer *a,
+		 struct err *e)
+{
+	size_t len = GRPC_SLICE_LENGTH(a->text);
+
+	if (a->code == GRPC_STATUS_OK)
+		return 0;
+	return err_set(e, rpc_code_to_errno((int)a->code), "%s of %s: %.*s", path, ch->target,
+		       len > INT_MAX ? 0 : (int)len, (const char *)GRPC_SLICE_START_PTR(a->text));
+}
+
+int rpc_unary(struct rpc_channel *ch, const char *path, const ProtobufCMessage *req,
+	      const ProtobufCMessageDescriptor *resp_desc, int64_t timeout_ms,
+	      ProtobufCMessage **resp_out, int *code_out, struct err *e)
+{
+	grpc_completion_queue *cq = grpc_completion_queue_create_for_pluck(NULL);
+	grpc_call *call = rpc_channel_call(ch, path, cq, timeout_ms);
+	struct answer a = {.text = grpc_empty_slice()};
+	int r;
+
+	exchange(call, cq, req, &a);
+	r = judge(ch, path, &a, e);
+	if (r == 0) {
+		*resp_out = a.bytes ? rpc_unpack(resp_desc, take_ptr(&a.bytes)) : NULL;
+		if (!*resp_out) {
+			a.code = GRPC_STATUS_INTERNAL;
+			r = err_set(e, EPROTO, "%s of %s: malformed answer", path, ch->target);
+		}
+	}
+	if (code_out)
+		*code_out = (int)a.code;
+	answer_release(&a);
+	grpc_call_unref(call);
+	grpc_completion_queue_shutdown(cq);
+	grpc_completion_queue_destroy(cq);
+	return r;
+}
+
+int rpc_check_health(struct rpc_channel *ch, int64_t timeout_ms, struct err *e)
+{
+	Grpc__Health__V1__HealthCheckRequest req = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+	ProtobufCMessage *resp;
+	bool serving;
+	int r;
+
+	r = rpc_unary(ch, "/grpc.health.v1.Health/Check", &req.base,
+		      &grpc__health__v1__health_check_response__descriptor, timeout_ms, &resp, NULL,
+		      e);
+	if (r < 0)
+		return r;
+	serving = ((Grpc__Health__V1__HealthCheckResponse *)resp)->status ==
+		  GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
+	protobuf_c_message_free_unpacked(resp, NULL);
+	return serving ? 0 : err_set(e, EHOSTUNREACH, "%s is not serving", ch->target);
+}

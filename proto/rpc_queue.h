@@ -1,0 +1,26 @@
+/* A completion queue of gRPC core and the one thread that serves it. */
+#ifndef PROTO_RPC_QUEUE_H
+#define PROTO_RPC_QUEUE_H
+
+#include <grpc/grpc.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+/* What a batch is started with. done() runs on the queue's thread when the batch has ended. */
+struct rpc_tag {
+	void (*done)(struct rpc_tag *tag, bool ok);
+};
+
+struct rpc_queue {
+	grpc_completion_queue *cq;
+	pthread_t thread;
+};
+
+void rpc_queue_start(struct rpc_queue *q, const char *thread_name);
+/* Every batch must have ended and no other may be started. Joins. */
+void rpc_queue_stop(struct rpc_queue *q);
+
+/* The process's queue of all client streams; rpc_init() started it. */
+grpc_completion_queue *rpc_client_queue(void);
+
+#endif

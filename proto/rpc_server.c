@@ -1,0 +1,293 @@
+/*
+ * A server: its addresses, its table of methods, and one request always armed, because gRPC core
+ * leaves calls hanging that nobody asked for. Every call arrives the same way; an unknown method is
+ * answered UNIMPLEMENTED by us.
+ */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "proto/rpc_call.h"
+#include "proto/rpc_credentials.h"
+#include "proto/rpc_health.h"
+#include "proto/rpc_listen.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <grpc/grpc_security.h>
+#include <grpc/slice.h>
+#include <string.h>
+
+#define CALLS_MAX	     65536
+#define METADATA_MAX	     (16 << 10)
+#define MESSAGE_LEN_MAX	     (16 << 20)
+#define STREAMS_MAX	     1000
+#define KEEPALIVE_MS	     60000
+#define KEEPALIVE_TIMEOUT_MS 20000
+#define IDLE_MS		     600000
+#define HANDSHAKE_MS	     10000
+
+struct entry {
+	const struct rpc_method *method;
+	void *arg;
+};
+
+struct rpc_server {
+	struct rpc_queue queue;
+	grpc_server *server;
+	struct entry *entries;
+	size_t entry_count;
+	struct rpc_health health;
+	int *claims; /* of unix sockets */
+	size_t claim_count;
+	uint16_t port;
+	struct rpc_tag stopped_tag;
+
+	struct lock lock; /* everything below */
+	struct cond changed;
+	bool stopped;
+	unsigned calls;
+};
+
+static const struct entry *find_entry(const struct rpc_server *s, grpc_slice path)
+{
+	size_t len = GRPC_SLICE_LENGTH(path);
+
+	for (size_t i = 0; i < s->entry_count; i++) {
+		const char *p = s->entries[i].method->path;
+
+		if (strlen(p) == len && memcmp(p, GRPC_SLICE_START_PTR(path), len) == 0)
+			return &s->entries[i];
+	}
+	return NULL;
+}
+
+/* rpc_health_knows: "" is the server as a whole. */
+static bool has_service(const void *server, const char *service)
+{
+	const struct rpc_server *s = server;
+	size_t len = strlen(service);
+
+	if (len == 0)
+		return true;
+	for (size_t i = 0; i < s->entry_count; i++) {
+		const char *path = s->entries[i].method->path + 1;
+
+		if (strncmp(path, service, len) == 0 && path[len] == '/')
+			return true;
+	}
+	return false;
+}
+
+static void call_is_over(void *server)
+{
+	struct rpc_server *s = server;
+
+	lock_guard(&s->lock);
+	s->calls--;
+	cond_wake_all(&s->changed);
+}
+
+static void arm(struct rpc_server *s);
+
+static void call_arrived(struct rpc_tag *tag, bool ok)
+{
+	struct rpc_call *call = container_of(tag, struct rpc_call, new_tag);
+	struct rpc_server *s = call->server;
+	const struct entry *entry;
+	bool full;
+
+	if (!ok) { /* the server stops */
+		rpc_call_unref(call);
+		return;
+	}
+	arm(s);
+	lock_take(&s->lock);
+	full = s->calls++ >= CALLS_MAX;
+	lock_drop(&s->lock);
+	entry = find_entry(s, call->details.method);
+	if (full)
+		rpc_call_begin(call, NULL, NULL, call_is_over, RPC_RESOURCE_EXHAUSTED,
+			       "too many calls");
+	else if (!entry)
+		rpc_call_begin(call, NULL, NULL, call_is_over, RPC_UNIMPLEMENTED, "unknown method");
+	else
+		rpc_call_begin(call, entry->method, entry->arg, call_is_over, RPC_OK, NULL);
+}
+
+static void arm(struct rpc_server *s)
+{
+	struct rpc_call *call = rpc_call_new(s);
+	grpc_call_error r;
+
+	call->new_tag.done = call_arrived;
+	r = grpc_server_request_call(s->server, &call->pipe.call, &call->details, &call->pipe.head,
+				     s->queue.cq, s->queue.cq, &call->new_tag);
+	assert(r == GRPC_CALL_OK);
+	(void)r;
+}
+
+static void server_stopped(struct rpc_tag *tag, bool ok)
+{
+	struct rpc_server *s = container_of(tag, struct rpc_server, stopped_tag);
+
+	(void)ok;
+	lock_guard(&s->lock);
+	s->stopped = true;
+	cond_wake_all(&s->changed);
+}
+
+static void build_entries(struct rpc_server *s, const struct rpc_server_config *c)
+{
+	size_t count = 2, at = 0;
+
+	for (size_t i = 0; c->services && c->services[i]; i++)
+		for (size_t j = 0; c->services[i][j].path; j++)
+			count++;
+	s->entries = mem_array(count, sizeof(*s->entries));
+	for (size_t i = 0; c->services && c->services[i]; i++)
+		for (size_t j = 0; c->services[i][j].path; j++) {
+			s->entries[at].method = &c->services[i][j];
+			s->entries[at++].arg = c->service_args ? c->service_args[i] : NULL;
+		}
+	for (size_t j = 0; rpc_health_methods[j].path; j++) {
+		s->entries[at].method = &rpc_health_methods[j];
+		s->entries[at++].arg = &s->health;
+	}
+	s->entry_count = at;
+}
+
+static grpc_arg int_arg(const char *key, int value)
+{
+	grpc_arg arg = {.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
+
+	return arg;
+}
+
+static void create_server(struct rpc_server *s, const struct rpc_server_config *c)
+{
+	int len_max = c->message_len_max ? (int)c->message_len_max : MESSAGE_LEN_MAX;
+	int streams_max = c->streams_max ? (int)c->streams_max : STREAMS_MAX;
+	grpc_arg args[] = {
+		int_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
+		int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, len_max),
+		int_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS, streams_max),
+		int_arg(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX),
+		int_arg(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS),
+		int_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
+		int_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+		int_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
+		/* never punish a client for its pings */
+		int_arg(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0),
+		int_arg(GRPC_ARG_MAX_CONNECTION_IDLE_MS, IDLE_MS),
+		int_arg(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
+		int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+	};
+	grpc_channel_args list = {.num_args = array_len(args), .args = args};
+
+	s->server = grpc_server_create(&list, NULL);
+	grpc_server_register_completion_queue(s->server, s->queue.cq, NULL);
+}
+
+/* Unix sockets speak plaintext whatever the configuration says for TCP. */
+static int add_address(struct rpc_server *s, const char *address, grpc_server_credentials *tls,
+		       struct err *e)
+{
+	bool is_unix = rpc_listen_unix_path(address) != NULL;
+	grpc_server_credentials *plain = grpc_insecure_server_credentials_create();
+	int port, r;
+
+	r = rpc_listen_claim(address, &s->claims[s->claim_count], e);
+	s->claim_count++;
+	if (r < 0) {
+		grpc_server_credentials_release(plain);
+		return r;
+	}
+	port = grpc_server_add_http2_port(s->server, address, is_unix || !tls ? plain : tls);
+	grpc_server_credentials_release(plain);
+	if (port == 0)
+		return rpc_listen_explain(address, e);
+	if (!is_unix && s->port == 0)
+		s->port = (uint16_t)port;
+	return 0;
+}
+
+static int add_addresses(struct rpc_server *s, const struct rpc_server_config *c, struct err *e)
+{
+	grpc_server_credentials *tls = NULL;
+	size_t count = 0;
+	int r = 0;
+
+	while (c->listen[count])
+		count++;
+	s->claims = mem_array(count + 1, sizeof(*s->claims));
+	if (c->tls_cert || c->tls_key || c->tls_ca)
+		r = rpc_credentials_server(c->tls_cert, c->tls_key, c->tls_ca, &tls, e);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = add_address(s, c->listen[i], tls, e);
+	if (tls)
+		grpc_server_credentials_release(tls);
+	return r;
+}
+
+int rpc_server_new(const struct rpc_server_config *c, struct rpc_server **out, struct err *e)
+{
+	struct rpc_server *s = mem_new(struct rpc_server);
+	int r;
+
+	lock_init(&s->lock, 70);
+	cond_init(&s->changed);
+	rpc_health_init(&s->health, has_service, s);
+	s->stopped_tag.done = server_stopped;
+	build_entries(s, c);
+	rpc_queue_start(&s->queue, "rpc-server");
+	create_server(s, c);
+	r = add_addresses(s, c, e);
+	if (r < 0) {
+		rpc_server_free(s, 0);
+		return r;
+	}
+	grpc_server_start(s->server);
+	arm(s);
+	*out = s;
+	return 0;
+}
+
+uint16_t rpc_server_port(const struct rpc_server *s)
+{
+	return s->port;
+}
+
+void rpc_server_set_serving(struct rpc_server *s, bool serving)
+{
+	rpc_health_set(&s->health, serving);
+}
+
+/* Waits until no call and no connection is left, until deadline_ms (0: for ever). */
+static bool wait_stopped(struct rpc_server *s, int64_t deadline_ms)
+{
+	lock_guard(&s->lock);
+	while (!s->stopped || s->calls > 0)
+		if (!cond_wait_until(&s->changed, &s->lock, deadline_ms))
+			return false;
+	return true;
+}
+
+void rpc_server_free(struct rpc_server *s, int64_t grace_ms)
+{
+	if (!s)
+		return;
+	grpc_server_shutdown_and_notify(s->server, s->queue.cq, &s->stopped_tag);
+	if (grace_ms <= 0 || !wait_stopped(s, clock_ms() + grace_ms)) {
+		grpc_server_cancel_all_calls(s->server);
+		wait_stopped(s, 0);
+	}
+	grpc_server_destroy(s->server);
+	rpc_queue_stop(&s->queue);
+	for (size_t i = 0; i < s->claim_count; i++)
+		close_at(&s->claims[i]);
+	rpc_health_release(&s->health);
+	lock_release(&s->lock);
+	cond_release(&s->changed);
+	free(s->claims);
+	free(s->entries);
+	free(s);
+}

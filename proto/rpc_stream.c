@@ -1,0 +1,128 @@
+/* A client's stream: messages and the end are told on the process's one client thread. */
+#include "proto/rpc_stream.h"
+
+#include "base/mem.h"
+#include "proto/rpc_channel.h"
+#include "proto/rpc_pack.h"
+
+#include <grpc/slice.h>
+#include <string.h>
+
+static struct rpc_stream *stream_of(struct rpc_pipe *p)
+{
+	return container_of(p, struct rpc_stream, pipe);
+}
+
+static void stream_read(struct rpc_pipe *p, grpc_byte_buffer *bytes)
+{
+	struct rpc_stream *s = stream_of(p);
+	ProtobufCMessage *msg;
+
+	if (!bytes)
+		return; /* the status follows */
+	if (atomic_load(&s->dropped) || s->malformed) {
+		grpc_byte_buffer_destroy(bytes);
+		return;
+	}
+	msg = rpc_unpack(s->ops->response, bytes);
+	if (!msg) {
+		s->malformed = true;
+		pipe_cancel(p);
+		return;
+	}
+	s->ops->message(s, msg, s->arg);
+	protobuf_c_message_free_unpacked(msg, NULL);
+	pipe_read(p);
+}
+
+static const void *find_details(const grpc_metadata_array *a, size_t *len_out)
+{
+	for (size_t i = 0; i < a->count; i++) {
+		const grpc_metadata *m = &a->metadata[i];
+
+		if (grpc_slice_str_cmp(m->key, "grpc-status-details-bin") != 0)
+			continue;
+		*len_out = GRPC_SLICE_LENGTH(m->value);
+		return GRPC_SLICE_START_PTR(m->value);
+	}
+	*len_out = 0;
+	return NULL;
+}
+
+static void stream_over(struct rpc_pipe *p)
+{
+	struct rpc_stream *s = stream_of(p);
+	cleanup(free_at) char *text = grpc_slice_to_c_string(p->status_text);
+	size_t len;
+	const void *details = find_details(&p->trailer, &len);
+
+	rpc_channel_leave(s->channel, s);
+	if (atomic_load(&s->dropped))
+		return;
+	if (s->malformed)
+		s->ops->closed(s, RPC_INTERNAL, "malformed message", NULL, 0, s->arg);
+	else
+		s->ops->closed(s, (enum rpc_code)p->status, text, details, len, s->arg);
+}
+
+static void stream_free(struct rpc_pipe *p)
+{
+	pipe_release(p);
+	free(stream_of(p));
+}
+
+static const struct pipe_owner stream_owner = {
+	.read = stream_read,
+	.over = stream_over,
+	.free = stream_free,
+};
+
+struct rpc_stream *rpc_stream_new(struct rpc_channel *ch, const char *path,
+				  const struct rpc_stream_ops *ops, void *arg, int64_t timeout_ms)
+{
+	struct rpc_stream *s = mem_new(struct rpc_stream);
+
+	pipe_init(&s->pipe, &stream_owner, false);
+	list_init(&s->link);
+	s->channel = ch;
+	s->ops = ops;
+	s->arg = arg;
+	s->pipe.call = rpc_channel_call(ch, path, rpc_client_queue(), timeout_ms);
+	rpc_channel_join(ch, s);
+	pipe_start(&s->pipe, true);
+	pipe_send_header(&s->pipe);
+	return s;
+}
+
+bool rpc_stream_send(struct rpc_stream *s, const ProtobufCMessage *msg)
+{
+	return pipe_send(&s->pipe, msg, false);
+}
+
+void rpc_stream_half_close(struct rpc_stream *s)
+{
+	pipe_end(&s->pipe, RPC_OK, NULL, NULL, 0);
+}
+
+void rpc_stream_cancel(struct rpc_stream *s)
+{
+	pipe_cancel(&s->pipe);
+}
+
+void rpc_stream_free(struct rpc_stream *s)
+{
+	if (!s)
+		return;
+	pipe_cancel(&s->pipe);
+	pipe_wait_over(&s->pipe);
+	pipe_unref(&s->pipe);
+}
+
+void rpc_stream_drop(struct rpc_stream *s)
+{
+	if (!s)
+		return;
+	atomic_store(&s->dropped, true);
+	pipe_cancel(&s->pipe);
+	pipe_unref(&s->pipe);
+}
