@@ -13,7 +13,8 @@ static inline void json_decref_at(json_t **j)
 	*j = NULL;
 }
 
-/* Parses at most len_max bytes, duplicates refused. EINVAL with line and column. */
+/* Parses at most len_max bytes, duplicates refused. EINVAL with line and
+ * column, EMSGSIZE. */
 must_check int json_parse(const char *text, size_t len, size_t len_max, json_t **out,
 			  struct err *e);
 /* The string member, or NULL if absent or not a string. Borrowed. */
