@@ -4,6 +4,7 @@
 #define DAEMON_HOST_H
 
 #include "base/err.h"
+#include "daemon/figures.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,5 +34,16 @@ void host_count_rx(struct host *h, uint64_t bytes);
 /* Bytes per second over the last seconds. */
 uint64_t host_tx_rate(const struct host *h);
 uint64_t host_rx_rate(const struct host *h);
+/* A child's connection to the piece server came (+1) or went (-1). */
+void host_count_upload(struct host *h, int change);
+
+/* What is announced beside the names. Bytes, and bytes per second; 0 = unknown. */
+struct host_figures {
+	struct figures system; /* read at most once a second */
+	uint64_t tx_rate, rx_rate, tx_max, rx_max;
+	uint32_t upload_connections;
+};
+void host_figures(struct host *h, struct host_figures *out);
+const struct figures_platform *host_platform(const struct host *h);
 
 #endif
