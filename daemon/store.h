@@ -64,9 +64,9 @@ struct store_config {
 	const char *dir;
 	bool keep;		   /* false: what an earlier run left is removed at start */
 	uint64_t quota;		   /* own bytes; 0 = the size of the file system */
-	unsigned high_percent;	   /* of the quota: eviction starts */
-	unsigned low_percent;	   /* eviction ends */
-	int64_t task_ttl_ms;	   /* not accessed for so long: removed */
+	unsigned high_percent;	   /* of the quota: eviction starts; 0 = 80 */
+	unsigned low_percent;	   /* eviction ends; 0 = 60 */
+	int64_t task_ttl_ms;	   /* not accessed for so long: removed; 0 = never */
 	int64_t unfinished_ttl_ms; /* unfinished and not accessed for so long: evictable */
 };
 
