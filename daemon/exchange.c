@@ -12,18 +12,14 @@
 #include "base/lock.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "daemon/header_lines.h"
 #include "daemon/transport.h"
 
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #define POLL_MS		100
 #define IDLE_HANDLES	64
-#define HEAD_MAX	(64u << 10)
-#define HEAD_TOTAL_MAX	(256u << 10) /* with interim answers and trailers */
 #define RECEIVE_BUFFER	(128L << 10)
 #define BANDWIDTH_BURST (256u << 10)
 
@@ -60,9 +56,7 @@ struct running {
 	struct exchange *x;
 	struct handle *h;
 	struct err err; /* why a callback ended the exchange; code 0 = it did not */
-	bool head_done; /* of the final answer */
 	bool retryable;
-	size_t head_total;
 	int64_t heard_ms; /* last byte */
 };
 
@@ -247,78 +241,18 @@ static void give_handle_back(struct exchange_pool *p, struct handle *h)
 
 /* ---- curl's callbacks */
 
-/* Length and end of the body, by the header lines: curl takes one Content-Length of several. */
-static int judge_length(struct running *run, struct err *e)
-{
-	struct exchange *x = run->x;
-	cleanup(free_at) char *first = header_lines_get(x->head.data, "Content-Length", 0);
-	cleanup(free_at) char *coding = header_lines_get(x->head.data, "Transfer-Encoding", 0);
-	long version = 0;
-	char *end;
-
-	curl_easy_getinfo(run->h->easy, CURLINFO_HTTP_VERSION, &version);
-	x->length = -1;
-	x->delimited = version >= CURL_HTTP_VERSION_2_0;
-	if (x->status == 204 || x->status == 304 || strcmp(x->method, "HEAD") == 0) {
-		x->length = 0;
-		x->delimited = true;
-		return 0;
-	}
-	if (coding) {
-		x->delimited = true;
-		return 0;
-	}
-	if (!first)
-		return 0;
-	errno = 0;
-	x->length = strtoll(first, &end, 10);
-	if (first[0] < '0' || first[0] > '9' || *end || errno)
-		return err_set(e, EPROTO, "malformed Content-Length in the answer");
-	x->delimited = true;
-	for (unsigned i = 1;; i++) {
-		cleanup(free_at) char *other = header_lines_get(x->head.data, "Content-Length", i);
-
-		if (!other)
-			return 0;
-		if (strcmp(other, first) != 0)
-			return err_set(e, EPROTO, "two Content-Lengths in the answer");
-	}
-}
-
-static int end_of_head(struct running *run, struct err *e)
-{
-	long status = 0;
-	int r;
-
-	curl_easy_getinfo(run->h->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (status < 200)
-		return 0; /* interim: another head follows */
-	run->head_done = true;
-	run->x->status = (int)status;
-	r = judge_length(run, e);
-	return r < 0 ? r : run->x->on_head(run->x, e);
-}
-
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
 	struct running *run = arg;
-	struct buf *head = &run->x->head;
+	struct exchange *x = run->x;
 	size_t len = size * count;
-	int r = 0;
+	bool no_body = strcmp(x->method, "HEAD") == 0;
+	int r = answer_feed(&x->answer, run->h->easy, no_body, data, len, &run->err);
 
 	run->heard_ms = clock_ms();
-	run->head_total += len;
-	if (run->head_total > HEAD_TOTAL_MAX)
-		r = err_set(&run->err, EPROTO, "headers of the answer are too long");
-	else if (run->head_done)
-		r = 0; /* trailers are not used */
-	else if (len > 5 && strncasecmp(data, "HTTP/", 5) == 0)
-		buf_clear(head);
-	else if (len <= 2 && (data[0] == '\r' || data[0] == '\n'))
-		r = end_of_head(run, &run->err);
-	else
-		r = header_lines_add(head, data, len, &run->err);
-	return r < 0 || run->x->enough ? CURL_WRITEFUNC_ERROR : len;
+	if (r > 0)
+		r = x->on_head(x, &run->err);
+	return r < 0 || x->enough ? CURL_WRITEFUNC_ERROR : len;
 }
 
 static size_t on_write(char *data, size_t size, size_t count, void *arg)
@@ -329,7 +263,7 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
 	int64_t wait = bucket_take(&run->pool->bandwidth, len);
 	int r = 0;
 
-	if (!run->head_done)
+	if (!x->answer.whole)
 		r = err_set(&run->err, EPROTO, "a body without a head");
 	if (r == 0 && wait > 0)
 		r = exchange_wait(wait, x->deadline_ms, x->cancelled, &run->err);
@@ -427,7 +361,7 @@ static int run_on_handle(struct exchange_pool *p, struct exchange *x, struct han
 		x->retryable = run.retryable;
 		return err_wrap(e, "%s", what);
 	}
-	if (x->enough || (code == CURLE_OK && run.head_done))
+	if (x->enough || (code == CURLE_OK && x->answer.whole))
 		return 0;
 	if (code == CURLE_OK)
 		code = CURLE_GOT_NOTHING;
@@ -442,9 +376,7 @@ int exchange_run(struct exchange_pool *p, struct exchange *x, struct err *e)
 
 	x->retryable = false;
 	x->enough = false;
-	x->status = 0;
-	x->head.len_max = HEAD_MAX;
-	buf_clear(&x->head);
+	answer_init(&x->answer);
 	url_authority(x->url, authority, sizeof(authority));
 	snprintf(host, sizeof(host), "%s://%s", x->url->scheme, authority);
 	r = take_seat(p, host, x, e);
@@ -461,5 +393,5 @@ int exchange_run(struct exchange_pool *p, struct exchange *x, struct err *e)
 
 void exchange_release(struct exchange *x)
 {
-	buf_release(&x->head);
+	answer_release(&x->answer);
 }

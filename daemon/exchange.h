@@ -7,8 +7,8 @@
 #ifndef DAEMON_EXCHANGE_H
 #define DAEMON_EXCHANGE_H
 
-#include "base/buf.h"
 #include "base/url.h"
+#include "daemon/answer.h"
 #include "daemon/origin.h"
 
 #include <curl/curl.h>
@@ -37,10 +37,7 @@ struct exchange {
 	bool enough;
 
 	/* The answer. */
-	int status;
-	struct buf head; /* "Name: value\n" lines; exchange_release() */
-	int64_t length;	 /* of this body, -1 = not told */
-	bool delimited;	 /* the body has an end that can be told from a lost connection */
+	struct answer answer; /* exchange_release() */
 	/* After a failure: trying again may help. */
 	bool retryable;
 };

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "daemon/header_lines.h"
+#include "daemon/header_list.h"
 
 #include <errno.h>
 #include <string.h>
@@ -17,12 +18,8 @@
 #define RETRY_AFTER_MAX_MS 120000
 #define DROP_MAX	   (64u << 10) /* reading on is cheaper than a new connection up to here */
 
-static const char *const never_sent[] = {
-	"Host",	    "Connection",	   "Keep-Alive",     "TE",
-	"Trailer",  "Transfer-Encoding",   "Upgrade",	     "Content-Length",
-	"Expect",   "Accept-Encoding",	   "Range",	     "If-Range",
-	"If-Match", "If-Unmodified-Since", "HTTP2-Settings",
-};
+static const char *const never_sent[] = {"Expect",   "Accept-Encoding", "Range",
+					 "If-Range", "If-Match",	"If-Unmodified-Since"};
 static const char *const conditions[] = {"If-None-Match", "If-Modified-Since"};
 static const char *const sent_anywhere[] = {"Accept", "Accept-Language", "User-Agent"};
 
@@ -39,38 +36,11 @@ static bool is_one_of(const char *name, const char *const *names, size_t count)
 
 static bool may_send(const struct inquiry *q, const char *name, bool at_home)
 {
-	if (is_one_of(name, never_sent, array_len(never_sent)) ||
-	    strncasecmp(name, "Proxy-", 6) == 0 || strncasecmp(name, "X-Dragonfly-", 12) == 0)
+	if (is_one_of(name, never_sent, array_len(never_sent)) || header_is_transports(name))
 		return false;
 	if (is_one_of(name, conditions, array_len(conditions)))
 		return q->conditional && at_home;
 	return at_home || is_one_of(name, sent_anywhere, array_len(sent_anywhere));
-}
-
-static bool has_header(const struct config_pairs *pairs, const char *name)
-{
-	for (size_t i = 0; pairs && i < pairs->count; i++) {
-		if (strcasecmp(pairs->items[i].name, name) == 0)
-			return true;
-	}
-	return false;
-}
-
-static struct curl_slist *append(struct curl_slist *list, const char *name, const char *value)
-{
-	/* curl takes "Name;" for an empty value; "Name:" would mean none. */
-	cleanup(free_at) char *line =
-		*value ? mem_printf("%s: %s", name, value) : mem_printf("%s;", name);
-	struct curl_slist *longer = curl_slist_append(list, line);
-
-	if (!longer)
-		abort();
-	return longer;
-}
-
-static void slist_free_at(struct curl_slist **list)
-{
-	curl_slist_free_all(*list);
 }
 
 /* Appends those of pairs that may be sent and that `unless` does not have. */
@@ -81,34 +51,22 @@ static struct curl_slist *append_pairs(const struct inquiry *q, struct curl_slis
 	for (size_t i = 0; pairs && i < pairs->count; i++) {
 		const char *name = pairs->items[i].name, *value = pairs->items[i].value;
 
-		if (may_send(q, name, at_home) && !has_header(unless, name))
-			list = append(list, name, value ? value : "");
+		if (may_send(q, name, at_home) && !header_pairs_get(unless, name))
+			list = header_list_add(list, name, value ? value : "");
 	}
 	return list;
 }
 
 static struct curl_slist *headers_for(struct inquiry *q, bool at_home)
 {
-	struct curl_slist *list = append(NULL, "Accept-Encoding", "identity");
+	struct curl_slist *list = header_list_add(NULL, "Accept-Encoding", "identity");
 
-	if (!has_header(q->rq->headers, "User-Agent") && !has_header(q->extra, "User-Agent"))
-		list = append(list, "User-Agent", "skimmer/" SKIMMER_VERSION);
+	if (!header_pairs_get(q->rq->headers, "User-Agent") &&
+	    !header_pairs_get(q->extra, "User-Agent"))
+		list = header_list_add(list, "User-Agent", "skimmer/" SKIMMER_VERSION);
 	list = append_pairs(q, list, q->rq->headers, NULL, at_home);
 	list = append_pairs(q, list, q->extra, q->rq->headers, at_home);
 	return q->own_headers ? q->own_headers(q, list) : list;
-}
-
-static int check_headers(const struct config_pairs *pairs, struct err *e)
-{
-	for (size_t i = 0; pairs && i < pairs->count; i++) {
-		const char *name = pairs->items[i].name, *value = pairs->items[i].value;
-
-		if (!header_name_is_valid(name, strlen(name)))
-			return err_set(e, EINVAL, "a header's name is malformed");
-		if (value && !header_value_is_valid(value, strlen(value)))
-			return err_set(e, EINVAL, "header %.40s: control character", name);
-	}
-	return 0;
 }
 
 /* ---- what comes back */
@@ -130,23 +88,24 @@ static int status_error(const struct exchange *x, struct err *e)
 	int code;
 
 	exchange_print(x, what, sizeof(what));
-	if (x->status == 404 || x->status == 410)
+	if (x->answer.status == 404 || x->answer.status == 410)
 		code = ENOENT;
-	else if (x->status == 401 || x->status == 403 || x->status == 407 || x->status == 451)
+	else if (x->answer.status == 401 || x->answer.status == 403 || x->answer.status == 407 ||
+		 x->answer.status == 451)
 		code = EACCES;
-	else if (x->status == 429)
+	else if (x->answer.status == 429)
 		code = EBUSY;
-	else if (is_retryable(x->status) || x->status >= 500)
+	else if (is_retryable(x->answer.status) || x->answer.status >= 500)
 		code = EHOSTUNREACH;
 	else
 		code = EPROTO;
-	return err_set(e, code, "%s: HTTP %d", what, x->status);
+	return err_set(e, code, "%s: HTTP %d", what, x->answer.status);
 }
 
 /* Seconds or a date (RFC 9110 §10.2.3); 0 if absent or nonsense. */
 static int64_t retry_after_ms(const struct exchange *x)
 {
-	cleanup(free_at) char *text = header_lines_get(x->head.data, "Retry-After", 0);
+	cleanup(free_at) char *text = header_lines_get(x->answer.lines.data, "Retry-After", 0);
 	char *end;
 	long long seconds;
 
@@ -196,17 +155,17 @@ static int on_head(struct exchange *x, struct err *e)
 	q->drop = true;
 	q->accepted = false;
 	q->dropped = 0;
-	if (is_redirect(x->status))
+	if (is_redirect(x->answer.status))
 		r = 0;
-	else if (is_retryable(x->status) && may_try_again(q, retry_after_ms(x)))
+	else if (is_retryable(x->answer.status) && may_try_again(q, retry_after_ms(x)))
 		q->retryable = true;
-	else if (q->any_status || x->status == 200 || x->status == 203 || x->status == 206 ||
-		 x->status == 416) {
+	else if (q->any_status || x->answer.status == 200 || x->answer.status == 203 ||
+		 x->answer.status == 206 || x->answer.status == 416) {
 		q->accepted = true;
 		q->drop = false;
 		r = q->on_head(q, x, e);
 	}
-	if (r == 0 && q->drop && (x->length > DROP_MAX || !x->delimited))
+	if (r == 0 && q->drop && (x->answer.length > DROP_MAX || !x->answer.delimited))
 		x->enough = true;
 	return r;
 }
@@ -235,13 +194,13 @@ static void url_move(struct url *to, struct url *from)
 /* Turns *at into where x sends us. */
 static int follow(const struct exchange *x, const struct url *home, struct url *at, struct err *e)
 {
-	cleanup(free_at) char *ref = header_lines_get(x->head.data, "Location", 0);
+	cleanup(free_at) char *ref = header_lines_get(x->answer.lines.data, "Location", 0);
 	cleanup(url_release) struct url next = {0};
 	char what[200];
 
 	exchange_print(x, what, sizeof(what));
 	if (!ref || !*ref)
-		return err_set(e, EPROTO, "%s: HTTP %d without a Location", what, x->status);
+		return err_set(e, EPROTO, "%s: HTTP %d without a Location", what, x->answer.status);
 	if (url_join(at, ref, &next, NULL) < 0)
 		return err_set(e, EPROTO, "%s: redirects to what is no http URL", what);
 	if (strcmp(at->scheme, "https") == 0 && strcmp(next.scheme, "http") == 0 &&
@@ -254,7 +213,7 @@ static int follow(const struct exchange *x, const struct url *home, struct url *
 /* One exchange with the hop at url. Its answer is in *x. */
 static int ask(struct inquiry *q, struct exchange *x, bool at_home, struct err *e)
 {
-	cleanup(slist_free_at) struct curl_slist *headers = headers_for(q, at_home);
+	cleanup(header_list_free_at) struct curl_slist *headers = headers_for(q, at_home);
 	int r;
 
 	x->headers = headers;
@@ -280,7 +239,7 @@ static int try_once(struct inquiry *q, const struct url *home, struct exchange *
 			q->retryable = x->retryable;
 			return r;
 		}
-		if (!is_redirect(x->status))
+		if (!is_redirect(x->answer.status))
 			break;
 		r = follow(x, home, &at, e);
 	}
@@ -304,7 +263,7 @@ int inquiry_run(struct inquiry *q, struct err *e)
 	int r = url_parse(q->rq->url, &home, e);
 
 	if (r == 0)
-		r = check_headers(q->rq->headers, e);
+		r = header_pairs_check(q->rq->headers, e);
 	if (r < 0)
 		return r;
 	for (;;) {

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "daemon/exchange.h"
 #include "daemon/header_lines.h"
+#include "daemon/header_list.h"
 #include "daemon/inquiry.h"
 
 #include <errno.h>
@@ -83,15 +84,6 @@ static struct inquiry inquiry_for(const struct origin *o, const struct origin_re
 				.arg = arg};
 }
 
-static struct curl_slist *add_header(struct curl_slist *list, const char *line)
-{
-	struct curl_slist *longer = curl_slist_append(list, line);
-
-	if (!longer)
-		abort();
-	return longer;
-}
-
 static int fail(const struct exchange *x, struct err *e, const char *why)
 {
 	char what[200];
@@ -105,7 +97,8 @@ static int check_same(const char *before, const struct exchange *x, struct err *
 {
 	for (unsigned i = 0; validators[i]; i++) {
 		cleanup(free_at) char *old = header_lines_get(before, validators[i], 0);
-		cleanup(free_at) char *now = header_lines_get(x->head.data, validators[i], 0);
+		cleanup(free_at) char *now =
+			header_lines_get(x->answer.lines.data, validators[i], 0);
 
 		if (old && ((!now && i == 0) || (now && strcmp(old, now) != 0)))
 			return fail(x, e, "the content has changed");
@@ -117,13 +110,13 @@ static int check_same(const char *before, const struct exchange *x, struct err *
 static int content_range(const struct exchange *x, uint64_t *first_out, uint64_t *last_out,
 			 int64_t *total_out, struct err *e)
 {
-	cleanup(free_at) char *text = header_lines_get(x->head.data, "Content-Range", 0);
+	cleanup(free_at) char *text = header_lines_get(x->answer.lines.data, "Content-Range", 0);
 
 	if (!text || !http_content_range_parse(text, first_out, last_out, total_out) ||
 	    *first_out > *last_out || *last_out >= LEN_MAX ||
 	    (*total_out >= 0 && *last_out >= (uint64_t)*total_out))
 		return fail(x, e, "206 without a sound Content-Range");
-	if (x->length >= 0 && (uint64_t)x->length != *last_out - *first_out + 1)
+	if (x->answer.length >= 0 && (uint64_t)x->answer.length != *last_out - *first_out + 1)
 		return fail(x, e, "Content-Length and Content-Range disagree");
 	return 0;
 }
@@ -140,7 +133,7 @@ static struct curl_slist *stat_headers(struct inquiry *q, struct curl_slist *lis
 {
 	const struct stat_call *c = q->arg;
 
-	return c->ask_range ? add_header(list, "Range: bytes=0-0") : list;
+	return c->ask_range ? header_list_add(list, "Range", "bytes=0-0") : list;
 }
 
 static int stat_head(struct inquiry *q, struct exchange *x, struct err *e)
@@ -151,15 +144,16 @@ static int stat_head(struct inquiry *q, struct exchange *x, struct err *e)
 	int r = 0;
 
 	q->drop = true;
-	if (x->status == 206) {
+	if (x->answer.status == 206) {
 		if (!c->ask_range)
 			return fail(x, e, "206 without having asked for a range");
 		r = content_range(x, &first, &last, &i->content_length, e);
 		if (r == 0 && (first != 0 || last != 0))
 			r = fail(x, e, "Content-Range is not what was asked for");
 		i->ranges = true;
-	} else if (x->status == 416) {
-		cleanup(free_at) char *text = header_lines_get(x->head.data, "Content-Range", 0);
+	} else if (x->answer.status == 416) {
+		cleanup(free_at) char *text =
+			header_lines_get(x->answer.lines.data, "Content-Range", 0);
 
 		/* Any other 416: an origin that has its own idea of ranges; asked again without. */
 		if (!c->ask_range || !text || strcmp(text, "bytes */0") != 0)
@@ -168,8 +162,8 @@ static int stat_head(struct inquiry *q, struct exchange *x, struct err *e)
 		i->content_length = 0;
 		i->ranges = true;
 	} else {
-		i->content_length = x->length;
-		x->enough = x->length < 0;
+		i->content_length = x->answer.length;
+		x->enough = x->answer.length < 0;
 	}
 	c->known = r == 0;
 	return r == 0 && q->rq->same_as ? check_same(q->rq->same_as, x, e) : r;
@@ -181,7 +175,7 @@ static int stat_end(struct inquiry *q, struct exchange *x, struct err *e)
 	struct buf lines = BUF_INIT(64u << 10);
 
 	(void)e;
-	header_lines_pick(&lines, x->head.data, kept_headers);
+	header_lines_pick(&lines, x->answer.lines.data, kept_headers);
 	free(c->info->headers);
 	c->info->headers = buf_take(&lines);
 	return 0;
@@ -230,22 +224,18 @@ static struct curl_slist *get_headers(struct inquiry *q, struct curl_slist *list
 	struct get_call *c = q->arg;
 	const char *before = c->seen ? c->seen : q->rq->same_as;
 	cleanup(free_at) char *etag = header_lines_get(before, "ETag", 0);
-	char line[80];
+	char range[80];
 
 	c->ranged = c->at > 0 || c->end != LEN_MAX;
 	if (!c->ranged)
 		return list;
 	if (c->end == LEN_MAX)
-		snprintf(line, sizeof(line), "Range: bytes=%" PRIu64 "-", c->at);
+		snprintf(range, sizeof(range), "bytes=%" PRIu64 "-", c->at);
 	else
-		snprintf(line, sizeof(line), "Range: bytes=%" PRIu64 "-%" PRIu64, c->at,
-			 c->end - 1);
-	list = add_header(list, line);
-	if (etag && etag[0] == '"') {
-		cleanup(free_at) char *condition = mem_printf("If-Range: %s", etag);
-
-		list = add_header(list, condition);
-	}
+		snprintf(range, sizeof(range), "bytes=%" PRIu64 "-%" PRIu64, c->at, c->end - 1);
+	list = header_list_add(list, "Range", range);
+	if (etag && etag[0] == '"')
+		list = header_list_add(list, "If-Range", etag);
 	return list;
 }
 
@@ -289,8 +279,8 @@ static int judge_whole(struct get_call *c, const struct exchange *x, struct err 
 {
 	c->part = false;
 	c->skip = c->at;
-	c->stop = x->length >= 0 ? (uint64_t)x->length : LEN_MAX;
-	return check_total(c, x, x->length, e);
+	c->stop = x->answer.length >= 0 ? (uint64_t)x->answer.length : LEN_MAX;
+	return check_total(c, x, x->answer.length, e);
 }
 
 static int get_head(struct inquiry *q, struct exchange *x, struct err *e)
@@ -299,15 +289,15 @@ static int get_head(struct inquiry *q, struct exchange *x, struct err *e)
 	const char *before = c->seen ? c->seen : q->rq->same_as;
 	int r;
 
-	if (x->status == 416)
+	if (x->answer.status == 416)
 		return fail(x, e, "the content ends before the range asked for");
 	r = check_same(before, x, e);
 	if (r == 0)
-		r = x->status == 206 ? judge_part(c, x, e) : judge_whole(c, x, e);
+		r = x->answer.status == 206 ? judge_part(c, x, e) : judge_whole(c, x, e);
 	if (r == 0 && !c->seen) {
 		struct buf lines = BUF_INIT(64u << 10);
 
-		header_lines_pick(&lines, x->head.data, validators);
+		header_lines_pick(&lines, x->answer.lines.data, validators);
 		c->seen = buf_take(&lines);
 	}
 	return r;
@@ -349,7 +339,7 @@ static int get_end(struct inquiry *q, struct exchange *x, struct err *e)
 {
 	struct get_call *c = q->arg;
 
-	if (c->at == c->end || (c->end == LEN_MAX && x->delimited && c->skip == 0)) {
+	if (c->at == c->end || (c->end == LEN_MAX && x->answer.delimited && c->skip == 0)) {
 		c->end = c->at;
 		return 0;
 	}
@@ -359,7 +349,7 @@ static int get_end(struct inquiry *q, struct exchange *x, struct err *e)
 		return 0;
 	}
 	/* A part of the range, or a connection that was lost: the rest is asked for. */
-	q->retryable = (c->part && c->at == c->stop) || !x->delimited;
+	q->retryable = (c->part && c->at == c->stop) || !x->answer.delimited;
 	return fail(x, e, "the body is shorter than what was asked for");
 }
 
@@ -404,7 +394,7 @@ static int fetch_head(struct inquiry *q, struct exchange *x, struct err *e)
 	struct fetch_call *c = q->arg;
 
 	buf_clear(&c->body);
-	if (x->length > 0 && (uint64_t)x->length > c->body.len_max)
+	if (x->answer.length > 0 && (uint64_t)x->answer.length > c->body.len_max)
 		return too_long(x, e);
 	return 0;
 }
@@ -424,10 +414,10 @@ static int fetch_end(struct inquiry *q, struct exchange *x, struct err *e)
 	struct buf lines = BUF_INIT(128u << 10);
 
 	(void)e;
-	header_lines_end_to_end(&lines, x->head.data);
+	header_lines_end_to_end(&lines, x->answer.lines.data);
 	free(c->headers);
 	c->headers = buf_take(&lines);
-	c->status = x->status;
+	c->status = x->answer.status;
 	return 0;
 }
 
