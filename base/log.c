@@ -32,7 +32,7 @@ static struct {
 	pthread_mutex_t mutex;
 	/* under mutex */
 	int fd;
-	bool json;
+	enum log_format format; /* LOG_AUTO until the first line */
 	const char *program;
 	char *path; /* NULL: stderr */
 	uint64_t size, size_max;
@@ -366,7 +366,7 @@ static void sink_write(const char *text, size_t len)
 	sink.size += len;
 }
 
-static void sink_set(int fd, const char *program, bool json, char *path, uint64_t size)
+static void sink_set(int fd, const char *program, enum log_format format, char *path, uint64_t size)
 {
 	if (sink.path) {
 		close(sink.fd);
@@ -374,17 +374,15 @@ static void sink_set(int fd, const char *program, bool json, char *path, uint64_
 	}
 	sink.fd = fd;
 	sink.program = program;
-	sink.json = json;
+	sink.format = format;
 	sink.path = path;
 	sink.size = size;
 }
 
 void log_open_stderr(const char *program, enum log_format format)
 {
-	bool json = format == LOG_JSON || (format == LOG_AUTO && !isatty(STDERR_FILENO));
-
 	pthread_mutex_lock(&sink.mutex);
-	sink_set(STDERR_FILENO, program, json, NULL, 0);
+	sink_set(STDERR_FILENO, program, format, NULL, 0);
 	pthread_mutex_unlock(&sink.mutex);
 }
 
@@ -421,7 +419,7 @@ int log_open_dir(const char *program, const char *dir, uint64_t size_max, unsign
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_set(e, errno, "open %s", path);
 	pthread_mutex_lock(&sink.mutex);
-	sink_set(take_fd(&fd), program, true, take_ptr(&path), (uint64_t)st.st_size);
+	sink_set(take_fd(&fd), program, LOG_JSON, take_ptr(&path), (uint64_t)st.st_size);
 	sink.size_max = size_max;
 	sink.files_max = files_max;
 	pthread_mutex_unlock(&sink.mutex);
@@ -435,7 +433,9 @@ void log_write(enum log_level level, const char *sentence, const char *keys, ...
 	struct args a;
 
 	pthread_mutex_lock(&sink.mutex);
-	l.json = sink.json;
+	if (sink.format == LOG_AUTO)
+		sink.format = isatty(sink.fd) ? LOG_LOGFMT : LOG_JSON;
+	l.json = sink.format == LOG_JSON;
 	l.cut = false;
 	l.len = 0;
 	line_begin(&l, level, sentence);
