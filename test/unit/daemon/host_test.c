@@ -1,13 +1,11 @@
 #include "daemon/host_message.h"
 
+#include "test/unit/unit.h"
+
 #include "base/clock.h"
 #include "base/mem.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-/* cmocka wants the above first. */
-#include <cmocka.h>
 
 static struct host_config config(void)
 {

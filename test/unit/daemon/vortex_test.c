@@ -1,11 +1,9 @@
 #include "daemon/vortex.h"
 
+#include "test/unit/unit.h"
+
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-/* cmocka wants the above first. */
-#include <cmocka.h>
 
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 

@@ -1,0 +1,361 @@
+/*
+ * The child's side of the TCP piece protocol. One connection carries one piece at a time; a parent
+ * that shows vortex_kept_id() is Skimmer's and its connection is kept for the next piece
+ * (docs/adr/0003-kept-piece-connections.md).
+ *
+ * Must not know: tasks, stores, digests of content (the slot compares the CRC).
+ */
+#include "daemon/piece_client.h"
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/mem.h"
+#include "daemon/vortex.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#define CLIENT_LOCK_RANK   50
+#define BUFFER_LEN	   (256u << 10) /* fits the second-level cache: read, hashed and written there */
+#define BUFFERS_KEPT	   16
+#define KEPT_MAX	   64
+#define KEPT_MS		   30000 /* half of what the server grants */
+#define CONNECT_TIMEOUT_MS 2000
+#define CANCEL_LOOK_MS	   100 /* how soon a cancellation is seen while nothing arrives */
+
+struct kept {
+	struct net_addr addr;
+	int fd;
+	int64_t since_ms;
+};
+
+struct piece_client {
+	struct lock lock;
+	/* all below: lock */
+	struct kept kept[KEPT_MAX]; /* oldest first */
+	unsigned kept_count;
+	void *buffers[BUFFERS_KEPT];
+	unsigned buffer_count;
+};
+
+struct piece_client *piece_client_new(void)
+{
+	struct piece_client *c = mem_new(struct piece_client);
+
+	lock_init(&c->lock, CLIENT_LOCK_RANK);
+	return c;
+}
+
+void piece_client_free(struct piece_client *c)
+{
+	if (!c)
+		return;
+	for (unsigned i = 0; i < c->kept_count; i++)
+		close(c->kept[i].fd);
+	for (unsigned i = 0; i < c->buffer_count; i++)
+		free(c->buffers[i]);
+	lock_release(&c->lock);
+	free(c);
+}
+
+static void *buffer_take(struct piece_client *c)
+{
+	lock_take(&c->lock);
+	void *buffer = c->buffer_count > 0 ? c->buffers[--c->buffer_count] : NULL;
+	lock_drop(&c->lock);
+	return buffer ? buffer : mem_alloc(BUFFER_LEN);
+}
+
+static void buffer_give(struct piece_client *c, void *buffer)
+{
+	lock_take(&c->lock);
+	if (c->buffer_count < BUFFERS_KEPT)
+		c->buffers[c->buffer_count++] = take_ptr(&buffer);
+	lock_drop(&c->lock);
+	free(buffer);
+}
+
+static int kept_remove(struct piece_client *c, unsigned i)
+{
+	int fd = c->kept[i].fd;
+
+	c->kept_count--;
+	memmove(&c->kept[i], &c->kept[i + 1], (c->kept_count - i) * sizeof(c->kept[0]));
+	return fd;
+}
+
+static bool same_addr(const struct net_addr *a, const struct net_addr *b)
+{
+	return a->len == b->len && memcmp(&a->sa, &b->sa, a->len) == 0;
+}
+
+/* The newest connection to addr, or -1. */
+static int kept_find(struct piece_client *c, const struct net_addr *addr)
+{
+	lock_guard(&c->lock);
+	for (unsigned i = c->kept_count; i-- > 0;)
+		if (same_addr(&c->kept[i].addr, addr))
+			return kept_remove(c, i);
+	return -1;
+}
+
+/* Closes what is too old, or the oldest when there is no room. */
+static void kept_expire(struct piece_client *c)
+{
+	int old[KEPT_MAX];
+	unsigned count = 0;
+	int64_t now_ms = clock_ms();
+
+	lock_take(&c->lock);
+	while (c->kept_count > 0 &&
+	       (c->kept_count == KEPT_MAX || now_ms - c->kept[0].since_ms > KEPT_MS))
+		old[count++] = kept_remove(c, 0);
+	lock_drop(&c->lock);
+	while (count > 0)
+		close(old[--count]);
+}
+
+static void kept_put(struct piece_client *c, const struct net_addr *addr, int fd)
+{
+	kept_expire(c);
+	lock_take(&c->lock);
+	/* Others may have filled it meanwhile. */
+	if (c->kept_count < KEPT_MAX) {
+		c->kept[c->kept_count++] =
+			(struct kept){.addr = *addr, .fd = fd, .since_ms = clock_ms()};
+		fd = -1;
+	}
+	lock_drop(&c->lock);
+	close_at(&fd);
+}
+
+/* A kept connection that the parent has neither closed nor written to. */
+static int kept_take(struct piece_client *c, const struct net_addr *addr)
+{
+	int fd;
+
+	kept_expire(c);
+	while ((fd = kept_find(c, addr)) >= 0) {
+		char byte;
+		ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return fd;
+		close(fd);
+	}
+	return -1;
+}
+
+/* One question and its answer on one connection. */
+struct exchange {
+	int fd;
+	const struct piece_head *expected;
+	int64_t deadline_ms, stall_ms;
+	const bool *cancelled;
+	uint8_t id;
+	bool answered; /* a byte of the answer has come */
+	bool keep;     /* the answer is over and the parent keeps the connection */
+};
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	if (a == 0 || b == 0)
+		return a + b;
+	return a < b ? a : b;
+}
+
+static bool is_cancelled(const struct exchange *x)
+{
+	return x->cancelled && __atomic_load_n(x->cancelled, __ATOMIC_RELAXED);
+}
+
+static int64_t stall_deadline(const struct exchange *x)
+{
+	return earlier(x->deadline_ms, x->stall_ms > 0 ? clock_ms() + x->stall_ms : 0);
+}
+
+/* Until there is something to read: 0. ETIMEDOUT, ECANCELED. */
+static int wait_readable(const struct exchange *x, int64_t until_ms, struct err *e)
+{
+	for (;;) {
+		struct pollfd p = {.fd = x->fd, .events = POLLIN};
+		int left = clock_left_ms(until_ms);
+		int slice = left < 0 || left > CANCEL_LOOK_MS ? CANCEL_LOOK_MS : left;
+
+		if (is_cancelled(x))
+			return err_set(e, ECANCELED, "cancelled");
+		if (poll(&p, 1, slice) > 0)
+			return 0;
+		if (left == 0)
+			return err_set(e, ETIMEDOUT, "parent sends nothing");
+	}
+}
+
+/* At least one byte, at most len. EPROTO when the stream ends. */
+static int read_some(struct exchange *x, void *data, size_t len, size_t *got_out, struct err *e)
+{
+	int64_t until_ms = stall_deadline(x);
+
+	for (;;) {
+		ssize_t n = recv(x->fd, data, len, MSG_DONTWAIT);
+
+		if (n > 0) {
+			x->answered = true;
+			*got_out = (size_t)n;
+			return 0;
+		}
+		if (n == 0)
+			return err_set(e, EPROTO, "parent closed the connection");
+		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+			return err_set(e, errno, "read from parent");
+		if (wait_readable(x, until_ms, e) < 0)
+			return -e->code;
+	}
+}
+
+static int read_full(struct exchange *x, void *data, size_t len, struct err *e)
+{
+	size_t got = 0;
+
+	for (size_t have = 0; have < len; have += got)
+		if (read_some(x, (char *)data + have, len - have, &got, e) < 0)
+			return -e->code;
+	return 0;
+}
+
+static int refusal(const uint8_t *value, size_t len, struct err *e)
+{
+	struct vortex_error error;
+
+	if (vortex_error_read(value, len, &error, e) < 0)
+		return -e->code;
+	return err_set(e, error.code == VORTEX_NOT_FOUND ? ENOENT : EPROTO,
+		       "parent refuses (code %u): %s", error.code, error.message);
+}
+
+static int check_head(const struct vortex_content *c, const struct piece_head *expected,
+		      struct err *e)
+{
+	if (c->number == expected->number && c->offset == expected->offset &&
+	    c->length == expected->length)
+		return 0;
+	return err_set(e, EPROTO, "parent offers piece %u at %ju of %ju bytes", c->number,
+		       (uintmax_t)c->offset, (uintmax_t)c->length);
+}
+
+/* The packet before the content. */
+static int read_head(struct exchange *x, struct piece_head *head_out, struct err *e)
+{
+	uint8_t packet[VORTEX_PACKET_MAX];
+	struct vortex_header h;
+	struct vortex_content c;
+	bool keep;
+
+	if (read_full(x, packet, VORTEX_HEADER_LEN, e) < 0)
+		return -e->code;
+	vortex_header_read(packet, &h);
+	if (h.length > VORTEX_VALUE_MAX)
+		return err_set(e, EPROTO, "parent answers with a packet of %u bytes", h.length);
+	if (h.tag != VORTEX_PIECE_CONTENT && h.tag != VORTEX_ERROR)
+		return err_set(e, EPROTO, "parent answers with tag %u", h.tag);
+	if (read_full(x, packet, h.length, e) < 0)
+		return -e->code;
+	keep = h.id == vortex_kept_id(x->id);
+	if (h.tag == VORTEX_ERROR) {
+		x->keep = keep;
+		return refusal(packet, h.length, e);
+	}
+	if (vortex_content_read(packet, h.length, &c, e) < 0 || check_head(&c, x->expected, e) < 0)
+		return -e->code;
+	x->keep = keep;
+	*head_out = (struct piece_head){.number = c.number,
+					.offset = c.offset,
+					.length = c.length,
+					.has_crc32 = c.has_crc32,
+					.crc32 = c.crc32};
+	memcpy(head_out->parent_id, c.parent_id, sizeof(head_out->parent_id));
+	return 0;
+}
+
+static int read_content(struct exchange *x, void *buffer, piece_sink sink, void *arg, struct err *e)
+{
+	uint64_t left = x->expected->length;
+
+	while (left > 0) {
+		size_t want = left < BUFFER_LEN ? (size_t)left : BUFFER_LEN, got;
+
+		if (is_cancelled(x))
+			return err_set(e, ECANCELED, "cancelled");
+		if (x->deadline_ms && clock_left_ms(x->deadline_ms) == 0)
+			return err_set(e, ETIMEDOUT, "parent is too slow");
+		if (read_some(x, buffer, want, &got, e) < 0)
+			return err_wrap(e, "%ju bytes missing", (uintmax_t)left);
+		if (sink(arg, buffer, got, e) < 0)
+			return -e->code;
+		left -= got;
+	}
+	return 0;
+}
+
+static int ask(struct exchange *x, const struct vortex_request *rq, struct piece_head *head_out,
+	       struct err *e)
+{
+	uint8_t packet[VORTEX_REQUEST_LEN];
+	size_t len = vortex_request_write(packet, x->id, rq);
+
+	if (net_write_full(x->fd, packet, len, stall_deadline(x), e) < 0)
+		return -e->code;
+	return read_head(x, head_out, e);
+}
+
+/* Asks on a kept connection if there is one, else on a new one. */
+static int open_and_ask(struct piece_client *c, const struct net_addr *addr, struct exchange *x,
+			const struct vortex_request *rq, struct piece_head *head_out, struct err *e)
+{
+	x->fd = kept_take(c, addr);
+	if (x->fd >= 0) {
+		if (ask(x, rq, head_out, e) == 0)
+			return 0;
+		/* A connection that ended before the answer began says nothing of the parent. */
+		if (x->answered || e->code == ETIMEDOUT || e->code == ECANCELED)
+			return -e->code;
+		close_at(&x->fd);
+	}
+	if (net_connect(addr, earlier(x->deadline_ms, clock_ms() + CONNECT_TIMEOUT_MS), &x->fd, e) <
+	    0)
+		return -e->code;
+	return ask(x, rq, head_out, e);
+}
+
+int piece_client_fetch(struct piece_client *c, const struct net_addr *addr, const char *task_id,
+		       const struct piece_head *expected, int64_t deadline_ms, int64_t stall_ms,
+		       const bool *cancelled, struct piece_head *head_out, piece_sink sink,
+		       void *arg, struct err *e)
+{
+	struct exchange x = {.fd = -1,
+			     .expected = expected,
+			     .deadline_ms = deadline_ms,
+			     .stall_ms = stall_ms,
+			     .cancelled = cancelled,
+			     .id = (uint8_t)clock_us()};
+	struct vortex_request rq = {.number = expected->number};
+	void *buffer;
+	int r;
+
+	assert(strlen(task_id) == sizeof(rq.task_id) - 1);
+	memcpy(rq.task_id, task_id, sizeof(rq.task_id));
+	r = open_and_ask(c, addr, &x, &rq, head_out, e);
+	if (r == 0) {
+		buffer = buffer_take(c);
+		r = read_content(&x, buffer, sink, arg, e);
+		buffer_give(c, buffer);
+		if (r < 0)
+			x.keep = false;
+	}
+	if (x.keep)
+		kept_put(c, addr, take_fd(&x.fd));
+	close_at(&x.fd);
+	return r;
+}

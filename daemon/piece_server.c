@@ -1,0 +1,697 @@
+/*
+ * The parent's side of the TCP piece protocol. One connection:
+ *
+ *	state	  watched	deadline		left for
+ *	READING	  EPOLLIN	header, or idle		SENDING when a request is whole
+ *	SENDING	  EPOLLOUT	write			READING when all is sent, WAITING, or closed
+ *	WAITING	  nothing	the bandwidth's turn	SENDING
+ *
+ * Each connection lives on one loop from its adoption to its end; READING ones are in the loop's
+ * idle list, longest idle first, and are what is closed when there are too many.
+ *
+ * Must not know: tasks, peers, how pieces come into the store.
+ */
+#include "daemon/piece_server.h"
+
+#include "base/bucket.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/net.h"
+#include "daemon/vortex.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#define LOOPS_MAX	   8
+#define BACKLOG		   1024
+#define ACCEPT_BATCH	   64
+#define ACCEPT_PAUSE_MS	   100
+#define CHUNK_MAX	   (512u << 10) /* one sendfile */
+#define CHUNK_MIN	   (16u << 10)
+#define TURN_BYTES	   (2u << 20) /* then the others on the loop have their turn */
+#define AHEAD_BYTES	   (4u << 20) /* asked of the disk when a piece begins */
+#define COMPLAINT_EVERY_MS 60000
+#define RECENT_MAX	   8
+#define RECENT_MS	   1000
+
+enum complaint {
+	BAD_TAG,
+	BAD_LENGTH,
+	BAD_TASK_ID,
+	SLOW_HEADER,
+	SLOW_READER,
+	TOO_MANY,
+	NO_DESCRIPTORS,
+	DISK_FAILED,
+	COMPLAINTS,
+};
+
+static const char *const complaint_text[COMPLAINTS] = {
+	[BAD_TAG] = "a packet of an unknown kind",
+	[BAD_LENGTH] = "a request of a wrong length",
+	[BAD_TASK_ID] = "a task id that is none",
+	[SLOW_HEADER] = "no whole request in time",
+	[SLOW_READER] = "takes nothing for too long",
+	[TOO_MANY] = "too many connections, none of them idle",
+	[NO_DESCRIPTORS] = "no descriptor left for a connection",
+	[DISK_FAILED] = "a piece cannot be read from the disk",
+};
+
+struct worker {
+	struct piece_server *server;
+	struct loop *loop;
+	/* the loop's thread alone */
+	struct list idle, busy; /* of struct conn */
+	unsigned count;
+	/* Tasks that were asked for in the last second: nobody else may hold them, and opening and
+	 * closing one for each piece would cost more than a small piece. */
+	struct store_task *recent[RECENT_MAX];
+	unsigned recent_count;
+	struct loop_timer recent_timer;
+};
+
+struct piece_server {
+	struct piece_server_config config;
+	struct store *store;
+	struct host *host;
+	int listen_fd;
+	uint16_t port;
+	struct watch accept_watch;	/* on workers[0] */
+	struct loop_timer accept_timer; /* on workers[0] */
+	unsigned next_worker;		/* workers[0]'s thread alone */
+	unsigned worker_count;
+	struct worker workers[LOOPS_MAX];
+	struct bucket bucket;
+	size_t chunk;
+	struct piece_server_stat stat;	       /* atomic */
+	int64_t complained_at_ms[COMPLAINTS];  /* atomic */
+	uint64_t complaints_since[COMPLAINTS]; /* atomic: not told yet */
+};
+
+enum conn_state { CONN_READING, CONN_SENDING, CONN_WAITING };
+
+struct conn {
+	struct worker *worker;
+	struct list link; /* idle or busy */
+	struct loop_job adopt;
+	struct watch watch;
+	struct loop_timer timer;
+	enum conn_state state;
+	bool last; /* close after what is being sent */
+	unsigned in_len;
+	uint8_t in[VORTEX_REQUEST_LEN];
+	uint8_t *head; /* rest of a packet that the socket did not take at once; NULL mostly */
+	size_t head_at, head_len;
+	struct store_task *task; /* while its piece is being sent */
+	off_t off;
+	uint64_t left;
+};
+
+static void conn_turn(struct conn *c);
+
+static void count(uint64_t *counter, uint64_t n)
+{
+	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+}
+
+/* One line per kind and minute, with how many there were. */
+static void complain(struct piece_server *s, enum complaint kind, int fd)
+{
+	int64_t now_ms = clock_ms(),
+		last_ms = __atomic_load_n(&s->complained_at_ms[kind], __ATOMIC_RELAXED);
+	char ip[64];
+
+	count(&s->complaints_since[kind], 1);
+	if (last_ms != 0 && now_ms - last_ms < COMPLAINT_EVERY_MS)
+		return;
+	if (!__atomic_compare_exchange_n(&s->complained_at_ms[kind], &last_ms, now_ms, false,
+					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return; /* another loop tells it */
+	if (fd < 0 || !net_peer_ip(fd, ip, sizeof(ip)))
+		strcpy(ip, "-");
+	log_warn("piece server complains", "why=\"%s\" peer=%s times=%" PRIu64,
+		 complaint_text[kind], ip,
+		 __atomic_exchange_n(&s->complaints_since[kind], 0, __ATOMIC_RELAXED));
+}
+
+static void conn_release_piece(struct conn *c)
+{
+	if (c->task)
+		store_task_unref(c->task);
+	c->task = NULL;
+	c->left = 0;
+	free(c->head);
+	c->head = NULL;
+	c->head_at = c->head_len = 0;
+}
+
+static void conn_close(struct conn *c)
+{
+	struct worker *w = c->worker;
+
+	if (c->left > 0)
+		count(&w->server->stat.failed, 1);
+	conn_release_piece(c);
+	loop_timer_cancel(w->loop, &c->timer);
+	loop_unwatch(w->loop, &c->watch);
+	list_remove(&c->link);
+	close(c->watch.fd);
+	w->count--;
+	count(&w->server->stat.open, (uint64_t)-1);
+	host_count_upload(w->server->host, -1);
+	free(c);
+}
+
+static void conn_set_state(struct conn *c, enum conn_state state)
+{
+	static const uint32_t events[] = {
+		[CONN_READING] = EPOLLIN,
+		[CONN_SENDING] = EPOLLOUT,
+		[CONN_WAITING] = 0,
+	};
+	struct worker *w = c->worker;
+
+	if (c->watch.events != events[state])
+		loop_rewatch(w->loop, &c->watch, events[state]);
+	c->state = state;
+	list_remove(&c->link);
+	list_push_back(state == CONN_READING ? &w->idle : &w->busy, &c->link);
+}
+
+static void conn_await_request(struct conn *c)
+{
+	conn_release_piece(c);
+	c->in_len = 0;
+	conn_set_state(c, CONN_READING);
+	loop_timer_arm(c->worker->loop, &c->timer, c->worker->server->config.idle_timeout_ms);
+}
+
+static void conn_timed_out(struct loop_timer *t)
+{
+	struct conn *c = t->arg;
+	struct piece_server *s = c->worker->server;
+
+	if (c->state == CONN_WAITING) {
+		conn_set_state(c, CONN_SENDING);
+		loop_timer_arm(c->worker->loop, t, s->config.write_timeout_ms);
+		return;
+	}
+	/* A child that has had its piece and says nothing more is no fault. */
+	if (c->state == CONN_SENDING || c->in_len > 0) {
+		count(&s->stat.timed_out, 1);
+		complain(s, c->state == CONN_SENDING ? SLOW_READER : SLOW_HEADER, c->watch.fd);
+	}
+	conn_close(c);
+}
+
+/* ---- answers ---- */
+
+/* Sends a packet, keeping what the socket does not take. False: the connection is gone. */
+static bool conn_send_head(struct conn *c, const uint8_t *packet, size_t len)
+{
+	int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (c->left > 0 ? MSG_MORE : 0);
+	ssize_t n = send(c->watch.fd, packet, len, flags);
+
+	if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+		return false;
+	if (n < 0)
+		n = 0;
+	if ((size_t)n == len)
+		return true;
+	c->head_len = len - (size_t)n;
+	c->head = mem_dup(packet + n, c->head_len);
+	return true;
+}
+
+static void conn_answer(struct conn *c, const uint8_t *packet, size_t len)
+{
+	if (!conn_send_head(c, packet, len)) {
+		conn_close(c);
+		return;
+	}
+	conn_set_state(c, CONN_SENDING);
+	loop_timer_arm(c->worker->loop, &c->timer, c->worker->server->config.write_timeout_ms);
+	conn_turn(c);
+}
+
+static void conn_answer_error(struct conn *c, enum vortex_code code, const char *why)
+{
+	uint8_t packet[VORTEX_PACKET_MAX], id = c->last ? c->in[0] : vortex_kept_id(c->in[0]);
+
+	conn_answer(c, packet, vortex_error_write(packet, id, code, why));
+}
+
+static void conn_refuse(struct conn *c, enum complaint kind)
+{
+	struct piece_server *s = c->worker->server;
+
+	count(&s->stat.garbage, 1);
+	complain(s, kind, c->watch.fd);
+	c->last = true;
+	conn_answer_error(c, VORTEX_INVALID_ARGUMENT, complaint_text[kind]);
+}
+
+static void recent_forget(struct worker *w)
+{
+	while (w->recent_count > 0)
+		store_task_unref(w->recent[--w->recent_count]);
+}
+
+static void recent_expired(struct loop_timer *t)
+{
+	recent_forget(t->arg);
+}
+
+/* A new reference, or NULL. */
+static struct store_task *worker_find_task(struct worker *w, const char *id)
+{
+	struct store_task *task;
+	struct err e;
+
+	for (unsigned i = 0; i < w->recent_count; i++) {
+		if (strcmp(store_task_meta(w->recent[i])->id, id) != 0)
+			continue;
+		store_task_ref(w->recent[i]);
+		return w->recent[i];
+	}
+	if (store_find(w->server->store, id, &task, &e) < 0)
+		return NULL;
+	store_task_touch(task);
+	if (w->recent_count == RECENT_MAX)
+		recent_forget(w);
+	/* All go a second after the first came: what was removed meanwhile is not served on. */
+	if (w->recent_count == 0)
+		loop_timer_arm(w->loop, &w->recent_timer, RECENT_MS);
+	w->recent[w->recent_count++] = task;
+	store_task_ref(task);
+	return task;
+}
+
+/* Looks the piece up; fills *out when it may be sent. */
+static bool conn_find_piece(struct conn *c, const struct vortex_request *rq,
+			    struct vortex_content *out)
+{
+	const struct geometry *g;
+	struct store_piece piece;
+
+	if (c->in[1] != VORTEX_DOWNLOAD_PIECE)
+		return false; /* persistent and cache tasks: none here */
+	c->task = worker_find_task(c->worker, rq->task_id);
+	if (!c->task)
+		return false;
+	g = &store_task_meta(c->task)->geometry;
+	if (rq->number >= g->piece_count ||
+	    store_piece_get(c->task, rq->number, &piece) != STORE_PRESENT)
+		return false;
+	*out = (struct vortex_content){.number = rq->number,
+				       .offset = geometry_offset(g, rq->number),
+				       .length = geometry_length(g, rq->number),
+				       .has_crc32 = true,
+				       .crc32 = piece.crc32,
+				       .traffic_type = 1, /* REMOTE_PEER, as Dragonfly says */
+				       .cost_s = piece.cost_ms / 1000,
+				       .created_at_s = piece.created_s};
+	return true;
+}
+
+static void conn_request(struct conn *c)
+{
+	struct vortex_content content;
+	struct vortex_request rq;
+	uint8_t packet[VORTEX_PACKET_MAX];
+	struct err e;
+
+	if (vortex_request_read(c->in + VORTEX_HEADER_LEN, VORTEX_REQUEST_VALUE_LEN, &rq, &e) < 0) {
+		conn_refuse(c, BAD_TASK_ID);
+		return;
+	}
+	if (!conn_find_piece(c, &rq, &content)) {
+		conn_release_piece(c);
+		count(&c->worker->server->stat.not_found, 1);
+		conn_answer_error(c, VORTEX_NOT_FOUND, "piece not found");
+		return;
+	}
+	c->off = (off_t)content.offset;
+	c->left = content.length;
+	/* So that the loop does not wait for a cold disk page by page. */
+	(void)posix_fadvise(store_task_fd(c->task), c->off,
+			    (off_t)(c->left < AHEAD_BYTES ? c->left : AHEAD_BYTES),
+			    POSIX_FADV_WILLNEED);
+	conn_answer(c, packet, vortex_content_write(packet, vortex_kept_id(c->in[0]), &content));
+}
+
+/* ---- sending ---- */
+
+/* False: nothing more can be sent now, or the connection is gone. */
+static bool conn_flush_head(struct conn *c)
+{
+	while (c->head_at < c->head_len) {
+		ssize_t n = send(c->watch.fd, c->head + c->head_at, c->head_len - c->head_at,
+				 MSG_NOSIGNAL | MSG_DONTWAIT | (c->left > 0 ? MSG_MORE : 0));
+
+		if (n < 0) {
+			if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+				conn_close(c);
+			return false;
+		}
+		c->head_at += (size_t)n;
+	}
+	return true;
+}
+
+static void conn_disk_failed(struct conn *c)
+{
+	complain(c->worker->server, DISK_FAILED, c->watch.fd);
+	conn_close(c);
+}
+
+/* One sendfile. False: not now, or the connection is gone. */
+static bool conn_send_some(struct conn *c, size_t *sent_out)
+{
+	struct piece_server *s = c->worker->server;
+	ssize_t n = sendfile(c->watch.fd, store_task_fd(c->task), &c->off,
+			     c->left < s->chunk ? (size_t)c->left : s->chunk);
+
+	if (n < 0) {
+		if (errno == EIO)
+			conn_disk_failed(c);
+		else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+			conn_close(c);
+		return false;
+	}
+	if (n == 0) { /* the file is shorter than its record says */
+		conn_disk_failed(c);
+		return false;
+	}
+	*sent_out = (size_t)n;
+	c->left -= (uint64_t)n;
+	count(&s->stat.bytes, (uint64_t)n);
+	host_count_tx(s->host, (uint64_t)n);
+	return true;
+}
+
+/* Sends as much as one turn allows. The connection may be gone afterwards. */
+static void conn_turn(struct conn *c)
+{
+	struct piece_server *s = c->worker->server;
+	size_t turn = 0, sent = 0;
+
+	if (!conn_flush_head(c))
+		return;
+	while (c->left > 0 && turn < TURN_BYTES) {
+		int64_t wait_ms;
+
+		if (!conn_send_some(c, &sent))
+			return;
+		turn += sent;
+		wait_ms = bucket_take(&s->bucket, sent);
+		if (wait_ms > 0 && c->left > 0) {
+			conn_set_state(c, CONN_WAITING);
+			loop_timer_arm(c->worker->loop, &c->timer, wait_ms);
+			return;
+		}
+	}
+	if (c->left > 0) {
+		loop_timer_arm(c->worker->loop, &c->timer, s->config.write_timeout_ms);
+		return;
+	}
+	if (c->task)
+		count(&s->stat.pieces, 1);
+	if (c->last)
+		conn_close(c);
+	else
+		conn_await_request(c);
+}
+
+/* ---- reading ---- */
+
+/* What a header alone tells. False: the connection was refused or closed. */
+static bool conn_check_header(struct conn *c)
+{
+	struct vortex_header h;
+
+	vortex_header_read(c->in, &h);
+	if (h.tag == VORTEX_CLOSE) {
+		conn_close(c);
+		return false;
+	}
+	if (vortex_is_request(h.tag) && h.length == VORTEX_REQUEST_VALUE_LEN)
+		return true;
+	conn_refuse(c, vortex_is_request(h.tag) ? BAD_LENGTH : BAD_TAG);
+	return false;
+}
+
+static void conn_read(struct conn *c)
+{
+	struct piece_server *s = c->worker->server;
+	ssize_t n = recv(c->watch.fd, c->in + c->in_len, sizeof(c->in) - c->in_len, MSG_DONTWAIT);
+	unsigned before = c->in_len;
+
+	if (n <= 0) {
+		if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+			conn_close(c);
+		return;
+	}
+	c->in_len += (unsigned)n;
+	if (before == 0 && c->in_len < VORTEX_REQUEST_LEN)
+		loop_timer_arm(c->worker->loop, &c->timer, s->config.header_timeout_ms);
+	if (before < VORTEX_HEADER_LEN && c->in_len >= VORTEX_HEADER_LEN && !conn_check_header(c))
+		return;
+	if (c->in_len == VORTEX_REQUEST_LEN)
+		conn_request(c);
+}
+
+static void conn_ready(struct watch *w, uint32_t events)
+{
+	struct conn *c = w->arg;
+
+	if (c->state == CONN_READING)
+		conn_read(c);
+	else if (events & (EPOLLERR | EPOLLHUP))
+		conn_close(c);
+	else
+		conn_turn(c);
+}
+
+/* ---- connections ---- */
+
+/* False: every connection is in the middle of a piece. */
+static bool worker_make_room(struct worker *w)
+{
+	if (list_empty(&w->idle))
+		return false;
+	conn_close(list_entry(w->idle.next, struct conn, link));
+	return true;
+}
+
+static void conn_drop_new(struct conn *c, enum complaint kind)
+{
+	struct piece_server *s = c->worker->server;
+
+	count(&s->stat.refused, 1);
+	complain(s, kind, c->watch.fd);
+	close(c->watch.fd);
+	free(c);
+}
+
+/* On the loop that the connection shall live on. */
+static void conn_adopt(struct loop_job *job)
+{
+	struct conn *c = job->arg;
+	struct worker *w = c->worker;
+	struct piece_server *s = w->server;
+	struct err e;
+
+	if (w->count >= s->config.connections_max / s->worker_count && !worker_make_room(w)) {
+		conn_drop_new(c, TOO_MANY);
+		return;
+	}
+	c->watch.events = EPOLLIN;
+	if (loop_watch(w->loop, &c->watch, &e) < 0) {
+		conn_drop_new(c, NO_DESCRIPTORS);
+		return;
+	}
+	w->count++;
+	count(&s->stat.open, 1);
+	host_count_upload(s->host, 1);
+	list_push_back(&w->idle, &c->link);
+	loop_timer_arm(w->loop, &c->timer, s->config.header_timeout_ms);
+}
+
+static void conn_start(struct piece_server *s, int fd)
+{
+	struct conn *c = mem_new(struct conn);
+
+	c->worker = &s->workers[s->next_worker++ % s->worker_count];
+	c->watch = (struct watch){.fd = fd, .ready = conn_ready, .arg = c};
+	c->timer = (struct loop_timer){.fire = conn_timed_out, .arg = c};
+	c->adopt = (struct loop_job){.run = conn_adopt, .arg = c};
+	list_init(&c->link);
+	list_init(&c->timer.link);
+	list_init(&c->adopt.link);
+	count(&s->stat.accepted, 1);
+	(void)loop_post(c->worker->loop, &c->adopt);
+}
+
+static void accept_again(struct loop_timer *t)
+{
+	struct piece_server *s = t->arg;
+
+	loop_rewatch(s->workers[0].loop, &s->accept_watch, EPOLLIN);
+}
+
+static void accept_ready(struct watch *w, uint32_t events)
+{
+	struct piece_server *s = w->arg;
+
+	(void)events;
+	for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
+		int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd >= 0) {
+			conn_start(s, fd);
+			continue;
+		}
+		if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+			return;
+		/* The listener stays readable: make room, and look again a little later. */
+		complain(s, NO_DESCRIPTORS, -1);
+		(void)worker_make_room(&s->workers[0]);
+		loop_rewatch(s->workers[0].loop, w, 0);
+		loop_timer_arm(s->workers[0].loop, &s->accept_timer, ACCEPT_PAUSE_MS);
+		return;
+	}
+}
+
+/* ---- the server ---- */
+
+static void set_defaults(struct piece_server *s)
+{
+	struct piece_server_config *c = &s->config;
+
+	c->loops = c->loops == 0 ? 2 : c->loops > LOOPS_MAX ? LOOPS_MAX : c->loops;
+	if (c->connections_max == 0)
+		c->connections_max = 16384;
+	if (c->connections_max < c->loops)
+		c->connections_max = c->loops;
+	if (c->header_timeout_ms == 0)
+		c->header_timeout_ms = 5000;
+	if (c->idle_timeout_ms == 0)
+		c->idle_timeout_ms = 60000;
+	if (c->write_timeout_ms == 0)
+		c->write_timeout_ms = 60000;
+	/* With a limit, bytes go out in steps of a fiftieth of a second. */
+	s->chunk =
+		c->bandwidth == 0 || c->bandwidth / 50 > CHUNK_MAX ? CHUNK_MAX : c->bandwidth / 50;
+	if (s->chunk < CHUNK_MIN)
+		s->chunk = CHUNK_MIN;
+}
+
+static int start_loops(struct piece_server *s, struct err *e)
+{
+	for (; s->worker_count < s->config.loops; s->worker_count++) {
+		struct worker *w = &s->workers[s->worker_count];
+
+		w->server = s;
+		w->recent_timer = (struct loop_timer){.fire = recent_expired, .arg = w};
+		list_init(&w->recent_timer.link);
+		list_init(&w->idle);
+		list_init(&w->busy);
+		if (loop_new("pieces", &w->loop, e) < 0)
+			return -e->code;
+	}
+	return 0;
+}
+
+/* The listener is watched on the loop's own thread, as everything of a loop. */
+static void start_accepting(struct loop_job *job)
+{
+	struct piece_server *s = job->arg;
+	struct err e;
+
+	free(job);
+	if (loop_watch(s->workers[0].loop, &s->accept_watch, &e) < 0)
+		log_error("piece server cannot accept", "why=\"%s\"", e.text);
+}
+
+int piece_server_new(const struct piece_server_config *c, struct store *store, struct host *host,
+		     struct piece_server **out, struct err *e)
+{
+	struct piece_server *s = mem_new(struct piece_server);
+	struct loop_job *job;
+
+	s->config = *c;
+	s->store = store;
+	s->host = host;
+	s->listen_fd = -1;
+	set_defaults(s);
+	bucket_init(&s->bucket, c->bandwidth, 2 * s->chunk);
+	if (net_listen(c->ip, c->port, BACKLOG, &s->listen_fd, &s->port, e) < 0 ||
+	    start_loops(s, e) < 0) {
+		piece_server_free(s);
+		return -e->code;
+	}
+	s->accept_watch = (struct watch){
+		.fd = s->listen_fd, .events = EPOLLIN, .ready = accept_ready, .arg = s};
+	s->accept_timer = (struct loop_timer){.fire = accept_again, .arg = s};
+	list_init(&s->accept_timer.link);
+	job = mem_new(struct loop_job);
+	*job = (struct loop_job){.run = start_accepting, .arg = s};
+	list_init(&job->link);
+	(void)loop_post(s->workers[0].loop, job);
+	*out = s;
+	return 0;
+}
+
+static void free_conns(struct list *conns)
+{
+	struct list *link;
+
+	while ((link = list_pop_front(conns)) != NULL) {
+		struct conn *c = list_entry(link, struct conn, link);
+
+		conn_release_piece(c);
+		host_count_upload(c->worker->server->host, -1);
+		close(c->watch.fd);
+		free(c);
+	}
+}
+
+void piece_server_free(struct piece_server *s)
+{
+	if (!s)
+		return;
+	/* The first loop is the one that accepts: after it no connection is handed on. */
+	for (unsigned i = 0; i < s->worker_count; i++)
+		loop_free(s->workers[i].loop);
+	for (unsigned i = 0; i < s->worker_count; i++) {
+		free_conns(&s->workers[i].idle);
+		free_conns(&s->workers[i].busy);
+		recent_forget(&s->workers[i]);
+	}
+	close_at(&s->listen_fd);
+	bucket_release(&s->bucket);
+	free(s);
+}
+
+uint16_t piece_server_port(const struct piece_server *s)
+{
+	return s->port;
+}
+
+void piece_server_stat(const struct piece_server *s, struct piece_server_stat *out)
+{
+	const uint64_t *from = (const uint64_t *)&s->stat;
+	uint64_t *to = (uint64_t *)out;
+
+	for (size_t i = 0; i < sizeof(*out) / sizeof(*to); i++)
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}

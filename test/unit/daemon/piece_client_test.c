@@ -1,0 +1,411 @@
+#include "daemon/piece_client.h"
+
+#include "test/unit/unit.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "daemon/vortex.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+
+#define ID	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define CONTENT (300u << 10)
+
+/* What the parent does with each request it gets. */
+enum behaviour {
+	KEEP,	  /* as a Skimmer parent */
+	CLOSE,	  /* as a Dragonfly parent */
+	LIE_KEEP, /* a Dragonfly parent whose id looks like ours, by chance */
+	NOT_FOUND,
+	CUT_CONTENT, /* closes in the middle */
+	CUT_HEAD,
+	OTHER_PIECE, /* answers with another number */
+	OTHER_LENGTH,
+	HUGE_VALUE, /* a header that announces 1 GiB */
+	GARBAGE,
+	SILENCE,
+	STALL, /* half the content, then nothing */
+	NO_DIGEST,
+};
+
+struct parent {
+	enum behaviour behaviour;
+	int listen_fd;
+	struct net_addr addr;
+	pthread_t thread;
+	unsigned connections, requests; /* atomic */
+	bool stop;			/* atomic */
+};
+
+static char content[CONTENT];
+
+static void send_all(int fd, const void *data, size_t len)
+{
+	struct err e;
+
+	(void)!net_write_full(fd, data, len, clock_ms() + 5000, &e);
+}
+
+static void answer_piece(struct parent *p, int fd, const uint8_t *request)
+{
+	struct vortex_content c = {.number = 7,
+				   .offset = 7 * CONTENT,
+				   .length = CONTENT,
+				   .has_crc32 = p->behaviour != NO_DIGEST,
+				   .crc32 = 4242,
+				   .parent_id = "grandparent"};
+	bool kept = p->behaviour != CLOSE;
+	uint8_t packet[VORTEX_PACKET_MAX];
+	size_t len;
+
+	if (p->behaviour == OTHER_PIECE)
+		c.number++;
+	if (p->behaviour == OTHER_LENGTH)
+		c.length--;
+	len = vortex_content_write(packet, kept ? vortex_kept_id(request[0]) : request[0], &c);
+	if (p->behaviour == CUT_HEAD) {
+		send_all(fd, packet, len / 2);
+		return;
+	}
+	send_all(fd, packet, len);
+	send_all(fd, content,
+		 p->behaviour == CUT_CONTENT || p->behaviour == STALL ? CONTENT / 2 : CONTENT);
+}
+
+/* False: the connection ends. */
+static bool answer(struct parent *p, int fd, const uint8_t *request)
+{
+	uint8_t packet[VORTEX_PACKET_MAX];
+
+	switch (p->behaviour) {
+	case NOT_FOUND:
+		send_all(fd, packet,
+			 vortex_error_write(packet, vortex_kept_id(request[0]), VORTEX_NOT_FOUND,
+					    "no such piece"));
+		return true;
+	case HUGE_VALUE:
+		send_all(fd, "\x01\x01\x40\x00\x00\x00", 6);
+		return true;
+	case GARBAGE:
+		send_all(fd, "HTTP/1.1 400 Bad Request\r\n\r\n", 28);
+		return true;
+	case SILENCE:
+		return true;
+	default:
+		answer_piece(p, fd, request);
+		return p->behaviour == KEEP || p->behaviour == STALL || p->behaviour == NO_DIGEST;
+	}
+}
+
+static void serve_connection(struct parent *p, int fd)
+{
+	uint8_t request[VORTEX_REQUEST_LEN];
+	struct vortex_request rq;
+	struct err e;
+
+	while (net_read_full(fd, request, sizeof(request), clock_ms() + 5000, &e) == 0) {
+		assert_int_equal(vortex_request_read(request + 6, 68, &rq, &e), 0);
+		assert_string_equal(rq.task_id, ID);
+		__atomic_add_fetch(&p->requests, 1, __ATOMIC_SEQ_CST);
+		if (!answer(p, fd, request))
+			return;
+	}
+}
+
+/* One connection at a time is enough. */
+static void *serve(void *arg)
+{
+	struct parent *p = arg;
+
+	while (!__atomic_load_n(&p->stop, __ATOMIC_SEQ_CST)) {
+		struct pollfd poll_fd = {.fd = p->listen_fd, .events = POLLIN};
+		cleanup(close_at) int fd = -1;
+
+		if (poll(&poll_fd, 1, 20) > 0)
+			fd = accept(p->listen_fd, NULL, NULL);
+		if (fd < 0)
+			continue;
+		__atomic_add_fetch(&p->connections, 1, __ATOMIC_SEQ_CST);
+		serve_connection(p, fd);
+	}
+	return NULL;
+}
+
+static void parent_start(struct parent *p, enum behaviour behaviour)
+{
+	struct err e;
+	uint16_t port;
+
+	*p = (struct parent){.behaviour = behaviour};
+	for (size_t i = 0; i < CONTENT; i++)
+		content[i] = (char)(i * 7 + i / 251);
+	assert_int_equal(net_listen("127.0.0.1", 0, 16, &p->listen_fd, &port, &e), 0);
+	assert_true(net_addr_parse("127.0.0.1", port, &p->addr));
+	assert_int_equal(pthread_create(&p->thread, NULL, serve, p), 0);
+}
+
+static void parent_stop(struct parent *p)
+{
+	__atomic_store_n(&p->stop, true, __ATOMIC_SEQ_CST);
+	pthread_join(p->thread, NULL);
+	close_at(&p->listen_fd);
+}
+
+static unsigned now(const unsigned *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_SEQ_CST);
+}
+
+struct sink {
+	char bytes[CONTENT];
+	size_t len;
+	bool full;	      /* refuse from now on */
+	bool *cancel_at_half; /* set this when half has come */
+};
+
+static int take(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct sink *s = arg;
+
+	if (s->full)
+		return err_set(e, ENOSPC, "sink is full");
+	assert_true(s->len + len <= CONTENT);
+	memcpy(s->bytes + s->len, data, len);
+	s->len += len;
+	if (s->cancel_at_half && s->len >= CONTENT / 2)
+		__atomic_store_n(s->cancel_at_half, true, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+static const struct piece_head expected = {.number = 7, .offset = 7 * CONTENT, .length = CONTENT};
+
+static int fetch(struct piece_client *c, struct parent *p, struct sink *s, struct piece_head *head,
+		 struct err *e)
+{
+	s->len = 0;
+	return piece_client_fetch(c, &p->addr, ID, &expected, clock_ms() + 5000, 200, NULL, head,
+				  take, s, e);
+}
+
+static struct sink sink;
+
+static void kept_connection_carries_many_pieces(void **state)
+{
+	struct piece_client *c = piece_client_new();
+	struct parent p;
+	struct piece_head head;
+	struct err e;
+
+	(void)state;
+	parent_start(&p, KEEP);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(fetch(c, &p, &sink, &head, &e), 0);
+		assert_int_equal(sink.len, CONTENT);
+		assert_memory_equal(sink.bytes, content, CONTENT);
+		assert_true(head.has_crc32);
+		assert_int_equal(head.crc32, 4242);
+		assert_string_equal(head.parent_id, "grandparent");
+	}
+	assert_int_equal(now(&p.connections), 1);
+	assert_int_equal(now(&p.requests), 5);
+	piece_client_free(c);
+	parent_stop(&p);
+}
+
+static void dragonfly_parent_gets_a_connection_per_piece(void **state)
+{
+	struct piece_client *c = piece_client_new();
+	struct parent p;
+	struct piece_head head;
+	struct err e;
+
+	(void)state;
+	parent_start(&p, CLOSE);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(fetch(c, &p, &sink, &head, &e), 0);
+	assert_int_equal(now(&p.connections), 3);
+	assert_int_equal(now(&p.requests), 3);
+	piece_client_free(c);
+	parent_stop(&p);
+}
+
+static void a_closed_kept_connection_is_replaced(void **state)
+{
+	struct piece_client *c = piece_client_new();
+	struct parent p;
+	struct piece_head head;
+	struct err e;
+
+	(void)state;
+	parent_start(&p, LIE_KEEP);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(fetch(c, &p, &sink, &head, &e), 0);
+	assert_int_equal(now(&p.connections), 5);
+	piece_client_free(c);
+	parent_stop(&p);
+}
+
+static void digest_may_be_missing(void **state)
+{
+	struct piece_client *c = piece_client_new();
+	struct parent p;
+	struct piece_head head;
+	struct err e;
+
+	(void)state;
+	parent_start(&p, NO_DIGEST);
+	assert_int_equal(fetch(c, &p, &sink, &head, &e), 0);
+	assert_false(head.has_crc32);
+	piece_client_free(c);
+	parent_stop(&p);
+}
+
+/* One failing exchange; the connection may not be used again. */
+static void expect_failure(enum behaviour behaviour, int code, const char *text)
+{
+	struct piece_client *c = piece_client_new();
+	struct parent p;
+	struct piece_head head;
+	struct err e;
+
+	parent_start(&p, behaviour);
+	for (unsigned i = 1; i <= 2; i++) {
+		assert_int_equal(fetch(c, &p, &sink, &head, &e), -code);
+		assert_int_equal(e.code, code);
+		assert_non_null(strstr(e.text, text));
+	}
+	assert_int_equal(now(&p.connections), 2);
+	piece_client_free(c);
+	parent_stop(&p);
+}
+
+static void truncated_answers_are_refused(void **state)
+{
+	(void)state;
+	expect_failure(CUT_CONTENT, EPROTO, "bytes missing");
+	expect_failure(CUT_HEAD, EPROTO, "closed");
+}
+
+static void another_piece_or_length_is_refused(void **state)
+{
+	(void)state;
+	expect_failure(OTHER_PIECE, EPROTO, "offers piece 8");
+	assert_int_equal(sink.len, 0);
+	expect_failure(OTHER_LENGTH, EPROTO, "offers piece 7");
+	assert_int_equal(sink.len, 0);
+}
+
+static void garbage_is_refused(void **state)
+{
+	(void)state;
+	expect_failure(HUGE_VALUE, EPROTO, "packet of 1073741824 bytes");
+	expect_failure(GARBAGE, EPROTO, "parent answers with");
+}
+
+static void silence_times_out(void **state)
+{
+	(void)state;
+	expect_failure(SILENCE, ETIMEDOUT, "sends nothing");
+	expect_failure(STALL, ETIMEDOUT, "bytes missing");
+}
+
+static void not_found_keeps_the_connection(void **state)
+{
+	struct piece_client *c = piece_client_new();
+	struct parent p;
+	struct piece_head head;
+	struct err e;
+
+	(void)state;
+	parent_start(&p, NOT_FOUND);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(fetch(c, &p, &sink, &head, &e), -ENOENT);
+		assert_non_null(strstr(e.text, "no such piece"));
+	}
+	assert_int_equal(now(&p.connections), 1);
+	piece_client_free(c);
+	parent_stop(&p);
+}
+
+static void nobody_there_is_refused(void **state)
+{
+	struct piece_client *c = piece_client_new();
+	struct parent p;
+	struct piece_head head;
+	struct err e;
+
+	(void)state;
+	parent_start(&p, KEEP);
+	parent_stop(&p);
+	assert_int_equal(fetch(c, &p, &sink, &head, &e), -ECONNREFUSED);
+	piece_client_free(c);
+}
+
+static void sinks_error_ends_the_piece(void **state)
+{
+	struct piece_client *c = piece_client_new();
+	struct parent p;
+	struct piece_head head;
+	struct err e;
+
+	(void)state;
+	parent_start(&p, KEEP);
+	sink.full = true;
+	assert_int_equal(fetch(c, &p, &sink, &head, &e), -ENOSPC);
+	sink.full = false;
+	assert_int_equal(fetch(c, &p, &sink, &head, &e), 0);
+	assert_memory_equal(sink.bytes, content, CONTENT);
+	assert_int_equal(now(&p.connections), 2);
+	piece_client_free(c);
+	parent_stop(&p);
+}
+
+static void cancelling_and_deadline_end_it(void **state)
+{
+	struct piece_client *c = piece_client_new();
+	struct parent p;
+	struct piece_head head;
+	bool cancelled = false;
+	int64_t before;
+	struct err e;
+
+	(void)state;
+	parent_start(&p, STALL);
+	sink.len = 0;
+	sink.cancel_at_half = &cancelled;
+	assert_int_equal(piece_client_fetch(c, &p.addr, ID, &expected, 0, 10000, &cancelled, &head,
+					    take, &sink, &e),
+			 -ECANCELED);
+	sink.cancel_at_half = NULL;
+	before = clock_ms();
+	sink.len = 0;
+	assert_int_equal(piece_client_fetch(c, &p.addr, ID, &expected, before + 150, 10000, NULL,
+					    &head, take, &sink, &e),
+			 -ETIMEDOUT);
+	assert_in_range(clock_ms() - before, 150, 2000);
+	piece_client_free(c);
+	parent_stop(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kept_connection_carries_many_pieces),
+		cmocka_unit_test(dragonfly_parent_gets_a_connection_per_piece),
+		cmocka_unit_test(a_closed_kept_connection_is_replaced),
+		cmocka_unit_test(digest_may_be_missing),
+		cmocka_unit_test(truncated_answers_are_refused),
+		cmocka_unit_test(another_piece_or_length_is_refused),
+		cmocka_unit_test(garbage_is_refused),
+		cmocka_unit_test(silence_times_out),
+		cmocka_unit_test(not_found_keeps_the_connection),
+		cmocka_unit_test(nobody_there_is_refused),
+		cmocka_unit_test(sinks_error_ends_the_piece),
+		cmocka_unit_test(cancelling_and_deadline_end_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
