@@ -7,6 +7,7 @@
 #ifndef DAEMON_SCHEDULER_CLIENT_H
 #define DAEMON_SCHEDULER_CLIENT_H
 
+#include "base/config.h"
 #include "daemon/host.h"
 #include "daemon/parent.h"
 #include "daemon/store.h"
@@ -38,6 +39,11 @@ void scheduler_client_delete_task(struct scheduler_client *sc, const char *task_
 
 struct schedule_register {
 	const struct store_meta *meta; /* id, geometry, url, digest, tag, application */
+	/* What a seed that fetches for us must know besides: the request's own headers
+	 * (Authorization), and what went into the id. */
+	const struct config_pairs *headers; /* NULL = none */
+	uint32_t piece_length;		    /* as the request set it, 0 = it did not */
+	const char *content_for_id;	    /* NULL = none */
 	const char *const *filtered_params;
 	size_t filtered_param_count;
 	int priority;
