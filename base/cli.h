@@ -45,10 +45,16 @@ struct cli {
 	const char *exit_codes;		  /* lines for the man page; NULL = none */
 };
 
-/* Fills *out and the positionals (point into argv; array of argc entries given by the caller).
+/* Fills *out (variables of the environment first, then the command line; the last one wins, TEXTS
+ * collect) and the positionals (point into argv; array of argc entries given by the caller). Long
+ * options as --opt=value or --opt value, letters as -o value, -ovalue or grouped; "--" ends them.
  * --help, -V/--version, --man and --completion=bash|zsh|fish print and exit 0. A usage error
  * prints what is wrong, the nearest option and a hint to --help, and exits 2. Returns the number
  * of positionals. */
 int cli_parse(const struct cli *c, int argc, char **argv, void *out, const char **positionals);
+
+/* "program: what is wrong", the hint to --help, exit 2: for what no single option can tell. */
+void cli_usage_error(const struct cli *c, const char *fmt, ...) printf_like(2, 3)
+	__attribute__((noreturn));
 
 #endif

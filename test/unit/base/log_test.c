@@ -97,8 +97,7 @@ static void every_conversion_is_printed(void **state)
 	(void)state;
 	log_info("numbers",
 		 "d=%d ld=%ld lld=%lld u=%u lu=%lu zu=%zu jd=%jd hx=%#x c=%c p=%d%% w=%*d null=%s",
-		 -1, -2L, -3LL, 4u, 5UL, (size_t)6, (intmax_t)-7, 255u, 'c', 50, 4, 9,
-		 nothing);
+		 -1, -2L, -3LL, 4u, 5UL, (size_t)6, (intmax_t)-7, 255u, 'c', 50, 4, 9, nothing);
 	j = only_line();
 	assert_int_equal(json_integer_value(json_object_get(j, "d")), -1);
 	assert_int_equal(json_integer_value(json_object_get(j, "ld")), -2);
