@@ -111,6 +111,7 @@ void store_forget(struct store_task *t)
 static int hold(struct store_task *t, struct err *e)
 {
 	struct store *s = t->store;
+	struct err why;
 	int r;
 
 	if (t->refs > 0) {
@@ -120,16 +121,16 @@ static int hold(struct store_task *t, struct err *e)
 	}
 	t->busy = true;
 	lock_drop(&s->lock);
-	r = store_task_open_files(t, e);
+	r = store_task_open_files(t, &why);
 	if (r == -ENOENT || r == -EBADMSG) {
 		log_warn("task in the store is of no use, removed", "task=%s why=\"%s\"",
-			 t->meta.id, e->text);
+			 t->meta.id, why.text);
 		store_task_unlink(s, t->meta.id);
 		store_forget(t);
-		return err_set(e, ENOENT, "task");
+		return err_set(e, ENOENT, "task in the store was of no use");
 	}
 	store_settle(t, r == 0 ? 1 : 0);
-	return r;
+	return r == 0 ? 0 : err_copy(e, &why);
 }
 
 int store_find(struct store *s, const char *id, struct store_task **out, struct err *e)

@@ -59,7 +59,6 @@ void store_task_touch(struct store_task *t)
 
 	lock_guard(&t->lock);
 	t->meta.accessed_ms = now;
-	t->dirty = true;
 }
 
 enum store_piece_state store_piece_get(const struct store_task *t, uint32_t index,
@@ -109,7 +108,6 @@ void store_row_print(const struct store_piece_row *row, uint32_t index, const ch
 	store_entry_print(&x, id, place);
 }
 
-/* The record's own time changes with it; store_task_close_files() sets it right. */
 static void write_place(struct store_task *t, uint32_t index,
 			const unsigned char place[STORE_PLACE_SIZE])
 {
@@ -252,7 +250,8 @@ static int compare_whole(struct store_task *t, struct err *e)
 	if (r < 0)
 		return r;
 	if (!digest_is_sha256(t->meta.digest, &want) || strcmp(hex, want) != 0)
-		return err_set(e, EBADMSG, "content is sha256:%s, not %s", hex, t->meta.digest);
+		return err_set(e, EBADMSG, "task %s is sha256:%s, not %s", t->meta.id, hex,
+			       t->meta.digest);
 	return 0;
 }
 
@@ -266,12 +265,10 @@ int store_task_verify_whole(struct store_task *t, struct err *e)
 	if (!store_task_is_complete(t))
 		return err_set(e, EINVAL, "task %s is not complete", t->meta.id);
 	r = t->meta.digest ? compare_whole(t, e) : 0;
-	if (r == -EBADMSG) {
-		for (uint32_t i = 0; i < count; i++)
-			store_piece_drop(t, i);
-	}
+	for (uint32_t i = 0; r == -EBADMSG && i < count; i++)
+		store_piece_drop(t, i);
 	if (r < 0)
-		return err_wrap(e, "task %s", t->meta.id);
+		return r;
 	{
 		lock_guard(&t->lock);
 		if (t->present != count)

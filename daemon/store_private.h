@@ -74,7 +74,6 @@ struct store_task {
 	/* under lock */
 	uint32_t present, recorded;
 	bool whole; /* the record says that the whole was verified */
-	bool dirty; /* touched since it was opened */
 };
 
 /* ---- store.c: all want or take store->lock as they say */
@@ -96,6 +95,8 @@ must_check int store_task_make_diskless(struct store_task *t, struct err *e);
 must_check int store_task_open_files(struct store_task *t, struct err *e);
 /* Writes the access time, closes. Returns the bytes that are allocated. */
 uint64_t store_task_close_files(struct store_task *t);
+/* The whole of data, or -errno. */
+must_check int store_write_at(int fd, const void *data, size_t len, uint64_t off);
 void store_task_unlink(struct store *s, const char *id);
 
 /* A record as it was found. */

@@ -132,22 +132,6 @@ void store_volatile_close(struct store *s, int fd)
 	free(found);
 }
 
-static int write_full(int fd, const char *data, size_t len, uint64_t off)
-{
-	while (len > 0) {
-		ssize_t n = pwrite(fd, data, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* What was written to the disk goes to the memory file, if it is still the same. */
 static int copy_written(const struct store_slot *slot, int to_fd, struct err *e)
 {
@@ -164,7 +148,7 @@ static int copy_written(const struct store_slot *slot, int to_fd, struct err *e)
 			continue;
 		if (n <= 0)
 			return err_set(e, EIO, "read back what was written");
-		r = write_full(to_fd, data, (size_t)n, offset_of(slot) + at);
+		r = store_write_at(to_fd, data, (size_t)n, offset_of(slot) + at);
 		if (r < 0)
 			return err_set(e, -r, "copy a piece to memory");
 		crc32 = crc32_update(crc32, data, (size_t)n);
@@ -245,8 +229,8 @@ static void slot_close(struct store_slot *slot)
 
 int store_slot_open(struct store_task *t, uint32_t index, struct store_slot *out, struct err *e)
 {
-	struct store_piece_row *row = &t->rows[index];
 	struct slot_private *p = aligned_alloc(_Alignof(struct slot_private), sizeof(*p));
+	struct store_piece_row *row = &t->rows[index];
 	int r = 0;
 
 	assert(p && index < t->meta.geometry.piece_count);
@@ -282,17 +266,17 @@ int store_slot_open(struct store_task *t, uint32_t index, struct store_slot *out
 static int write_hot(struct store_slot *slot, const char *data, size_t len, struct err *e)
 {
 	uint64_t off = offset_of(slot) + slot->written;
-	int r = write_full(slot->fd, data, len, off);
+	int r = store_write_at(slot->fd, data, len, off);
 
 	if ((r == -ENOSPC || r == -EDQUOT) && !slot->volatile_ &&
 	    store_make_disk_room(slot->task->store, slot->length))
-		r = write_full(slot->fd, data, len, off);
+		r = store_write_at(slot->fd, data, len, off);
 	if (r < 0 && !slot->volatile_) {
 		int moved = go_volatile(slot, strerrordesc_np(-r), e);
 
 		if (moved < 0)
 			return moved;
-		r = write_full(slot->fd, data, len, off);
+		r = store_write_at(slot->fd, data, len, off);
 	}
 	if (r < 0)
 		return err_set(e, -r, "write task %s piece %u", slot->task->meta.id, slot->index);

@@ -29,14 +29,20 @@ void store_task_unlink(struct store *s, const char *id)
 	unlinkat(s->tasks_fd, name, 0);
 }
 
-static int write_full(int fd, const char *data, size_t len)
+int store_write_at(int fd, const void *data, size_t len, uint64_t off)
 {
-	for (size_t at = 0; at < len;) {
-		ssize_t n = pwrite(fd, data + at, len - at, (off_t)at);
+	const char *p = data;
 
-		if (n < 0 && errno != EINTR)
-			return -1;
-		at += n > 0 ? (size_t)n : 0;
+	while (len > 0) {
+		ssize_t n = pwrite(fd, p, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
 	}
 	return 0;
 }
@@ -62,17 +68,18 @@ static int make_record(struct store_task *t, int *fd_out, struct err *e)
 		    O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_set(e, errno, "make record of task %s", m->id);
-	r = 0;
 	if (fallocate(fd, 0, 0, size) < 0 && (errno != EOPNOTSUPP || ftruncate(fd, size) < 0))
-		r = err_set(e, errno, "allocate record of task %s", m->id);
-	else if (write_full(fd, head, t->table) < 0 ||
-		 renameat(t->store->tasks_fd, temporary, t->store->tasks_fd, name) < 0)
-		r = err_set(e, errno, "write record of task %s", m->id);
-	if (r < 0)
-		unlinkat(t->store->tasks_fd, temporary, 0);
+		r = -errno;
 	else
-		*fd_out = take_fd(&fd);
-	return r;
+		r = store_write_at(fd, head, t->table, 0);
+	if (r == 0 && renameat(t->store->tasks_fd, temporary, t->store->tasks_fd, name) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlinkat(t->store->tasks_fd, temporary, 0);
+		return err_set(e, -r, "write record of task %s", m->id);
+	}
+	*fd_out = take_fd(&fd);
+	return 0;
 }
 
 static struct store_piece_row *new_rows(const struct geometry *g)
@@ -114,7 +121,6 @@ int store_task_make_files(struct store_task *t, struct err *e)
 	t->fd = take_fd(&fd);
 	t->write_fd = take_fd(&write_fd);
 	t->record_fd = take_fd(&record_fd);
-	t->dirty = true;
 	return 0;
 }
 
@@ -185,6 +191,11 @@ static void read_place(struct store *s, int fd, struct store_found *f, const uns
 	f->present += row->state == STORE_PRESENT;
 }
 
+static int64_t modified_ms(const struct stat *st)
+{
+	return st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000;
+}
+
 int store_record_read(struct store *s, int fd, const char *id, struct store_found *out,
 		      struct err *e)
 {
@@ -220,7 +231,7 @@ int store_record_read(struct store *s, int fd, const char *id, struct store_foun
 		store_found_release(out);
 		return err_set(e, errno, "repair record of task %s", id);
 	}
-	out->meta.accessed_ms = st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+	out->meta.accessed_ms = modified_ms(&st);
 	out->bytes = (uint64_t)st.st_blocks * 512;
 	out->rows = new_rows(&out->meta.geometry);
 	for (uint32_t i = 0; i <= out->meta.geometry.piece_count; i++)
@@ -279,6 +290,10 @@ int store_task_open_files(struct store_task *t, struct err *e)
 	    found.meta.geometry.piece_length != t->meta.geometry.piece_length ||
 	    found.meta.geometry.content_length != t->meta.geometry.content_length)
 		return err_set(e, EBADMSG, "files of task %s were changed by somebody", t->meta.id);
+	if (found.torn > 0) {
+		lock_guard(&t->store->lock);
+		t->store->torn_entries += found.torn;
+	}
 	t->table = found.table;
 	t->rows = take_ptr(&found.rows);
 	t->fd = take_fd(&fd);
@@ -292,27 +307,22 @@ int store_task_open_files(struct store_task *t, struct err *e)
 	return 0;
 }
 
-static uint64_t allocated(int fd)
-{
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return 0;
-	return (uint64_t)st.st_blocks * 512;
-}
-
 uint64_t store_task_close_files(struct store_task *t)
 {
 	int64_t ms = t->meta.accessed_ms;
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
 				    {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}};
-	bool diskless = t->write_fd < 0;
-	uint64_t bytes;
+	uint64_t bytes = 0;
+	struct stat st;
 
-	if (t->dirty && t->record_fd >= 0)
-		futimens(t->record_fd, times);
-	t->dirty = false;
-	bytes = diskless ? 0 : allocated(t->write_fd) + allocated(t->record_fd);
+	/* The record's time is when the task was used last; entries that were written moved it. */
+	if (t->record_fd >= 0 && fstat(t->record_fd, &st) == 0) {
+		bytes += (uint64_t)st.st_blocks * 512;
+		if (modified_ms(&st) != ms)
+			futimens(t->record_fd, times);
+	}
+	if (t->write_fd >= 0 && fstat(t->write_fd, &st) == 0)
+		bytes += (uint64_t)st.st_blocks * 512;
 	close_at(&t->fd);
 	close_at(&t->write_fd);
 	close_at(&t->record_fd);
