@@ -1,0 +1,43 @@
+/* The table of the manager's keys. */
+#include "control/manager/config.h"
+
+#define AT(field) offsetof(struct manager_config, field)
+
+const struct config_key manager_config_keys[] = {
+	{.path = "server.grpc.listenIP",
+	 .type = CONFIG_IP,
+	 .offset = AT(grpc_ip),
+	 .help = "Address of the gRPC server. Default: any."},
+	{.path = "server.grpc.port.start",
+	 .type = CONFIG_PORT,
+	 .offset = AT(grpc_port),
+	 .fallback = "65003",
+	 .help = "Port of the gRPC server."},
+	{.path = "server.grpc.port.end", .type = CONFIG_IGNORED},
+	{.path = "server.grpc.advertiseIP", .type = CONFIG_IGNORED},
+	{.path = "server.grpc.requestRateLimit", .type = CONFIG_IGNORED},
+	{.path = "server.rest", .type = CONFIG_IGNORED},
+	{.path = "server.name", .type = CONFIG_IGNORED},
+	{.path = "server.logDir", .type = CONFIG_IGNORED},
+	{.path = "server.logLevel", .type = CONFIG_IGNORED},
+	{.path = "database.type",
+	 .type = CONFIG_ENUM,
+	 .offset = AT(database_type),
+	 .fallback = "sqlite",
+	 .words = "sqlite",
+	 .help = "Kind of database."},
+	{.path = "database.sqlite.path",
+	 .type = CONFIG_STRING,
+	 .offset = AT(database_path),
+	 .fallback = "/var/lib/dragonfly/manager.db",
+	 .help = "File of the embedded database."},
+	{.path = "auth", .type = CONFIG_IGNORED},
+	{.path = "cache", .type = CONFIG_IGNORED},
+	{.path = "job", .type = CONFIG_IGNORED},
+	{.path = "metrics", .type = CONFIG_IGNORED},
+	{.path = "tracing", .type = CONFIG_IGNORED},
+	{.path = "network", .type = CONFIG_IGNORED},
+	{.path = "console", .type = CONFIG_IGNORED},
+	{.path = "pprofPort", .type = CONFIG_IGNORED},
+	{.path = NULL},
+};

@@ -1,0 +1,98 @@
+/* Which cluster a peer belongs to. */
+#include "control/manager/search.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static const struct search_peer peer = {
+	.ip = "10.1.2.3",
+	.hostname = "gpu-17.example",
+	.idc = "cluster-2",
+	.location = "asia|cn|hangzhou|a",
+};
+
+static void cidrs_hold_their_addresses_only(void **state)
+{
+	(void)state;
+	assert_true(search_cidr_holds("10.0.0.0/8", "10.255.0.1"));
+	assert_false(search_cidr_holds("10.0.0.0/8", "11.0.0.1"));
+	assert_true(search_cidr_holds("10.1.2.128/25", "10.1.2.200"));
+	assert_false(search_cidr_holds("10.1.2.128/25", "10.1.2.127"));
+	assert_true(search_cidr_holds("0.0.0.0/0", "1.2.3.4"));
+	assert_true(search_cidr_holds("fd77::/64", "fd77::9"));
+	assert_false(search_cidr_holds("fd77::/64", "fd78::9"));
+	assert_false(search_cidr_holds("10.0.0.0/8", "fd77::9"));
+}
+
+static void malformed_cidrs_hold_nothing(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"10.0.0.0",
+		"10.0.0.0/",
+		"10.0.0.0/33",
+		"10.0.0.0/-1",
+		"10.0.0.0/8x",
+		"x/8",
+		"::/129",
+		"1111111111111111111111111111111111111111111111111111111/8"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(search_cidr_holds(bad[i], "10.0.0.1"));
+}
+
+static void each_scope_matches_by_its_own_rule(void **state)
+{
+	(void)state;
+	assert_int_equal(search_match("{\"cidrs\":[\"9.0.0.0/8\",\"10.0.0.0/8\"]}", &peer),
+			 SEARCH_CIDR);
+	assert_int_equal(search_match("{\"idc\":\"cluster-1|CLUSTER-2\"}", &peer), SEARCH_IDC);
+	assert_int_equal(search_match("{\"idc\":\"cluster\"}", &peer), SEARCH_NONE);
+	assert_int_equal(search_match("{\"location\":\"Asia|CN|beijing\"}", &peer),
+			 SEARCH_LOCATION + 2);
+	assert_int_equal(search_match("{\"hostnames\":[\"^gpu-[0-9]+\"]}", &peer), SEARCH_HOSTNAME);
+	assert_int_equal(search_match("{}", &peer), SEARCH_NONE);
+}
+
+static void nonsense_in_scopes_matches_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(search_match("", &peer), SEARCH_NONE);
+	assert_int_equal(search_match("[]", &peer), SEARCH_NONE);
+	assert_int_equal(search_match("{\"cidrs\":7,\"idc\":[],\"location\":{}}", &peer),
+			 SEARCH_NONE);
+	assert_int_equal(search_match("{\"hostnames\":[\"(\",3]}", &peer), SEARCH_NONE);
+}
+
+static void cidr_beats_idc_beats_location_beats_hostname(void **state)
+{
+	const char *const scopes[] = {"{}", "{\"hostnames\":[\"gpu\"]}",
+				      "{\"location\":\"asia|cn|hangzhou|a\"}",
+				      "{\"idc\":\"cluster-2\"}", "{\"cidrs\":[\"10.0.0.0/8\"]}"};
+	const bool is_default[] = {true, false, false, false, false};
+	bool usable[] = {true, true, true, true, true};
+
+	(void)state;
+	for (int best = 4; best >= 0; best--) {
+		assert_int_equal(search_choose(scopes, is_default, usable, 5, &peer), best);
+		usable[best] = false;
+	}
+	assert_int_equal(search_choose(scopes, is_default, usable, 5, &peer), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cidrs_hold_their_addresses_only),
+		cmocka_unit_test(malformed_cidrs_hold_nothing),
+		cmocka_unit_test(each_scope_matches_by_its_own_rule),
+		cmocka_unit_test(nonsense_in_scopes_matches_nothing),
+		cmocka_unit_test(cidr_beats_idc_beats_location_beats_hostname),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
