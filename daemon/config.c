@@ -177,7 +177,7 @@ const struct config_key daemon_config_keys[] = {
 	{.path = "scheduler.answerTimeout",
 	 .type = CONFIG_DURATION,
 	 .offset = AT(scheduler.answer_timeout_ms),
-	 .fallback = "2s",
+	 .fallback = "10s",
 	 .min = 50,
 	 .help = "A scheduler silent for so long is done without: the origin is read."},
 	{.path = "scheduler.scheduleTimeout", .type = CONFIG_IGNORED},

@@ -1,0 +1,114 @@
+/* Dragonfly's default evaluator as pure functions. */
+#include "control/scheduler/pick.h"
+
+#include <math.h>
+#include <string.h>
+#include <strings.h>
+
+#define LOCATION_LEVELS	 5
+#define DURATION_SECONDS 60.0
+#define CONCURRENCY_UNIT (16.0 * 1024 * 1024) /* bytes per second that one concurrent piece wants  \
+					       */
+#define SLOW_FACTOR 20
+#define COST_WINDOW 2000
+
+static double at_least_zero(double x)
+{
+	return x > 0 ? x : 0;
+}
+
+static double load_score(const struct pick_candidate *c)
+{
+	double tx_max = (double)c->tx_max, need, peak, duration, concurrency;
+
+	if (c->tx_max == 0)
+		return 0.3 * (c->assigned_bytes == 0) + 0.2 * (c->assigned_pieces == 0);
+	peak = at_least_zero(1 - (double)c->assigned_pieces * (double)c->piece_length / tx_max);
+	duration = at_least_zero(1 - (double)c->assigned_bytes / tx_max / DURATION_SECONDS);
+	need = tx_max / CONCURRENCY_UNIT;
+	if (need <= 1)
+		concurrency = 0;
+	else if (c->assigned_pieces <= need)
+		concurrency = 1;
+	else
+		concurrency = need / c->assigned_pieces;
+	return 0.5 * peak + 0.3 * duration + 0.2 * concurrency;
+}
+
+static double location_score(const char *a, const char *b)
+{
+	int levels = 0;
+
+	if (!*a || !*b)
+		return 0;
+	if (strcasecmp(a, b) == 0)
+		return 1;
+	while (*a && *b && levels < LOCATION_LEVELS) {
+		size_t n = strcspn(a, "|"), m = strcspn(b, "|");
+
+		if (n != m || strncasecmp(a, b, n) != 0)
+			break;
+		levels++;
+		a += n + (a[n] == '|');
+		b += m + (b[m] == '|');
+	}
+	return (double)levels / LOCATION_LEVELS;
+}
+
+static double type_score(const struct pick_candidate *c)
+{
+	if (!c->is_seed)
+		return 0.5;
+	return c->is_seed_ready ? 1 : 0;
+}
+
+double pick_score(const struct pick_child *child, const struct pick_candidate *c)
+{
+	double idc = *child->idc && strcasecmp(child->idc, c->idc) == 0 ? 1 : 0;
+
+	return 0.6 * load_score(c) + 0.2 * idc +
+	       0.1 * location_score(child->location, c->location) + 0.1 * type_score(c);
+}
+
+static bool is_better(double a_score, const struct pick_candidate *a, double b_score,
+		      const struct pick_candidate *b)
+{
+	if (fabs(a_score - b_score) > 1e-9)
+		return a_score > b_score;
+	if (a->assigned_pieces != b->assigned_pieces)
+		return a->assigned_pieces < b->assigned_pieces;
+	return a->index < b->index;
+}
+
+unsigned pick_best(const struct pick_child *child, struct pick_candidate *list, unsigned count,
+		   unsigned limit)
+{
+	unsigned taken = count < limit ? count : limit;
+
+	for (unsigned i = 0; i < taken; i++) {
+		unsigned best = i;
+		double best_score = pick_score(child, &list[i]);
+
+		for (unsigned j = i + 1; j < count; j++) {
+			double score = pick_score(child, &list[j]);
+
+			if (is_better(score, &list[j], best_score, &list[best])) {
+				best = j;
+				best_score = score;
+			}
+		}
+		struct pick_candidate swap = list[i];
+		list[i] = list[best];
+		list[best] = swap;
+	}
+	return taken;
+}
+
+bool pick_is_slow(uint32_t count, double mean_ms, double variance, uint32_t last_ms)
+{
+	if (count < 2)
+		return false;
+	if (count < COST_WINDOW)
+		return last_ms > mean_ms * SLOW_FACTOR;
+	return last_ms > mean_ms + 3 * sqrt(variance);
+}

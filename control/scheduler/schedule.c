@@ -1,0 +1,292 @@
+/*
+ * Who is told what. A peer that wants parents is answered at once with the best there is. When
+ * nobody has the task one seed is asked for it, or one peer is sent to the origin; the others wait
+ * for that one, and are answered the moment it starts.
+ */
+#include "control/scheduler/pick.h"
+#include "control/scheduler/state.h"
+
+#define SAMPLE_MAX 64 /* bounds filter_parent_limit */
+#define TYPE_SEED  1
+
+static uint64_t next_random(struct state *s)
+{
+	/* xorshift64: repeatable in the simulator */
+	s->random ^= s->random << 13;
+	s->random ^= s->random >> 7;
+	s->random ^= s->random << 17;
+	return s->random;
+}
+
+static bool is_slow(const struct peer *p)
+{
+	const struct costs *c = &p->costs;
+
+	return pick_is_slow(c->count, c->mean, c->count > 1 ? c->m2 / (c->count - 1) : 0,
+			    c->last_ms);
+}
+
+static bool is_parent_already(const struct peer *child, const struct peer *p)
+{
+	for (uint32_t i = 0; i < child->parent_count; i++)
+		if (child->parents[i] == p)
+			return true;
+	return false;
+}
+
+/* May p feed the child? The cheap questions first. */
+static bool is_eligible(struct state *s, const struct peer *child, struct peer *p)
+{
+	if (p == child || p->host == child->host || p->host->disable_shared)
+		return false;
+	if (p->state != PEER_RUNNING && !peer_is_source(p))
+		return false;
+	/* A runner with nothing yet and nobody to get it from is no help. */
+	if (p->state == PEER_RUNNING && p->parent_count == 0 && p->finished_pieces == 0)
+		return false;
+	if (is_parent_already(child, p) || state_peer_is_blocked(child, p->id) || is_slow(p))
+		return false;
+	return !graph_would_circle(s, p, child);
+}
+
+static struct pick_candidate candidate_of(const struct peer *p)
+{
+	const struct host *h = p->host;
+
+	return (struct pick_candidate){
+		.idc = h->idc,
+		.location = h->location,
+		.tx_max = h->tx_max,
+		.piece_length = p->task->piece_length,
+		.assigned_bytes = h->assigned_bytes,
+		.assigned_pieces = h->assigned_pieces,
+		.is_seed = h->type == TYPE_SEED,
+		.is_seed_ready = p->state == PEER_RECEIVED || p->state == PEER_RUNNING ||
+				 p->state == PEER_BACK_TO_SOURCE,
+		.index = p->index,
+	};
+}
+
+/* Up to filter_parent_limit eligible peers, from a random place on. */
+static unsigned sample(struct state *s, const struct peer *child, struct pick_candidate *out)
+{
+	const struct task *t = child->task;
+	unsigned limit = s->config.filter_parent_limit, count = 0;
+	uint32_t start = (uint32_t)(next_random(s) % t->peer_count);
+	uint32_t looks = t->peer_count < 8 * limit ? t->peer_count : 8 * limit;
+
+	if (limit > SAMPLE_MAX)
+		limit = SAMPLE_MAX;
+	for (uint32_t i = 0; i < looks && count < limit; i++) {
+		struct peer *p = t->peers[(start + i) % t->peer_count];
+
+		if (is_eligible(s, child, p))
+			out[count++] = candidate_of(p);
+	}
+	return count;
+}
+
+static unsigned find_parents(struct state *s, struct peer *child, struct peer **out)
+{
+	struct pick_candidate list[SAMPLE_MAX];
+	const struct pick_child who = {child->host->idc, child->host->location};
+	unsigned count = sample(s, child, list), taken = 0, best;
+
+	best = pick_best(&who, list, count, s->config.candidate_parent_limit);
+	for (unsigned i = 0; i < best && taken < PEER_PARENTS_MAX; i++) {
+		struct peer *p = child->task->peers[list[i].index];
+
+		if (graph_link(s, p, child))
+			out[taken++] = p;
+	}
+	return taken;
+}
+
+static void answer(struct state *s, struct peer *p, enum answer a, struct peer *const *parents,
+		   unsigned count, const char *why)
+{
+	list_remove(&p->wait_link);
+	s->decisions++;
+	s->ops.answer(p, a, parents, count, why, s->ops.arg);
+}
+
+static void send_to_source(struct state *s, struct peer *p, const char *why)
+{
+	if (!p->told_source) {
+		p->told_source = true;
+		p->task->source_count++;
+	}
+	graph_unlink_parents(p);
+	answer(s, p, ANSWER_BACK_TO_SOURCE, NULL, 0, why);
+}
+
+/* Is somebody on the way to get it from the origin, or a seed asked to? */
+static bool source_is_coming(const struct state *s, const struct task *t, int64_t now_ms)
+{
+	if (t->source_count > 0)
+		return true;
+	return t->seed_asked_ms && now_ms - t->seed_asked_ms < s->config.seed_wait_ms;
+}
+
+static bool ask_seed(struct state *s, struct peer *p, int64_t now_ms)
+{
+	struct task *t = p->task;
+
+	if (p->host->type == TYPE_SEED || (p->priority >= 1 && p->priority <= 3))
+		return false;
+	if (t->seed_failed_ms && now_ms - t->seed_failed_ms < s->config.seed_failed_ms)
+		return false;
+	if (!s->ops.ask_seed(t, p, s->ops.arg))
+		return false;
+	t->seed_asked_ms = now_ms;
+	p->wait_until_ms = now_ms + s->config.seed_wait_ms;
+	return true;
+}
+
+/* Nobody has the task. Dragonfly's priorities: 1 forbidden, 2 only from peers, 3 this peer reads
+ * the origin, the others ask a seed first. */
+static void get_from_source(struct state *s, struct peer *p, int64_t now_ms)
+{
+	if (p->priority == 1) {
+		answer(s, p, ANSWER_REFUSED, NULL, 0, "priority 1: downloads are forbidden");
+		return;
+	}
+	if (p->priority == 2 || !p->may_back_to_source) {
+		answer(s, p, ANSWER_REFUSED, NULL, 0, "no peer has it, and it may not be fetched");
+		return;
+	}
+	if (!ask_seed(s, p, now_ms))
+		send_to_source(s, p, "nobody has it yet");
+}
+
+static bool may_still_wait(const struct state *s, const struct peer *p, int64_t now_ms)
+{
+	int64_t until = p->wait_until_ms;
+
+	/* While a seed is on its way to the origin, patience saves a second copy. */
+	if (p->task->seed_asked_ms && p->task->seed_asked_ms + s->config.seed_wait_ms > until)
+		until = p->task->seed_asked_ms + s->config.seed_wait_ms;
+	return now_ms < until;
+}
+
+static void give_up_waiting(struct state *s, struct peer *p)
+{
+	if (!p->may_back_to_source)
+		answer(s, p, ANSWER_REFUSED, NULL, 0, "no parent is left");
+	else if (p->task->source_count >= s->config.back_to_source_count)
+		answer(s, p, ANSWER_REFUSED, NULL, 0, "too many peers read the origin already");
+	else
+		send_to_source(s, p, "no parent in time");
+}
+
+static void consider(struct state *s, struct peer *p, int64_t now_ms)
+{
+	struct peer *parents[PEER_PARENTS_MAX];
+	unsigned count;
+
+	if (p->need_back_to_source) {
+		send_to_source(s, p, "asked for");
+		return;
+	}
+	count = find_parents(s, p, parents);
+	if (count)
+		answer(s, p, ANSWER_PARENTS, parents, count, NULL);
+	else if (!task_has_available_peer(p->task) && !source_is_coming(s, p->task, now_ms))
+		get_from_source(s, p, now_ms);
+	else if (!may_still_wait(s, p, now_ms))
+		give_up_waiting(s, p);
+}
+
+void state_schedule(struct state *s, struct peer *p, int64_t now_ms)
+{
+	graph_unlink_parents(p);
+	p->wait_until_ms = now_ms + s->config.wait_ms;
+	if (list_empty(&p->wait_link))
+		list_push_back(&p->task->waiting, &p->wait_link);
+	consider(s, p, now_ms);
+}
+
+void state_wake(struct state *s, struct task *t, int64_t now_ms)
+{
+	struct list round = LIST_INIT(round);
+
+	/* consider() takes a peer off the list or leaves it: a round of its own ends. */
+	list_splice(&round, &t->waiting);
+	while (!list_empty(&round)) {
+		struct list *link = list_pop_front(&round);
+
+		list_push_back(&t->waiting, link);
+		consider(s, list_entry(link, struct peer, wait_link), now_ms);
+	}
+}
+
+void state_seed_ended(struct state *s, const char *task_id, bool well, int64_t now_ms)
+{
+	struct task *t = state_task(s, task_id);
+
+	if (!t)
+		return;
+	t->seed_asked_ms = 0;
+	if (!well)
+		t->seed_failed_ms = now_ms;
+	state_wake(s, t, now_ms);
+}
+
+void state_tick(struct state *s, int64_t now_ms)
+{
+	size_t at = 0;
+	const char *id;
+	void *task;
+
+	while (map_next(s->tasks, &at, &id, &task))
+		if (!list_empty(&((struct task *)task)->waiting))
+			state_wake(s, task, now_ms);
+}
+
+static bool peer_is_due(const struct state *s, const struct peer *p, int64_t now_ms)
+{
+	int64_t idle = now_ms - p->updated_ms;
+
+	if (p->state == PEER_FAILED && !p->stream)
+		return true;
+	if (p->state == PEER_RUNNING || p->state == PEER_BACK_TO_SOURCE)
+		return idle > s->config.piece_timeout_ms;
+	return idle > s->config.peer_ttl_ms;
+}
+
+static bool host_is_due(const struct state *s, const struct host *h, int64_t now_ms)
+{
+	int64_t silent = now_ms - h->announced_ms;
+
+	return silent > (h->interval_ms ? 2 * h->interval_ms : s->config.host_ttl_ms);
+}
+
+unsigned state_gc(struct state *s, int64_t now_ms)
+{
+	unsigned gone = 0;
+	size_t at = 0;
+	const char *id;
+	void *value;
+
+	while (map_next(s->hosts, &at, &id, &value)) {
+		if (host_is_due(s, value, now_ms)) {
+			state_host_remove(s, value, now_ms);
+			gone++;
+		}
+	}
+	at = 0;
+	while (map_next(s->peers, &at, &id, &value)) {
+		if (peer_is_due(s, value, now_ms)) {
+			state_peer_remove(s, value, now_ms);
+			gone++;
+		}
+	}
+	at = 0;
+	while (map_next(s->tasks, &at, &id, &value)) {
+		struct task *t = value;
+
+		if (t->peer_count == 0 && now_ms - t->updated_ms > s->config.piece_timeout_ms)
+			state_task_remove(s, t);
+	}
+	return gone;
+}

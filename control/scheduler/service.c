@@ -1,0 +1,587 @@
+/*
+ * scheduler.v2.Scheduler: translates between the wire and the state. One lock (rank 10) is held
+ * while the state is asked; answers are only queued under it. A ticker of 50 ms moves those that
+ * wait.
+ */
+#include "control/scheduler/service.h"
+
+#include "base/clock.h"
+#include "base/geometry.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/net.h"
+#include "base/timer.h"
+#include "control/scheduler/message.h"
+#include "control/scheduler/seed.h"
+#include "proto/message.h"
+
+#include <string.h>
+
+#define RANK_SERVICE 10
+#define TICK_MS	     50
+#define GC_MS	     10000
+#define ID_MAX	     512
+
+struct service {
+	struct lock lock;
+	struct state state;
+	struct seeds *seeds;
+	struct timer tick;
+	int64_t gc_at_ms;
+	struct map *downloads; /* task id -> Common__V2__Download of its first register */
+};
+
+/* ---- answers */
+
+static void send_answer(struct peer *p, enum answer a, struct peer *const *parents, unsigned count,
+			const char *why, void *arg)
+{
+	Scheduler__V2__AnnouncePeerResponse *m;
+
+	(void)arg;
+	if (!p->stream)
+		return;
+	if (a == ANSWER_REFUSED) {
+		rpc_call_finish(p->stream, RPC_FAILED_PRECONDITION, why);
+		return;
+	}
+	m = message_answer(a, parents, count, why);
+	rpc_call_send(p->stream, &m->base);
+	protobuf_c_message_free_unpacked(&m->base, NULL);
+}
+
+static bool ask_seed(struct task *t, const struct peer *for_peer, void *arg)
+{
+	struct service *s = arg;
+	struct host *seed = seeds_choose(&s->state, t->id);
+	Common__V2__Download *d = map_get(s->downloads, t->id);
+	bool asked;
+
+	(void)for_peer;
+	if (!seed || !d)
+		return false;
+	asked = seeds_ask(s->seeds, seed, t->id, d);
+	log_debug("seed asked", "task=%s seed=%s new=%d", t->id, seed->id, asked);
+	return true;
+}
+
+static void peer_removed(struct peer *p, void *arg)
+{
+	(void)arg;
+	if (p->stream)
+		rpc_call_set_user(p->stream, NULL);
+}
+
+static void seed_ended(const char *task_id, const char *host_id, bool well, bool reachable,
+		       void *arg)
+{
+	struct service *s = arg;
+
+	if (!well)
+		log_warn("seed peer did not fetch the task", "task=%s seed=%s reachable=%d",
+			 task_id, host_id, reachable);
+	lock_guard(&s->lock);
+	struct host *h = state_host(&s->state, host_id);
+	/* It is well again when it announces itself next. */
+	if (h && !reachable)
+		h->unhealthy = true;
+	state_seed_ended(&s->state, task_id, well, clock_ms());
+}
+
+/* ---- the ticker */
+
+static void drop_old_downloads(struct service *s)
+{
+	const char *id;
+	void *value;
+	size_t at = 0;
+
+	while (map_next(s->downloads, &at, &id, &value)) {
+		if (state_task(&s->state, id))
+			continue;
+		map_remove(s->downloads, id);
+		protobuf_c_message_free_unpacked(value, NULL);
+	}
+}
+
+static void on_tick(struct timer *t)
+{
+	struct service *s = t->arg;
+	int64_t now = clock_ms();
+	unsigned gone = 0;
+
+	lock_take(&s->lock);
+	state_tick(&s->state, now);
+	if (now >= s->gc_at_ms) {
+		gone = state_gc(&s->state, now);
+		drop_old_downloads(s);
+		s->gc_at_ms = now + GC_MS;
+	}
+	lock_drop(&s->lock);
+	if (gone)
+		log_info("old peers and hosts forgotten", "count=%u", gone);
+	timer_arm(t, TICK_MS);
+}
+
+struct service *service_new(const struct state_config *c)
+{
+	struct service *s = mem_new(struct service);
+	const struct state_ops ops = {
+		.answer = send_answer, .ask_seed = ask_seed, .removed = peer_removed, .arg = s};
+
+	lock_init(&s->lock, RANK_SERVICE);
+	state_init(&s->state, c, &ops);
+	s->seeds = seeds_new(seed_ended, s);
+	s->downloads = map_new();
+	s->gc_at_ms = clock_ms() + GC_MS;
+	s->tick = (struct timer){.fire = on_tick, .arg = s};
+	timer_arm(&s->tick, TICK_MS);
+	return s;
+}
+
+void service_free(struct service *s)
+{
+	const char *id;
+	void *value;
+	size_t at = 0;
+
+	timer_cancel(&s->tick);
+	seeds_free(s->seeds);
+	while (map_next(s->downloads, &at, &id, &value))
+		protobuf_c_message_free_unpacked(value, NULL);
+	map_free(s->downloads);
+	state_release(&s->state);
+	lock_release(&s->lock);
+	free(s);
+}
+
+void service_set_limits(struct service *s, unsigned candidate_parent_limit,
+			unsigned filter_parent_limit)
+{
+	lock_guard(&s->lock);
+	if (candidate_parent_limit)
+		s->state.config.candidate_parent_limit = candidate_parent_limit;
+	if (filter_parent_limit)
+		s->state.config.filter_parent_limit = filter_parent_limit;
+}
+
+/* ---- register */
+
+static bool valid_ids(struct rpc_call *call, const Scheduler__V2__AnnouncePeerRequest *rq)
+{
+	size_t task = strlen(rq->task_id), peer = strlen(rq->peer_id), host = strlen(rq->host_id);
+
+	if (task && task <= ID_MAX && peer && peer <= ID_MAX && host && host <= ID_MAX)
+		return true;
+	rpc_call_finish(call, RPC_INVALID_ARGUMENT, "host_id, task_id and peer_id are needed");
+	return false;
+}
+
+/* What a seed is asked for: the first peer's request, without what is that peer's own. */
+static void remember_download(struct service *s, const char *task_id, const Common__V2__Download *d)
+{
+	Common__V2__Download *copy;
+	size_t len;
+	uint8_t *bytes;
+
+	if (map_get(s->downloads, task_id))
+		return;
+	len = protobuf_c_message_get_packed_size(&d->base);
+	bytes = mem_alloc(len);
+	protobuf_c_message_pack(&d->base, bytes);
+	copy = (Common__V2__Download *)protobuf_c_message_unpack(d->base.descriptor, NULL, len,
+								 bytes);
+	free(bytes);
+	if (!copy)
+		return;
+	if (copy->output_path__case) {
+		free(copy->output_path);
+		copy->output_path__case = COMMON__V2__DOWNLOAD__OUTPUT_PATH___NOT_SET;
+	}
+	if (copy->range) {
+		common__v2__range__free_unpacked(copy->range, NULL);
+		copy->range = NULL;
+	}
+	copy->need_back_to_source = true;
+	copy->need_piece_content = false;
+	copy->force_hard_link = false;
+	map_put(s->downloads, task_id, copy);
+}
+
+static struct task *task_of(struct service *s, const char *id, const Common__V2__Download *d)
+{
+	struct task *t = state_task(&s->state, id);
+	uint64_t length = message_number(d, actual_content_length, 0);
+	uint64_t piece = message_number(d, actual_piece_length, 0);
+
+	if (!t) {
+		if (piece == 0 || piece > UINT32_MAX || length / piece > UINT32_MAX)
+			piece = geometry_piece_length(length);
+		t = state_task_make(&s->state, id, length, (uint32_t)piece, clock_ms());
+		t->url = mem_strdup(d->url);
+		t->digest = mem_strdup(message_text(d, digest));
+		t->tag = mem_strdup(message_text(d, tag));
+		t->application = mem_strdup(message_text(d, application));
+	}
+	remember_download(s, id, d);
+	return t;
+}
+
+static void answer_ready(struct rpc_call *call, bool empty)
+{
+	Scheduler__V2__AnnouncePeerResponse m = SCHEDULER__V2__ANNOUNCE_PEER_RESPONSE__INIT;
+	Scheduler__V2__EmptyTaskResponse none = SCHEDULER__V2__EMPTY_TASK_RESPONSE__INIT;
+	Scheduler__V2__MetadataOnlyResponse only = SCHEDULER__V2__METADATA_ONLY_RESPONSE__INIT;
+
+	if (empty) {
+		m.response_case =
+			SCHEDULER__V2__ANNOUNCE_PEER_RESPONSE__RESPONSE_EMPTY_TASK_RESPONSE;
+		m.empty_task_response = &none;
+	} else {
+		m.response_case =
+			SCHEDULER__V2__ANNOUNCE_PEER_RESPONSE__RESPONSE_METADATA_ONLY_RESPONSE;
+		m.metadata_only_response = &only;
+	}
+	rpc_call_send(call, &m.base);
+}
+
+static void register_peer(struct service *s, struct rpc_call *call,
+			  const Scheduler__V2__AnnouncePeerRequest *rq)
+{
+	const Common__V2__Download *d = rq->register_peer_request->download;
+	struct host *h = state_host(&s->state, rq->host_id);
+	int64_t now = clock_ms();
+	struct peer *p;
+
+	if (!h || !d) {
+		rpc_call_finish(call, h ? RPC_INVALID_ARGUMENT : RPC_NOT_FOUND,
+				h ? "download is needed" : "host is not announced");
+		return;
+	}
+	p = state_peer_make(&s->state, rq->peer_id, h, task_of(s, rq->task_id, d), now);
+	if (!p || (p->stream && p->stream != call)) {
+		rpc_call_finish(call, RPC_ALREADY_EXISTS, "another peer has that id");
+		return;
+	}
+	p->stream = call;
+	rpc_call_set_user(call, p);
+	p->priority = (int)d->priority;
+	p->concurrent_pieces = message_number(d, concurrent_piece_count, 8);
+	p->need_back_to_source = d->need_back_to_source;
+	p->may_back_to_source = !d->disable_back_to_source;
+	state_peer_event(&s->state, p, PEER_EVENT_REGISTER, now);
+	if (p->task->content_length == 0 || d->metadata_only)
+		answer_ready(call, p->task->content_length == 0);
+	else
+		state_schedule(&s->state, p, now);
+}
+
+/* ---- what a registered peer says */
+
+static void reschedule(struct service *s, struct peer *p,
+		       const Scheduler__V2__ReschedulePeerRequest *rq)
+{
+	for (size_t i = 0; i < rq->n_candidate_parents; i++)
+		state_peer_block(p, rq->candidate_parents[i]->id);
+	state_peer_event(&s->state, p, PEER_EVENT_REGISTER, clock_ms());
+	state_schedule(&s->state, p, clock_ms());
+}
+
+static void piece_finished(struct service *s, struct peer *p, const Common__V2__Piece *piece)
+{
+	if (piece)
+		state_peer_piece(&s->state, p, (uint32_t)message_duration_ms(piece->cost),
+				 clock_ms());
+}
+
+static void ended(struct service *s, struct rpc_call *call, struct peer *p, enum peer_event event)
+{
+	state_peer_event(&s->state, p, event, clock_ms());
+	rpc_call_finish(call, RPC_OK, NULL);
+}
+
+static void peer_says(struct service *s, struct rpc_call *call, struct peer *p,
+		      const Scheduler__V2__AnnouncePeerRequest *rq)
+{
+	int64_t now = clock_ms();
+
+#define SAYS(what) SCHEDULER__V2__ANNOUNCE_PEER_REQUEST__REQUEST_##what##_REQUEST
+	switch (rq->request_case) {
+	case SAYS(DOWNLOAD_PEER_STARTED):
+		state_peer_event(&s->state, p, PEER_EVENT_STARTED, now);
+		break;
+	case SAYS(DOWNLOAD_PEER_BACK_TO_SOURCE_STARTED):
+		state_peer_event(&s->state, p, PEER_EVENT_BACK_TO_SOURCE, now);
+		break;
+	case SAYS(RESCHEDULE_PEER):
+		reschedule(s, p, rq->reschedule_peer_request);
+		break;
+	case SAYS(DOWNLOAD_PEER_FINISHED):
+	case SAYS(DOWNLOAD_PEER_BACK_TO_SOURCE_FINISHED):
+		ended(s, call, p, PEER_EVENT_FINISHED);
+		break;
+	case SAYS(DOWNLOAD_PEER_FAILED):
+	case SAYS(DOWNLOAD_PEER_BACK_TO_SOURCE_FAILED):
+		ended(s, call, p, PEER_EVENT_FAILED);
+		break;
+	case SAYS(DOWNLOAD_PIECE_FINISHED):
+		piece_finished(s, p, rq->download_piece_finished_request->piece);
+		break;
+	case SAYS(DOWNLOAD_PIECE_BACK_TO_SOURCE_FINISHED):
+		piece_finished(s, p, rq->download_piece_back_to_source_finished_request->piece);
+		break;
+	case SAYS(DOWNLOAD_PIECE_FAILED):
+		state_peer_block(p, rq->download_piece_failed_request->parent_id);
+		break;
+	case SAYS(DOWNLOAD_PIECE_BACK_TO_SOURCE_FAILED):
+		break; /* the peer tells when it gives up */
+	default:
+		rpc_call_finish(call, RPC_INVALID_ARGUMENT, "unknown request");
+	}
+#undef SAYS
+}
+
+static void announce_peer(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	const Scheduler__V2__AnnouncePeerRequest *rq = (const void *)req;
+	struct service *s = arg;
+	struct peer *p;
+
+	if (!valid_ids(call, rq))
+		return;
+	lock_guard(&s->lock);
+	p = rpc_call_user(call);
+	if (rq->request_case ==
+	    SCHEDULER__V2__ANNOUNCE_PEER_REQUEST__REQUEST_REGISTER_PEER_REQUEST) {
+		register_peer(s, call, rq);
+		return;
+	}
+	if (!p)
+		p = state_peer(&s->state, rq->peer_id);
+	if (!p) {
+		rpc_call_finish(call, RPC_NOT_FOUND, "peer is not registered");
+		return;
+	}
+	p->stream = call;
+	rpc_call_set_user(call, p);
+	peer_says(s, call, p, rq);
+}
+
+/* The client has said all: so do we. */
+static void announce_peer_half_closed(struct rpc_call *call, void *arg)
+{
+	(void)arg;
+	rpc_call_finish(call, RPC_OK, NULL);
+}
+
+/* A stream that ends before its download has ended means that the peer is gone. */
+static void announce_peer_closed(struct rpc_call *call, void *arg)
+{
+	struct service *s = arg;
+	struct peer *p;
+
+	lock_guard(&s->lock);
+	p = rpc_call_user(call);
+	if (!p || p->stream != call)
+		return;
+	p->stream = NULL;
+	if (p->state != PEER_SUCCEEDED)
+		state_peer_event(&s->state, p, PEER_EVENT_FAILED, clock_ms());
+}
+
+/* ---- unary calls */
+
+static void reply_empty(struct rpc_call *call)
+{
+	Google__Protobuf__Empty empty = GOOGLE__PROTOBUF__EMPTY__INIT;
+
+	rpc_call_reply(call, &empty.base);
+}
+
+static void reply_free(struct rpc_call *call, ProtobufCMessage *m)
+{
+	rpc_call_reply(call, m);
+	protobuf_c_message_free_unpacked(m, NULL);
+}
+
+static void fill_host(struct host *h, const Common__V2__Host *m)
+{
+	host_set_text(&h->hostname, m->hostname);
+	host_set_text(&h->ip, m->ip);
+	host_set_text(&h->os, m->os);
+	host_set_text(&h->idc, m->network && m->network->idc__case ? m->network->idc : "");
+	host_set_text(&h->location,
+		      m->network && m->network->location__case ? m->network->location : "");
+	h->type = m->type;
+	h->port = m->port;
+	h->download_port = m->download_port;
+	h->disable_shared = m->disable_shared;
+	h->tx_max = m->network ? m->network->max_tx_bandwidth : 0;
+	h->unhealthy = false;
+}
+
+static void announce_host(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	const Scheduler__V2__AnnounceHostRequest *rq = (const void *)req;
+	const Common__V2__Host *m = rq->host;
+	struct service *s = arg;
+	struct net_addr addr;
+
+	if (!m || !*m->id || strlen(m->id) > ID_MAX || !*m->hostname || m->type > 3 ||
+	    !net_addr_parse(m->ip, 1, &addr) || m->port < 1 || m->port > 65535) {
+		rpc_call_finish(call, RPC_INVALID_ARGUMENT,
+				"host needs id, hostname, a literal ip and a port");
+		return;
+	}
+	lock_take(&s->lock);
+	bool is_new = !state_host(&s->state, m->id);
+	struct host *h = state_host_announce(&s->state, m->id, clock_ms());
+	fill_host(h, m);
+	h->interval_ms = message_duration_ms(rq->interval);
+	lock_drop(&s->lock);
+	if (is_new)
+		log_info("host announced", "host=%s seed=%d", m->id, m->type != 0);
+	reply_empty(call);
+}
+
+static void delete_host(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	const Scheduler__V2__DeleteHostRequest *rq = (const void *)req;
+	struct service *s = arg;
+	struct host *h;
+
+	lock_take(&s->lock);
+	h = state_host(&s->state, rq->host_id);
+	if (h)
+		state_host_remove(&s->state, h, clock_ms());
+	lock_drop(&s->lock);
+	if (h)
+		reply_empty(call);
+	else
+		rpc_call_finish(call, RPC_NOT_FOUND, "no such host");
+}
+
+static void list_hosts(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	const Scheduler__V2__ListHostsRequest *rq = (const void *)req;
+	Scheduler__V2__ListHostsResponse *m = mem_new(Scheduler__V2__ListHostsResponse);
+	struct service *s = arg;
+	const char *id;
+	void *value;
+	size_t at = 0;
+
+	scheduler__v2__list_hosts_response__init(m);
+	lock_take(&s->lock);
+	m->hosts = mem_array(map_count(s->state.hosts), sizeof(*m->hosts));
+	while (map_next(s->state.hosts, &at, &id, &value)) {
+		const struct host *h = value;
+
+		if (!rq->type__case || rq->type == h->type)
+			m->hosts[m->n_hosts++] = message_host(h);
+	}
+	lock_drop(&s->lock);
+	reply_free(call, &m->base);
+}
+
+static void stat_peer(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	const Scheduler__V2__StatPeerRequest *rq = (const void *)req;
+	Common__V2__Peer *m = NULL;
+	struct service *s = arg;
+	struct peer *p;
+
+	lock_take(&s->lock);
+	p = state_peer(&s->state, rq->peer_id);
+	if (p)
+		m = message_peer(p);
+	lock_drop(&s->lock);
+	if (m)
+		reply_free(call, &m->base);
+	else
+		rpc_call_finish(call, RPC_NOT_FOUND, "no such peer");
+}
+
+static void delete_peer(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	const Scheduler__V2__DeletePeerRequest *rq = (const void *)req;
+	struct service *s = arg;
+	struct peer *p;
+
+	lock_take(&s->lock);
+	p = state_peer(&s->state, rq->peer_id);
+	if (p)
+		state_peer_remove(&s->state, p, clock_ms());
+	lock_drop(&s->lock);
+	if (p)
+		reply_empty(call);
+	else
+		rpc_call_finish(call, RPC_NOT_FOUND, "no such peer");
+}
+
+static void stat_task(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	const Scheduler__V2__StatTaskRequest *rq = (const void *)req;
+	Common__V2__Task *m = NULL;
+	struct service *s = arg;
+	struct task *t;
+
+	lock_take(&s->lock);
+	t = state_task(&s->state, rq->task_id);
+	if (t)
+		m = message_task(t);
+	lock_drop(&s->lock);
+	if (m)
+		reply_free(call, &m->base);
+	else
+		rpc_call_finish(call, RPC_NOT_FOUND, "no such task");
+}
+
+/* The host that asks has it no more; the task itself lives on with the others. */
+static void delete_task(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	const Scheduler__V2__DeleteTaskRequest *rq = (const void *)req;
+	struct service *s = arg;
+	struct host *h;
+
+	lock_take(&s->lock);
+	h = state_host(&s->state, rq->host_id);
+	if (h) {
+		list_each_safe (it, &h->peers) {
+			struct peer *p = list_entry(it, struct peer, host_link);
+
+			if (strcmp(p->task->id, rq->task_id) == 0)
+				state_peer_remove(&s->state, p, clock_ms());
+		}
+	}
+	lock_drop(&s->lock);
+	if (h)
+		reply_empty(call);
+	else
+		rpc_call_finish(call, RPC_NOT_FOUND, "no such host");
+}
+
+#define UNARY(name, type, fn)                                                                      \
+	{                                                                                          \
+		.path = "/scheduler.v2.Scheduler/" name,                                           \
+		.request = &scheduler__v2__##type##_request__descriptor, .message = fn,            \
+	}
+
+const struct rpc_method service_methods[] = {
+	{
+		.path = "/scheduler.v2.Scheduler/AnnouncePeer",
+		.request = &scheduler__v2__announce_peer_request__descriptor,
+		.client_streams = true,
+		.message = announce_peer,
+		.half_closed = announce_peer_half_closed,
+		.closed = announce_peer_closed,
+	},
+	UNARY("AnnounceHost", announce_host, announce_host),
+	UNARY("DeleteHost", delete_host, delete_host),
+	UNARY("ListHosts", list_hosts, list_hosts),
+	UNARY("StatPeer", stat_peer, stat_peer),
+	UNARY("DeletePeer", delete_peer, delete_peer),
+	UNARY("StatTask", stat_task, stat_task),
+	UNARY("DeleteTask", delete_task, delete_task),
+	{.path = NULL},
+};

@@ -1,0 +1,18 @@
+/* gRPC service scheduler.v2.Scheduler over the state, and the scheduler's own timers. */
+#ifndef CONTROL_SCHEDULER_SERVICE_H
+#define CONTROL_SCHEDULER_SERVICE_H
+
+#include "control/scheduler/state.h"
+#include "proto/rpc.h"
+
+struct service;
+
+struct service *service_new(const struct state_config *c);
+void service_free(struct service *s); /* after the rpc server */
+/* For rpc_server_config; arg is the struct service. */
+extern const struct rpc_method service_methods[];
+/* The cluster's limits, from the manager; 0 = as before. */
+void service_set_limits(struct service *s, unsigned candidate_parent_limit,
+			unsigned filter_parent_limit);
+
+#endif

@@ -1,0 +1,178 @@
+/*
+ * What a scheduler knows: hosts, tasks, and peers (one download of a task on a host), in memory,
+ *and for each task who feeds whom. No lock and no thread of its own, time is given: the service
+ *calls it under one lock, the simulator under a virtual clock.
+ *
+ *	peer state	event that leads here			in the graph as
+ *	PENDING		made					-
+ *	RECEIVED	register, reschedule			child
+ *	RUNNING		download started			child, parent
+ *	BACK_TO_SOURCE	back-to-source started			parent
+ *	SUCCEEDED	finished				parent
+ *	FAILED		failed, its stream broke		-
+ *	(gone)		leave, host gone, TTL			-
+ */
+#ifndef CONTROL_SCHEDULER_STATE_H
+#define CONTROL_SCHEDULER_STATE_H
+
+#include "base/list.h"
+#include "base/map.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PEER_PARENTS_MAX 16
+
+enum peer_state {
+	PEER_PENDING,
+	PEER_RECEIVED,
+	PEER_RUNNING,
+	PEER_BACK_TO_SOURCE,
+	PEER_SUCCEEDED,
+	PEER_FAILED,
+};
+
+enum peer_event {
+	PEER_EVENT_REGISTER,
+	PEER_EVENT_STARTED,
+	PEER_EVENT_BACK_TO_SOURCE,
+	PEER_EVENT_FINISHED,
+	PEER_EVENT_FAILED,
+};
+
+struct host {
+	char *id, *hostname, *ip, *idc, *location, *os;
+	uint32_t type; /* 0 normal, 1 super (seed) */
+	int port, download_port;
+	bool disable_shared;
+	uint64_t tx_max; /* bytes per second, 0 = unknown */
+	int64_t announced_ms, interval_ms;
+	struct list peers;	  /* peer.host_link */
+	uint64_t assigned_bytes;  /* contents of the children it was given */
+	uint32_t assigned_pieces; /* their concurrent pieces */
+	bool unhealthy;		  /* a seed that failed its health check */
+};
+
+struct task {
+	char *id, *url, *digest, *tag, *application;
+	uint64_t content_length;
+	uint32_t piece_length, piece_count;
+	struct peer **peers; /* all of it, any order */
+	uint32_t peer_count, peer_cap;
+	struct list waiting; /* peer.wait_link: want an answer */
+	int64_t created_ms, updated_ms;
+	int64_t seed_asked_ms;	/* a seed's answer is out since; 0 = none */
+	int64_t seed_failed_ms; /* when a seed last failed; 0 = never */
+	uint32_t source_count;	/* peers told to read the origin, not ended */
+};
+
+/* Mean and spread of what a peer's pieces cost (Welford). */
+struct costs {
+	uint32_t count;
+	double mean, m2;
+	uint32_t last_ms;
+};
+
+struct peer {
+	char *id;
+	struct host *host;
+	struct task *task;
+	struct list host_link, wait_link;
+	uint32_t index; /* in task->peers */
+	enum peer_state state;
+	int priority;
+	bool need_back_to_source; /* asked by itself, or a seed told to */
+	bool may_back_to_source;
+	bool told_source; /* counted in task->source_count */
+	uint32_t concurrent_pieces, finished_pieces;
+	struct costs costs;
+	struct peer *parents[PEER_PARENTS_MAX];
+	uint32_t parent_count, child_count;
+	struct map *blocked; /* ids of parents that are no good to it; NULL = none */
+	uint64_t mark;	     /* visited in this walk of the graph */
+	int64_t created_ms, updated_ms, wait_until_ms;
+	void *stream; /* the service's: where answers go, NULL = gone */
+};
+
+enum answer { ANSWER_PARENTS, ANSWER_BACK_TO_SOURCE, ANSWER_REFUSED };
+
+struct state_ops {
+	/* Only queues; called inside a state_... call. why: for people, may be NULL. */
+	void (*answer)(struct peer *p, enum answer a, struct peer *const *parents, unsigned count,
+		       const char *why, void *arg);
+	/* Ask a seed peer for the task; false: there is none. Its end comes as state_seed_ended().
+	 */
+	bool (*ask_seed)(struct task *t, const struct peer *for_peer, void *arg);
+	/* p is about to be freed. */
+	void (*removed)(struct peer *p, void *arg);
+	void *arg;
+};
+
+struct state_config {
+	unsigned candidate_parent_limit, filter_parent_limit, back_to_source_count;
+	int64_t wait_ms;	/* a peer without parents goes to the origin after so long */
+	int64_t seed_wait_ms;	/* the same while a seed was asked */
+	int64_t seed_failed_ms; /* no seed is asked again for so long after one failed */
+	int64_t peer_ttl_ms, host_ttl_ms, piece_timeout_ms;
+	uint64_t random_seed;
+};
+
+struct state {
+	struct state_config config;
+	struct state_ops ops;
+	struct map *hosts, *tasks, *peers; /* by id */
+	uint64_t random, walk;
+	uint64_t decisions; /* answers given */
+};
+
+void state_init(struct state *s, const struct state_config *c, const struct state_ops *ops);
+void state_release(struct state *s);
+
+/* ---- hosts */
+struct host *state_host(struct state *s, const char *id);
+/* Makes it or gives the known one; the caller fills in or changes the fields by host_set_text(). */
+struct host *state_host_announce(struct state *s, const char *id, int64_t now_ms);
+void host_set_text(char **field, const char *text);
+/* All its peers leave. */
+void state_host_remove(struct state *s, struct host *h, int64_t now_ms);
+
+/* ---- tasks and peers */
+struct task *state_task(struct state *s, const char *id);
+struct task *state_task_make(struct state *s, const char *id, uint64_t content_length,
+			     uint32_t piece_length, int64_t now_ms);
+void state_task_remove(struct state *s, struct task *t);
+struct peer *state_peer(struct state *s, const char *id);
+/* An id that is known already is the same peer if host and task agree, else NULL. */
+struct peer *state_peer_make(struct state *s, const char *id, struct host *h, struct task *t,
+			     int64_t now_ms);
+void state_peer_remove(struct state *s, struct peer *p, int64_t now_ms);
+/* False: the state does not allow it (nothing is changed). Wakes those that wait. */
+bool state_peer_event(struct state *s, struct peer *p, enum peer_event event, int64_t now_ms);
+/* Finished one more piece (cost 0 = unknown). */
+void state_peer_piece(struct state *s, struct peer *p, uint32_t cost_ms, int64_t now_ms);
+void state_peer_block(struct peer *p, const char *parent_id);
+bool state_peer_is_blocked(const struct peer *p, const char *parent_id);
+bool peer_is_source(const struct peer *p);	/* has or gets bytes without another peer */
+const char *peer_state_name(enum peer_state s); /* Dragonfly's words */
+const char *task_state_name(const struct task *t);
+bool task_has_available_peer(const struct task *t);
+
+/* ---- decisions (schedule.c) */
+/* The peer wants parents: an answer comes, at once or later. */
+void state_schedule(struct state *s, struct peer *p, int64_t now_ms);
+/* Something changed for the task: those that wait are looked at again. */
+void state_wake(struct state *s, struct task *t, int64_t now_ms);
+void state_seed_ended(struct state *s, const char *task_id, bool well, int64_t now_ms);
+/* Time-outs of those that wait; call it every 50 ms or so. */
+void state_tick(struct state *s, int64_t now_ms);
+/* TTLs. Returns how many peers and hosts went. */
+unsigned state_gc(struct state *s, int64_t now_ms);
+
+/* ---- the graph (graph.c) */
+/* parent -> child, unless it would make a circle or a bound is reached. */
+bool graph_link(struct state *s, struct peer *parent, struct peer *child);
+void graph_unlink_parents(struct peer *child);
+/* Would parent -> child close a circle? True as well when it cannot be told cheaply. */
+bool graph_would_circle(struct state *s, struct peer *parent, const struct peer *child);
+
+#endif
