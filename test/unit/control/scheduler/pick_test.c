@@ -1,0 +1,110 @@
+/* The evaluator: each part of the score by itself. */
+#include "control/scheduler/pick.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static const struct pick_child nowhere = {"", ""};
+
+static struct pick_candidate idle_candidate(void)
+{
+	return (struct pick_candidate){
+		.idc = "", .location = "", .tx_max = 1000u << 20, .piece_length = 4 << 20};
+}
+
+static bool about(double a, double b)
+{
+	return fabs(a - b) < 1e-6;
+}
+
+static void an_idle_normal_host_scores_its_whole_load(void **state)
+{
+	struct pick_candidate c = idle_candidate();
+
+	(void)state;
+	assert_true(about(pick_score(&nowhere, &c), 0.6 * 1 + 0.1 * 0.5));
+}
+
+static void assigned_children_lower_the_load(void **state)
+{
+	struct pick_candidate c = idle_candidate(), busy = c;
+
+	(void)state;
+	busy.assigned_pieces = 100;
+	busy.assigned_bytes = 10ull << 30;
+	assert_true(pick_score(&nowhere, &busy) < pick_score(&nowhere, &c));
+	busy.assigned_pieces = 1u << 30;
+	busy.assigned_bytes = 1ull << 60;
+	assert_true(pick_score(&nowhere, &busy) >= 0.05 - 1e-6);
+}
+
+static void same_idc_counts_twice_the_location(void **state)
+{
+	const struct pick_child child = {"Hz", "asia|cn|hz|a|1|x"};
+	struct pick_candidate c = idle_candidate();
+	double bare = pick_score(&child, &c);
+
+	(void)state;
+	c.idc = "hz";
+	assert_true(about(pick_score(&child, &c) - bare, 0.2));
+	c.location = "Asia|CN|sh";
+	assert_true(about(pick_score(&child, &c) - bare, 0.2 + 0.1 * 2 / 5));
+	c.location = "ASIA|cn|hz|a|1|x";
+	assert_true(about(pick_score(&child, &c) - bare, 0.2 + 0.1));
+}
+
+static void a_child_of_no_idc_matches_nobody_elses_empty_one(void **state)
+{
+	struct pick_candidate c = idle_candidate();
+
+	(void)state;
+	assert_true(about(pick_score(&nowhere, &c), 0.65));
+}
+
+static void best_are_sorted_and_limited(void **state)
+{
+	struct pick_candidate list[5];
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++) {
+		list[i] = idle_candidate();
+		list[i].index = i;
+		list[i].assigned_pieces = i * 20;
+	}
+	list[4].idc = "x";
+	assert_int_equal(pick_best(&(struct pick_child){"x", ""}, list, 5, 3), 3);
+	assert_int_equal(list[0].index, 4);
+	assert_int_equal(list[1].index, 0);
+	assert_int_equal(list[2].index, 1);
+	assert_int_equal(pick_best(&nowhere, list, 2, 9), 2);
+	assert_int_equal(pick_best(&nowhere, list, 0, 9), 0);
+}
+
+static void only_far_out_costs_make_a_parent_slow(void **state)
+{
+	(void)state;
+	assert_false(pick_is_slow(0, 0, 0, 0));
+	assert_false(pick_is_slow(1, 10, 0, 10000));
+	assert_false(pick_is_slow(10, 10, 1, 200));
+	assert_true(pick_is_slow(10, 10, 1, 201));
+	assert_true(pick_is_slow(5000, 10, 4, 17));
+	assert_false(pick_is_slow(5000, 10, 4, 16));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_idle_normal_host_scores_its_whole_load),
+		cmocka_unit_test(assigned_children_lower_the_load),
+		cmocka_unit_test(same_idc_counts_twice_the_location),
+		cmocka_unit_test(a_child_of_no_idc_matches_nobody_elses_empty_one),
+		cmocka_unit_test(best_are_sorted_and_limited),
+		cmocka_unit_test(only_far_out_costs_make_a_parent_slow),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
