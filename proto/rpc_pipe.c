@@ -53,19 +53,44 @@ static void drop_queue(struct rpc_pipe *p)
 
 static void start_batch(struct rpc_pipe *p, const grpc_op *ops, size_t count, struct rpc_tag *tag)
 {
-	grpc_call_error r = grpc_call_start_batch(p->call, ops, count, tag, NULL);
+	grpc_call *call = p->call;
+	grpc_call_error r;
 
+	rpc_tag_start(tag);
+	r = grpc_call_start_batch(call, ops, count, tag, NULL);
 	assert(r == GRPC_CALL_OK);
 	(void)r;
+}
+
+/* The server's end: the status with its text and details, as slices that the caller lets go. */
+struct status {
+	grpc_slice text;
+	grpc_metadata details;
+};
+
+static void fill_status(const struct rpc_pipe *p, struct status *status, grpc_op *op)
+{
+	struct grpc_op_send_status_from_server *out = &op->data.send_status_from_server;
+
+	op->op = GRPC_OP_SEND_STATUS_FROM_SERVER;
+	out->status = (grpc_status_code)p->code;
+	if (p->text) {
+		status->text = grpc_slice_from_copied_string(p->text);
+		out->status_details = &status->text;
+	}
+	if (p->details) {
+		status->details.key = grpc_slice_from_static_string("grpc-status-details-bin");
+		status->details.value = grpc_slice_from_copied_buffer(p->details, p->details_len);
+		out->trailing_metadata = &status->details;
+		out->trailing_metadata_count = 1;
+	}
 }
 
 /* Starts the write that was decided upon: header, p->out if any, end. */
 static void start_write(struct rpc_pipe *p, bool header, bool end)
 {
-	static const char details_key[] = "grpc-status-details-bin";
+	struct status status = {.text = grpc_empty_slice(), .details.value = grpc_empty_slice()};
 	grpc_op ops[3] = {{0}};
-	grpc_slice text = grpc_empty_slice();
-	grpc_metadata details;
 	size_t n = 0;
 
 	if (header)
@@ -74,29 +99,13 @@ static void start_write(struct rpc_pipe *p, bool header, bool end)
 		ops[n].data.send_message.send_message = p->out;
 		ops[n++].op = GRPC_OP_SEND_MESSAGE;
 	}
-	if (end && !p->is_server)
+	if (end && p->is_server)
+		fill_status(p, &status, &ops[n++]);
+	else if (end)
 		ops[n++].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
-	if (end && p->is_server) {
-		struct grpc_op_send_status_from_server *status =
-			&ops[n].data.send_status_from_server;
-
-		if (p->text)
-			text = grpc_slice_from_copied_string(p->text);
-		status->status = (grpc_status_code)p->code;
-		status->status_details = p->text ? &text : NULL;
-		if (p->details) {
-			memset(&details, 0, sizeof(details));
-			details.key = grpc_slice_from_static_string(details_key);
-			details.value = grpc_slice_from_copied_buffer(p->details, p->details_len);
-			status->trailing_metadata = &details;
-			status->trailing_metadata_count = 1;
-		}
-		ops[n++].op = GRPC_OP_SEND_STATUS_FROM_SERVER;
-	}
 	start_batch(p, ops, n, &p->write_tag);
-	grpc_slice_unref(text);
-	if (end && p->details)
-		grpc_slice_unref(details.value);
+	grpc_slice_unref(status.text);
+	grpc_slice_unref(status.details.value);
 }
 
 /* Writes what is next, if nothing is being written. */

@@ -14,8 +14,10 @@ static void *queue_main(void *arg)
 
 		if (ev.type == GRPC_QUEUE_SHUTDOWN)
 			return NULL;
-		if (ev.type == GRPC_OP_COMPLETE)
+		if (ev.type == GRPC_OP_COMPLETE) {
+			atomic_load_explicit(&tag->starts, memory_order_acquire);
 			tag->done(tag, ev.success != 0);
+		}
 	}
 }
 

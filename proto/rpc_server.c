@@ -5,10 +5,10 @@
  */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/net.h"
 #include "proto/rpc_call.h"
 #include "proto/rpc_credentials.h"
 #include "proto/rpc_health.h"
-#include "proto/rpc_listen.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -119,6 +119,7 @@ static void arm(struct rpc_server *s)
 	grpc_call_error r;
 
 	call->new_tag.done = call_arrived;
+	rpc_tag_start(&call->new_tag);
 	r = grpc_server_request_call(s->server, &call->pipe.call, &call->details, &call->pipe.head,
 				     s->queue.cq, s->queue.cq, &call->new_tag);
 	assert(r == GRPC_CALL_OK);
@@ -187,24 +188,50 @@ static void create_server(struct rpc_server *s, const struct rpc_server_config *
 	grpc_server_register_completion_queue(s->server, s->queue.cq, NULL);
 }
 
+/*
+ * Tries to listen before gRPC core does, which only logs why it cannot and silently takes a unix
+ * socket from a running server. Gives the address as gRPC core shall have it; the claim of a unix
+ * socket stays ours by its lock, the socket itself is stale and thus free to be replaced.
+ */
+static int claim_address(const char *address, char *text, size_t size, int *claim_out,
+			 struct err *e)
+{
+	cleanup(close_at) int fd = -1;
+	struct net_addr a;
+	char host[64];
+	uint16_t port;
+	int r;
+
+	snprintf(text, size, "%s", address);
+	if (strncmp(address, "unix:", 5) == 0)
+		return net_listen_unix(address + 5, &fd, claim_out, e);
+	if (!net_split(address, host, sizeof(host), 0, &port) ||
+	    !net_addr_parse(*host ? host : "::", port, &a))
+		return err_set(e, EINVAL, "\"%s\" is no address to listen on: ip:port", address);
+	r = net_listen(host, port, 1, &fd, NULL, e);
+	net_addr_print(&a, text, size);
+	return r;
+}
+
 /* Unix sockets speak plaintext whatever the configuration says for TCP. */
 static int add_address(struct rpc_server *s, const char *address, grpc_server_credentials *tls,
 		       struct err *e)
 {
-	bool is_unix = rpc_listen_unix_path(address) != NULL;
-	grpc_server_credentials *plain = grpc_insecure_server_credentials_create();
+	grpc_server_credentials *plain;
+	char text[128];
+	bool is_unix;
 	int port, r;
 
-	r = rpc_listen_claim(address, &s->claims[s->claim_count], e);
-	s->claim_count++;
-	if (r < 0) {
-		grpc_server_credentials_release(plain);
+	s->claims[s->claim_count] = -1;
+	r = claim_address(address, text, sizeof(text), &s->claims[s->claim_count++], e);
+	if (r < 0)
 		return r;
-	}
-	port = grpc_server_add_http2_port(s->server, address, is_unix || !tls ? plain : tls);
+	is_unix = strncmp(text, "unix:", 5) == 0;
+	plain = grpc_insecure_server_credentials_create();
+	port = grpc_server_add_http2_port(s->server, text, is_unix || !tls ? plain : tls);
 	grpc_server_credentials_release(plain);
 	if (port == 0)
-		return rpc_listen_explain(address, e);
+		return err_set(e, EIO, "gRPC cannot listen on %s", text);
 	if (!is_unix && s->port == 0)
 		s->port = (uint16_t)port;
 	return 0;
@@ -275,6 +302,7 @@ void rpc_server_free(struct rpc_server *s, int64_t grace_ms)
 {
 	if (!s)
 		return;
+	rpc_tag_start(&s->stopped_tag);
 	grpc_server_shutdown_and_notify(s->server, s->queue.cq, &s->stopped_tag);
 	if (grace_ms <= 0 || !wait_stopped(s, clock_ms() + grace_ms)) {
 		grpc_server_cancel_all_calls(s->server);
