@@ -1,0 +1,90 @@
+/* base/digest, against published vectors. */
+#include "test/unit/unit.h"
+
+#include "base/digest.h"
+
+#include <string.h>
+
+#define EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+#define ABC   "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+/* FIPS 180-2 appendix B */
+static void sha256_gives_the_published_values(void **state)
+{
+	char hex[DIGEST_HEX_LEN + 1], part[1000];
+	struct sha256 *s = sha256_new();
+
+	(void)state;
+	sha256_hex("", 0, hex);
+	assert_string_equal(hex, EMPTY);
+	sha256_hex("abc", 3, hex);
+	assert_string_equal(hex, ABC);
+	memset(part, 'a', sizeof(part));
+	for (int i = 0; i < 1000; i++)
+		sha256_update(s, part, sizeof(part));
+	sha256_final(s, hex);
+	assert_string_equal(hex,
+			    "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+	sha256_free(s);
+	sha256_free(NULL);
+}
+
+/* The check value of CRC-32/ISO-HDLC in the catalogue of CRC algorithms. */
+static void crc32_gives_the_published_values_in_any_parts(void **state)
+{
+	static const char digits[] = "123456789";
+
+	(void)state;
+	assert_int_equal(crc32_update(0, digits, 9), 0xcbf43926);
+	assert_int_equal(crc32_update(0, "", 0), 0);
+	for (size_t i = 0; i <= 9; i++)
+		assert_int_equal(crc32_update(crc32_update(0, digits, i), digits + i, 9 - i),
+				 0xcbf43926);
+}
+
+static void xxh3_gives_the_same_in_any_parts(void **state)
+{
+	unsigned char data[5000];
+	struct xxh3 x;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (unsigned char)(i * 7);
+	assert_true(xxh3_of("", 0) == UINT64_C(0x2d06800538d394c2));
+	for (size_t step = 1; step < sizeof(data); step = step * 3 + 1) {
+		xxh3_init(&x);
+		for (size_t i = 0; i < sizeof(data); i += step)
+			xxh3_update(&x, data + i,
+				    sizeof(data) - i < step ? sizeof(data) - i : step);
+		assert_true(xxh3_final(&x) == xxh3_of(data, sizeof(data)));
+	}
+}
+
+static void names_of_digests_are_recognised(void **state)
+{
+	const char *hex = NULL;
+
+	(void)state;
+	assert_true(digest_is_hex64(EMPTY));
+	assert_false(digest_is_hex64(""));
+	assert_false(digest_is_hex64(EMPTY "0"));
+	assert_false(digest_is_hex64(
+		"E3B0C44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
+	assert_true(digest_is_sha256("sha256:" ABC, &hex));
+	assert_string_equal(hex, ABC);
+	assert_false(digest_is_sha256("sha512:" ABC, &hex));
+	assert_false(digest_is_sha256("sha256:", &hex));
+	assert_false(digest_is_sha256(ABC, &hex));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sha256_gives_the_published_values),
+		cmocka_unit_test(crc32_gives_the_published_values_in_any_parts),
+		cmocka_unit_test(xxh3_gives_the_same_in_any_parts),
+		cmocka_unit_test(names_of_digests_are_recognised),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
