@@ -289,6 +289,8 @@ static void prepare(struct exchange_pool *p, struct running *run, const char *ur
 	curl_easy_setopt(easy, CURLOPT_URL, url);
 	if (strcmp(x->method, "HEAD") == 0)
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+	if (x->form)
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, x->form);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, x->headers);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, run);

@@ -23,7 +23,8 @@ void exchange_pool_free(struct exchange_pool *p);
 
 struct exchange {
 	/* The question. All borrowed. */
-	const char *method; /* "GET" or "HEAD" */
+	const char *method; /* "GET", "HEAD" or "POST" */
+	const char *form;   /* POST: the body, application/x-www-form-urlencoded */
 	const struct url *url;
 	struct curl_slist *headers;
 	int64_t deadline_ms;   /* 0 = none */

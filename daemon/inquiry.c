@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "daemon/header_lines.h"
 #include "daemon/header_list.h"
+#include "daemon/secret.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include <time.h>
 
 #define REDIRECTS_MAX	   10
-#define PAUSE_MS	   200
+#define PAUSE_MS	   100
 #define PAUSE_MAX_MS	   5000
 #define RETRY_AFTER_MAX_MS 120000
 #define DROP_MAX	   (64u << 10) /* reading on is cheaper than a new connection up to here */
@@ -57,7 +58,7 @@ static struct curl_slist *append_pairs(const struct inquiry *q, struct curl_slis
 	return list;
 }
 
-static struct curl_slist *headers_for(struct inquiry *q, bool at_home)
+static struct curl_slist *headers_for(struct inquiry *q, bool at_home, const char *authorization)
 {
 	struct curl_slist *list = header_list_add(NULL, "Accept-Encoding", "identity");
 
@@ -66,6 +67,8 @@ static struct curl_slist *headers_for(struct inquiry *q, bool at_home)
 		list = header_list_add(list, "User-Agent", "skimmer/" SKIMMER_VERSION);
 	list = append_pairs(q, list, q->rq->headers, NULL, at_home);
 	list = append_pairs(q, list, q->extra, q->rq->headers, at_home);
+	if (authorization)
+		list = header_list_add(list, "Authorization", authorization);
 	return q->own_headers ? q->own_headers(q, list) : list;
 }
 
@@ -155,7 +158,7 @@ static int on_head(struct exchange *x, struct err *e)
 	q->drop = true;
 	q->accepted = false;
 	q->dropped = 0;
-	if (is_redirect(x->answer.status))
+	if (is_redirect(x->answer.status) || (x->answer.status == 401 && q->may_answer))
 		r = 0;
 	else if (is_retryable(x->answer.status) && may_try_again(q, retry_after_ms(x)))
 		q->retryable = true;
@@ -210,16 +213,52 @@ static int follow(const struct exchange *x, const struct url *home, struct url *
 	return 0;
 }
 
-/* One exchange with the hop at url. Its answer is in *x. */
-static int ask(struct inquiry *q, struct exchange *x, bool at_home, struct err *e)
+/* One exchange with the hop at x->url. Its answer is in *x. */
+static int ask_once(struct inquiry *q, struct exchange *x, bool at_home, const char *authorization,
+		    struct err *e)
 {
-	cleanup(header_list_free_at) struct curl_slist *headers = headers_for(q, at_home);
+	cleanup(header_list_free_at) struct curl_slist *headers =
+		headers_for(q, at_home, authorization);
 	int r;
 
 	x->headers = headers;
 	r = exchange_run(q->pool, x, e);
 	x->headers = NULL;
 	return r;
+}
+
+/* Whether this daemon may answer a 401 of this hop, and then with which credentials. */
+static bool may_answer(const struct inquiry *q, bool at_home, bool *anonymous)
+{
+	bool presented = header_pairs_get(q->rq->headers, "Authorization") ||
+			 header_pairs_get(q->rq->headers, "Cookie");
+
+	*anonymous = presented;
+	return q->registry &&
+	       !(at_home && (presented || header_pairs_get(q->extra, "Authorization")));
+}
+
+/* The same, answering one 401. */
+static int ask(struct inquiry *q, struct exchange *x, bool at_home, struct err *e)
+{
+	struct registry_ask who = {
+		.url = x->url, .deadline_ms = q->rq->deadline_ms, .cancelled = q->rq->cancelled};
+	cleanup(secret_free_at) char *known = NULL;
+	cleanup(secret_free_at) char *fresh = NULL;
+	int r;
+
+	q->may_answer = may_answer(q, at_home, &who.anonymous);
+	if (q->may_answer)
+		known = registry_authorization(q->registry, &who);
+	r = ask_once(q, x, at_home, known, e);
+	if (r < 0 || x->answer.status != 401 || !q->may_answer)
+		return r;
+	q->may_answer = false;
+	r = registry_answer(q->registry, &who, x->answer.lines.data, known, &fresh, e);
+	/* Who wants to see every status gets to see this 401. */
+	if (r < 0 && (!q->any_status || r == -ECANCELED || r == -ETIMEDOUT))
+		return r;
+	return ask_once(q, x, at_home, fresh, e);
 }
 
 /* One try: from the caller's URL to an answer that is no redirect. */
@@ -239,7 +278,7 @@ static int try_once(struct inquiry *q, const struct url *home, struct exchange *
 			q->retryable = x->retryable;
 			return r;
 		}
-		if (!is_redirect(x->answer.status))
+		if (!is_redirect(x->answer.status) || q->form)
 			break;
 		r = follow(x, home, &at, e);
 	}
@@ -253,6 +292,7 @@ static int try_once(struct inquiry *q, const struct url *home, struct exchange *
 int inquiry_run(struct inquiry *q, struct err *e)
 {
 	cleanup(exchange_release) struct exchange x = {.method = q->method,
+						       .form = q->form,
 						       .deadline_ms = q->rq->deadline_ms,
 						       .cancelled = q->rq->cancelled,
 						       .on_head = on_head,

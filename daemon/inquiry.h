@@ -6,6 +6,10 @@
  * URL; any other one gets Accept, Accept-Language and User-Agent of it and nothing else, so no
  * credential under any name.
  *
+ * Credentials: the caller's are used as they are, and a 401 to them is final. Otherwise registry.h
+ * answers a 401 with this daemon's; where the caller's may not go, because the origin is another
+ * one, with an anonymous token at most.
+ *
  * Tries: connection errors, stalls, bodies that end early, 408, 425, 429, 500, 502, 503, 504; with
  * growing pauses, or Retry-After when that is longer and within the deadline. A try that brought
  * INQUIRY_PROGRESS new bytes does not count against the number of tries.
@@ -16,6 +20,7 @@
 #define DAEMON_INQUIRY_H
 
 #include "daemon/exchange.h"
+#include "daemon/registry.h"
 
 #define INQUIRY_PROGRESS (1u << 20)
 
@@ -24,7 +29,9 @@ struct inquiry {
 	const struct origin_request *rq;
 	const struct config_pairs *extra; /* fill gaps in the caller's headers */
 	unsigned retries_max;
+	struct registry *registry; /* NULL = a 401 is final */
 	const char *method;
+	const char *form; /* POST: the body; then redirects are errors */
 	bool any_status;  /* every final answer is accepted, else 200, 203, 206 and 416 */
 	bool conditional; /* the caller's If-None-Match and If-Modified-Since are sent */
 
@@ -42,7 +49,7 @@ struct inquiry {
 	bool drop;	   /* on_head sets it: the body does not matter */
 
 	/* private */
-	bool retryable, accepted;
+	bool retryable, accepted, may_answer;
 	unsigned failures;
 	int64_t pause_ms; /* before the next try */
 	size_t dropped;

@@ -10,6 +10,7 @@
 #include "daemon/header_lines.h"
 #include "daemon/header_list.h"
 #include "daemon/inquiry.h"
+#include "daemon/registry.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -19,6 +20,7 @@
 
 struct origin {
 	struct exchange_pool *pool;
+	struct registry *registry;
 	struct config_pairs extra;
 	unsigned retries_max;
 };
@@ -48,6 +50,7 @@ int origin_new(const struct origin_config *c, struct origin **out, struct err *e
 		return r;
 	o = mem_new(struct origin);
 	o->pool = pool;
+	o->registry = registry_new(c->docker_config, pool);
 	o->retries_max = c->retries_max;
 	copy_pairs(&o->extra, c->extra_headers);
 	*out = o;
@@ -58,6 +61,7 @@ void origin_free(struct origin *o)
 {
 	if (!o)
 		return;
+	registry_free(o->registry);
 	exchange_pool_free(o->pool);
 	for (size_t i = 0; i < o->extra.count; i++) {
 		free(o->extra.items[i].name);
@@ -77,6 +81,7 @@ static struct inquiry inquiry_for(const struct origin *o, const struct origin_re
 				  void *arg)
 {
 	return (struct inquiry){.pool = o->pool,
+				.registry = o->registry,
 				.rq = rq,
 				.extra = &o->extra,
 				.retries_max = o->retries_max,
