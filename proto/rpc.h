@@ -5,7 +5,7 @@
  * Fixed by this module: no http_proxy, no SO_REUSEPORT (a second server on the port fails), unix
  * sockets guarded by an flock, message size and metadata limits, keepalive, unknown methods
  * answered UNIMPLEMENTED at once, grpc.health.v1.Health served by every server, core's log sent to
- * ours.
+ * ours, connections refused while 7/8 of the process's descriptors are open.
  *
  * Callbacks run on the server's or the client's one rpc thread: they must not block. Calls to
  * rpc_call_* and rpc_stream_* are allowed from any thread and never block.
@@ -69,7 +69,9 @@ struct rpc_method {
 };
 
 struct rpc_server_config {
-	const char *const *listen; /* addresses, ends with NULL; port 0 = the system picks */
+	/* "ip:port", ":port" (any address, IPv4 and IPv6) or "unix:/path"; ends with NULL; port 0 =
+	 * the system picks. */
+	const char *const *listen;
 	const struct rpc_method *const *services; /* arrays of methods each ended by path NULL;
 						     the list ends with NULL */
 	void *const *service_args;		  /* arg for each service's callbacks */

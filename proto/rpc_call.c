@@ -5,7 +5,6 @@
 #include "proto/rpc_pack.h"
 
 #include <grpc/slice.h>
-#include <grpc/support/alloc.h>
 #include <string.h>
 
 static struct rpc_call *call_of(struct rpc_pipe *p)
@@ -51,7 +50,7 @@ static void call_over(struct rpc_pipe *p)
 
 	if (call->told && call->method->closed)
 		call->method->closed(call, call->arg);
-	call->over(call->server);
+	rpc_server_call_over(call->server);
 }
 
 static void call_free(struct rpc_pipe *p)
@@ -71,7 +70,7 @@ static const struct pipe_owner call_owner = {
 	.free = call_free,
 };
 
-struct rpc_call *rpc_call_new(void *server)
+struct rpc_call *rpc_call_new(struct rpc_server *server)
 {
 	struct rpc_call *call = mem_new(struct rpc_call);
 
@@ -79,31 +78,6 @@ struct rpc_call *rpc_call_new(void *server)
 	grpc_call_details_init(&call->details);
 	call->server = server;
 	return call;
-}
-
-/* "ipv4:1.2.3.4:5", "ipv6:%5B::1%5D:5" and "unix:..." into what rpc_call_peer() promises. */
-static char *peer_text(grpc_call *call)
-{
-	char *uri = grpc_call_get_peer(call);
-	char *text, *out;
-
-	if (strncmp(uri, "ipv4:", 5) != 0 && strncmp(uri, "ipv6:", 5) != 0) {
-		gpr_free(uri);
-		return mem_strdup("unix");
-	}
-	text = mem_strdup(uri + 5);
-	gpr_free(uri);
-	out = text;
-	for (const char *in = text; *in; in++) {
-		if (strncmp(in, "%5B", 3) == 0 || strncmp(in, "%5D", 3) == 0) {
-			*out++ = in[2] == 'B' ? '[' : ']';
-			in += 2;
-		} else {
-			*out++ = *in;
-		}
-	}
-	*out = '\0';
-	return text;
 }
 
 static char *append_slice(char *at, grpc_slice slice)
@@ -136,17 +110,19 @@ static char *copy_metadata(const grpc_metadata_array *a)
 	return text;
 }
 
-void rpc_call_begin(struct rpc_call *call, const struct rpc_method *method, void *arg,
-		    void (*over)(void *server), enum rpc_code code, const char *text)
+void rpc_call_begin(struct rpc_call *call, const struct rpc_method *method, void *arg)
 {
 	call->method = method;
 	call->arg = arg;
-	call->over = over;
-	call->peer = peer_text(call->pipe.call);
 	call->metadata = copy_metadata(&call->pipe.head);
-	pipe_start(&call->pipe, method != NULL);
-	if (!method)
-		pipe_end(&call->pipe, code, text, NULL, 0);
+	pipe_start(&call->pipe, true);
+	pipe_unref(&call->pipe);
+}
+
+void rpc_call_refuse(struct rpc_call *call, enum rpc_code code, const char *text)
+{
+	pipe_start(&call->pipe, false);
+	pipe_end(&call->pipe, code, text, NULL, 0);
 	pipe_unref(&call->pipe);
 }
 

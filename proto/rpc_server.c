@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/net.h"
+#include "proto/rpc_accept.h"
 #include "proto/rpc_call.h"
 #include "proto/rpc_credentials.h"
 #include "proto/rpc_health.h"
@@ -36,8 +37,7 @@ struct rpc_server {
 	struct entry *entries;
 	size_t entry_count;
 	struct rpc_health health;
-	int *claims; /* of unix sockets */
-	size_t claim_count;
+	struct rpc_accept *accept;
 	uint16_t port;
 	struct rpc_tag stopped_tag;
 
@@ -77,10 +77,8 @@ static bool has_service(const void *server, const char *service)
 	return false;
 }
 
-static void call_is_over(void *server)
+void rpc_server_call_over(struct rpc_server *s)
 {
-	struct rpc_server *s = server;
-
 	lock_guard(&s->lock);
 	s->calls--;
 	cond_wake_all(&s->changed);
@@ -103,14 +101,14 @@ static void call_arrived(struct rpc_tag *tag, bool ok)
 	lock_take(&s->lock);
 	full = s->calls++ >= CALLS_MAX;
 	lock_drop(&s->lock);
+	call->peer = rpc_accept_peer(s->accept, call->pipe.call);
 	entry = find_entry(s, call->details.method);
 	if (full)
-		rpc_call_begin(call, NULL, NULL, call_is_over, RPC_RESOURCE_EXHAUSTED,
-			       "too many calls");
+		rpc_call_refuse(call, RPC_RESOURCE_EXHAUSTED, "too many calls");
 	else if (!entry)
-		rpc_call_begin(call, NULL, NULL, call_is_over, RPC_UNIMPLEMENTED, "unknown method");
+		rpc_call_refuse(call, RPC_UNIMPLEMENTED, "unknown method");
 	else
-		rpc_call_begin(call, entry->method, entry->arg, call_is_over, RPC_OK, NULL);
+		rpc_call_begin(call, entry->method, entry->arg);
 }
 
 static void arm(struct rpc_server *s)
@@ -185,71 +183,54 @@ static void create_server(struct rpc_server *s, const struct rpc_server_config *
 	grpc_channel_args list = {.num_args = array_len(args), .args = args};
 
 	s->server = grpc_server_create(&list, NULL);
+	s->accept = rpc_accept_new(s->server);
 	grpc_server_register_completion_queue(s->server, s->queue.cq, NULL);
 }
 
-/*
- * Tries to listen before gRPC core does, which only logs why it cannot and silently takes a unix
- * socket from a running server. Gives the address as gRPC core shall have it; the claim of a unix
- * socket stays ours by its lock, the socket itself is stale and thus free to be replaced.
+/* TLS addresses are gRPC core's to listen on; it is tried before, as core only logs why it cannot.
  */
-static int claim_address(const char *address, char *text, size_t size, int *claim_out,
-			 struct err *e)
+static int listen_tls(struct rpc_server *s, const char *address, grpc_server_credentials *tls,
+		      uint16_t *port_out, struct err *e)
 {
 	cleanup(close_at) int fd = -1;
 	struct net_addr a;
-	char host[64];
+	char text[128];
 	uint16_t port;
 	int r;
 
-	snprintf(text, size, "%s", address);
-	if (strncmp(address, "unix:", 5) == 0)
-		return net_listen_unix(address + 5, &fd, claim_out, e);
-	if (!net_split(address, host, sizeof(host), 0, &port) ||
-	    !net_addr_parse(*host ? host : "::", port, &a))
+	if (!net_split(address, text, sizeof(text), 0, &port) ||
+	    !net_addr_parse(*text ? text : "::", port, &a))
 		return err_set(e, EINVAL, "\"%s\" is no address to listen on: ip:port", address);
-	r = net_listen(host, port, 1, &fd, NULL, e);
-	net_addr_print(&a, text, size);
-	return r;
-}
-
-/* Unix sockets speak plaintext whatever the configuration says for TCP. */
-static int add_address(struct rpc_server *s, const char *address, grpc_server_credentials *tls,
-		       struct err *e)
-{
-	grpc_server_credentials *plain;
-	char text[128];
-	bool is_unix;
-	int port, r;
-
-	s->claims[s->claim_count] = -1;
-	r = claim_address(address, text, sizeof(text), &s->claims[s->claim_count++], e);
+	r = net_listen(text, port, 1, &fd, NULL, e);
 	if (r < 0)
 		return r;
-	is_unix = strncmp(text, "unix:", 5) == 0;
-	plain = grpc_insecure_server_credentials_create();
-	port = grpc_server_add_http2_port(s->server, text, is_unix || !tls ? plain : tls);
-	grpc_server_credentials_release(plain);
-	if (port == 0)
+	close_at(&fd);
+	net_addr_print(&a, text, sizeof(text));
+	r = grpc_server_add_http2_port(s->server, text, tls);
+	if (r == 0)
 		return err_set(e, EIO, "gRPC cannot listen on %s", text);
-	if (!is_unix && s->port == 0)
-		s->port = (uint16_t)port;
+	*port_out = (uint16_t)r;
 	return 0;
 }
 
 static int add_addresses(struct rpc_server *s, const struct rpc_server_config *c, struct err *e)
 {
 	grpc_server_credentials *tls = NULL;
-	size_t count = 0;
 	int r = 0;
 
-	while (c->listen[count])
-		count++;
-	s->claims = mem_array(count + 1, sizeof(*s->claims));
 	if (c->tls_cert || c->tls_key || c->tls_ca)
 		r = rpc_credentials_server(c->tls_cert, c->tls_key, c->tls_ca, &tls, e);
-	for (size_t i = 0; r == 0 && i < count; i++)
-		r = add_address(s, c->listen[i], tls, e);
+	for (size_t i = 0; r == 0 && c->listen[i]; i++) {
+		bool is_unix = strncmp(c->listen[i], "unix:", 5) == 0;
+		uint16_t port;
+
+		if (tls && !is_unix)
+			r = listen_tls(s, c->listen[i], tls, &port, e);
+		else
+			r = rpc_accept_listen(s->accept, c->listen[i], &port, e);
+		if (r == 0 && !is_unix && s->port == 0)
+			s->port = port;
+	}
 	if (tls)
 		grpc_server_credentials_release(tls);
 	return r;
@@ -273,6 +254,7 @@ int rpc_server_new(const struct rpc_server_config *c, struct rpc_server **out, s
 		return r;
 	}
 	grpc_server_start(s->server);
+	rpc_accept_start(s->accept);
 	arm(s);
 	*out = s;
 	return 0;
@@ -302,6 +284,7 @@ void rpc_server_free(struct rpc_server *s, int64_t grace_ms)
 {
 	if (!s)
 		return;
+	rpc_accept_stop(s->accept);
 	rpc_tag_start(&s->stopped_tag);
 	grpc_server_shutdown_and_notify(s->server, s->queue.cq, &s->stopped_tag);
 	if (grace_ms <= 0 || !wait_stopped(s, clock_ms() + grace_ms)) {
@@ -310,12 +293,10 @@ void rpc_server_free(struct rpc_server *s, int64_t grace_ms)
 	}
 	grpc_server_destroy(s->server);
 	rpc_queue_stop(&s->queue);
-	for (size_t i = 0; i < s->claim_count; i++)
-		close_at(&s->claims[i]);
+	rpc_accept_free(s->accept);
 	rpc_health_release(&s->health);
 	lock_release(&s->lock);
 	cond_release(&s->changed);
-	free(s->claims);
 	free(s->entries);
 	free(s);
 }

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -201,7 +203,9 @@ static void one_server_has_several_addresses(void **state)
 
 static void call_knows_its_peer_and_metadata(void **state)
 {
-	static const char *const hosts[] = {"127.0.0.1", "[::1]"};
+	/* the third listens on all addresses: its peers of IPv4 look like it */
+	static const char *const listen[] = {"127.0.0.1:0", "[::1]:0", ":0"};
+	static const char *const hosts[] = {"127.0.0.1", "[::1]", "127.0.0.1"};
 
 	(void)state;
 	for (size_t i = 0; i < array_len(hosts); i++) {
@@ -212,8 +216,7 @@ static void call_knows_its_peer_and_metadata(void **state)
 		int code;
 
 		probe_init(&p);
-		snprintf(address, sizeof(address), "%s:0", hosts[i]);
-		server = serve(address, &p, (struct rpc_server_config){0});
+		server = serve(listen[i], &p, (struct rpc_server_config){0});
 		snprintf(address, sizeof(address), "%s:%u", hosts[i], rpc_server_port(server));
 		ch = rpc_channel_new(address, NULL, NULL, NULL);
 		assert_int_equal(call_unary(ch, "/test.Test/Later", 1, 100, &code), -1);
@@ -355,6 +358,59 @@ static void broken_pipe_is_no_signal(void **state)
 	assert_ptr_equal(now.sa_handler, SIG_IGN);
 }
 
+/* True once the server has closed the connection. */
+static bool is_refused(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char buf[4096];
+
+	while (poll(&p, 1, 0) > 0) {
+		ssize_t n = recv(fd, buf, sizeof(buf), 0);
+
+		if (n <= 0)
+			return true;
+	}
+	return false;
+}
+
+/* gRPC core's own listener would be deaf for ever after the first EMFILE. */
+static void descriptors_that_run_out_do_not_deafen(void **state)
+{
+	struct rlimit old, low = {.rlim_cur = 160};
+	struct fixture *f = *state;
+	int fds[80], spare[160], last, count = 0, code;
+	struct rpc_channel *ch;
+	int64_t deadline_ms;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low.rlim_max = old.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	/* each connection takes two, as both ends are ours: the last are refused */
+	for (size_t i = 0; i < array_len(fds); i++)
+		fds[i] = connect_to(rpc_server_port(f->server));
+	deadline_ms = clock_ms() + WAIT_MS;
+	while (!is_refused(fds[79])) {
+		assert_true(clock_ms() < deadline_ms);
+		usleep(1000);
+	}
+	assert_false(is_refused(fds[0]));
+	for (size_t i = 0; i < array_len(fds); i++)
+		close(fds[i]);
+	/* not one is left: accept() itself fails */
+	while ((spare[count] = dup(0)) >= 0)
+		count++;
+	close(spare[--count]);
+	last = connect_to(rpc_server_port(f->server));
+	usleep(20000); /* let it fail */
+	for (int i = 0; i < count; i++)
+		close(spare[i]);
+	close(last);
+	ch = rpc_channel_new(f->target, NULL, NULL, NULL);
+	assert_int_equal(call_unary(ch, "/test.Test/Echo", 7, UNARY_MS, &code), 7);
+	rpc_channel_free(ch);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+
 /* ---- TLS ---- */
 
 static void make_certificates(void)
@@ -443,6 +499,7 @@ int main(void)
 		cmocka_unit_test(message_over_the_limit_is_refused),
 		cmocka_unit_test(streams_over_the_limit_wait_their_turn),
 		rpc_test(garbage_closes_only_its_connection),
+		rpc_test(descriptors_that_run_out_do_not_deafen),
 		cmocka_unit_test(broken_pipe_is_no_signal),
 		cmocka_unit_test(mutual_tls_admits_only_the_certified),
 		cmocka_unit_test(bad_certificates_are_told),
