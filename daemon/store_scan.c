@@ -16,7 +16,7 @@
 
 struct scan {
 	struct store *store;
-	unsigned broken, orphans, odd, kept_odd, cut;
+	unsigned broken, orphans, odd, not_removed, cut;
 	uint64_t torn;
 	char first[256]; /* what was wrong first */
 };
@@ -44,15 +44,20 @@ static const char *suffix_of(const char *folder, const char *name, char id[STORE
 	return digest_is_hex64(id) ? name + STORE_ID_LEN : NULL;
 }
 
+/* A folder with something in it may be dear to somebody. */
+static void remove_name(struct scan *sc, int fd, const char *name)
+{
+	if (unlinkat(fd, name, 0) < 0 && unlinkat(fd, name, AT_REMOVEDIR) < 0)
+		sc->not_removed++;
+}
+
 static void remove_odd(struct scan *sc, int fd, const char *name)
 {
 	char why[232];
 
 	snprintf(why, sizeof(why), "\"%.150s\" is none of the store's files", name);
 	note(sc, &sc->odd, why);
-	/* A folder with something in it may be dear to somebody. */
-	if (unlinkat(fd, name, 0) < 0 && unlinkat(fd, name, AT_REMOVEDIR) < 0)
-		sc->kept_odd++;
+	remove_name(sc, fd, name);
 }
 
 /* Content of another length: it gets its own, and no piece is believed before it is compared. */
@@ -113,18 +118,17 @@ static void scan_name(struct scan *sc, int folder_fd, const char *folder, const 
 	struct err e;
 
 	if (!sc->store->config.keep && suffix) {
-		unlinkat(folder_fd, name, 0);
+		remove_name(sc, folder_fd, name);
 	} else if (is_content && !records) {
 		if (map_get(sc->store->tasks, id))
 			return;
 		note(sc, &sc->orphans, "content without a record");
-		if (unlinkat(folder_fd, name, 0) < 0)
-			sc->kept_odd++;
+		remove_name(sc, folder_fd, name);
 	} else if (records && suffix && strcmp(suffix, ".rec") == 0) {
 		if (read_task(sc, folder_fd, name, id, &e) == 0)
 			return;
 		note(sc, &sc->broken, e.text);
-		unlinkat(folder_fd, name, 0);
+		remove_name(sc, folder_fd, name);
 	} else if (records && !is_content) {
 		remove_odd(sc, folder_fd, name);
 	}
@@ -176,6 +180,6 @@ int store_scan(struct store *s, struct err *e)
 		log_warn("store was not as it was left, cleaned up",
 			 "broken=%u orphans=%u odd=%u not_removed=%u wrong_size=%u "
 			 "torn_entries=%" PRIu64 " first=\"%s\"",
-			 sc.broken, sc.orphans, sc.odd, sc.kept_odd, sc.cut, sc.torn, sc.first);
+			 sc.broken, sc.orphans, sc.odd, sc.not_removed, sc.cut, sc.torn, sc.first);
 	return 0;
 }

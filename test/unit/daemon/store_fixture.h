@@ -182,7 +182,7 @@ static inline int piece_fill(struct fixture *f, struct store_task *t, unsigned s
 	return fd;
 }
 
-/* Reads a small file, or changes one in place. */
+/* Reads a small file, or changes one in place, making its folder if that is gone. */
 static inline unsigned char *file_read(const char *path, size_t *len_out)
 {
 	cleanup(close_at) int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -198,8 +198,12 @@ static inline unsigned char *file_read(const char *path, size_t *len_out)
 
 static inline void file_write(const char *path, const void *data, size_t len, off_t off)
 {
-	cleanup(close_at) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	cleanup(free_at) char *folder = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
+	cleanup(close_at) int fd = -1;
 
+	if (mkdir(folder, 0700) < 0)
+		assert_int_equal(errno, EEXIST);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(pwrite(fd, data, len, off), len);
 }
