@@ -135,32 +135,27 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
 	       a->st_dev == b->st_dev;
 }
 
-/* Reads the file again if it is another one than before. A reference of its own, NULL = none. */
-static json_t *current(struct docker_config *d)
+/* Reads the file again if it is another one than before. */
+static void refresh(struct docker_config *d)
 {
-	struct stat now = {0}, seen;
-	json_t *fresh, *old, *mine;
+	struct stat now;
+	json_t *fresh, *old;
+	bool is_seen;
 
-	if (!d->path)
-		return NULL;
 	if (stat(d->path, &now) < 0)
 		now = (struct stat){0};
 	lock_take(&d->lock);
-	seen = d->seen;
-	mine = json_incref(d->auths);
+	is_seen = is_same_file(&now, &d->seen);
 	lock_drop(&d->lock);
-	if (is_same_file(&now, &seen))
-		return mine;
-	json_decref(mine);
+	if (is_seen)
+		return;
 	fresh = load(d->path);
 	lock_take(&d->lock);
 	old = d->auths;
 	d->auths = fresh;
 	d->seen = now;
-	mine = json_incref(fresh);
 	lock_drop(&d->lock);
 	json_decref(old);
-	return mine;
 }
 
 /* ---- one entry */
@@ -223,30 +218,41 @@ static const json_t *find_entry(const json_t *auths, const char *host, const cha
 	}
 }
 
-bool docker_config_find(struct docker_config *d, const struct url *u, const char *repository,
-			struct docker_credential *out)
+/* Under the lock. */
+static const json_t *find_by_url(const struct docker_config *d, const struct url *u,
+				 const char *repository)
 {
 	static const char *const hub[] = {"index.docker.io", "docker.io", "registry-1.docker.io"};
-	cleanup(json_decref_at) json_t *auths = current(d);
-	const json_t *entry;
 	char authority[280], with_port[300];
+	const json_t *entry;
 	bool is_hub = false;
 
-	*out = (struct docker_credential){0};
-	if (!auths)
-		return false;
 	url_authority(u, authority, sizeof(authority));
-	entry = find_entry(auths, authority, repository);
+	entry = find_entry(d->auths, authority, repository);
 	if (!entry && u->port_default) {
 		snprintf(with_port, sizeof(with_port), "%s:%u", authority, u->port);
-		entry = find_entry(auths, with_port, repository);
+		entry = find_entry(d->auths, with_port, repository);
 	}
 	for (size_t i = 0; i < array_len(hub); i++)
 		is_hub |= strcmp(authority, hub[i]) == 0;
 	for (size_t i = 0; is_hub && !entry && i < array_len(hub); i++)
-		entry = find_entry(auths, hub[i], repository);
-	if (entry && read_entry(entry, out))
-		return true;
-	docker_credential_release(out);
-	return false;
+		entry = find_entry(d->auths, hub[i], repository);
+	return entry;
+}
+
+bool docker_config_find(struct docker_config *d, const struct url *u, const char *repository,
+			struct docker_credential *out)
+{
+	bool found;
+
+	*out = (struct docker_credential){0};
+	if (!d->path)
+		return false;
+	refresh(d);
+	lock_take(&d->lock);
+	found = read_entry(find_by_url(d, u, repository), out);
+	lock_drop(&d->lock);
+	if (!found)
+		docker_credential_release(out);
+	return found;
 }

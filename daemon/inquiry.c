@@ -245,6 +245,7 @@ static int ask(struct inquiry *q, struct exchange *x, bool at_home, struct err *
 		.url = x->url, .deadline_ms = q->rq->deadline_ms, .cancelled = q->rq->cancelled};
 	cleanup(secret_free_at) char *known = NULL;
 	cleanup(secret_free_at) char *fresh = NULL;
+	struct err why;
 	int r;
 
 	q->may_answer = may_answer(q, at_home, &who.anonymous);
@@ -254,10 +255,10 @@ static int ask(struct inquiry *q, struct exchange *x, bool at_home, struct err *
 	if (r < 0 || x->answer.status != 401 || !q->may_answer)
 		return r;
 	q->may_answer = false;
-	r = registry_answer(q->registry, &who, x->answer.lines.data, known, &fresh, e);
+	r = registry_answer(q->registry, &who, x->answer.lines.data, known, &fresh, &why);
 	/* Who wants to see every status gets to see this 401. */
 	if (r < 0 && (!q->any_status || r == -ECANCELED || r == -ETIMEDOUT))
-		return r;
+		return err_copy(e, &why);
 	return ask_once(q, x, at_home, fresh, e);
 }
 
