@@ -82,8 +82,9 @@ void schedule_reschedule(struct schedule *s, const struct parent_info *tried, si
 void schedule_finished(struct schedule *s);
 void schedule_failed(struct schedule *s, const char *why);
 /* Ends it without waiting for the network: what was said is still sent. Once it has returned no
- * callback is running or will come (but the one that called it), so arg may be freed: it waits for a
- * callback that runs on another thread, and must not be called under a lock that callbacks take. */
+ * callback is running or will come (but the one that called it), so arg may be freed: it waits for
+ * a callback that runs on another thread, and must not be called under a lock that callbacks take.
+ */
 void schedule_drop(struct schedule *s);
 
 #endif
