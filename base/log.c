@@ -204,6 +204,7 @@ struct value {
 
 struct args {
 	va_list ap;
+	int error; /* the caller's errno */
 };
 
 static void value_grow(struct value *v, int n)
@@ -217,6 +218,7 @@ static void value_grow(struct value *v, int n)
 }
 
 /* spec is one conversion of a format that the compiler has checked at the caller of log_write(). */
+/* NOLINTBEGIN(bugprone-branch-clone): the branches differ in the type of the argument */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 static void value_print(struct value *v, const char *spec, struct args *a)
@@ -232,19 +234,22 @@ static void value_print(struct value *v, const char *spec, struct args *a)
 	if (strchr("diuxXoc", kind))
 		value_grow(v, is_long ? snprintf(out, left, spec, va_arg(a->ap, long))
 				      : snprintf(out, left, spec, va_arg(a->ap, int)));
-	else if (strchr("fFeEgG", kind))
+	else if (strchr("fFeEgGaA", kind))
 		value_grow(v, snprintf(out, left, spec, va_arg(a->ap, double)));
 	else if (strchr("sp", kind))
 		value_grow(v, snprintf(out, left, spec, va_arg(a->ap, void *)));
+	else if (kind == 'm')
+		value_grow(v, snprintf(out, left, "%s", strerror_r(a->error, (char[64]){0}, 64)));
 	else
-		value_grow(v, snprintf(out, left, "%%"));
+		value_grow(v, snprintf(out, left, "%c", kind));
 }
 #pragma GCC diagnostic pop
+/* NOLINTEND(bugprone-branch-clone) */
 
 /* Copies the conversion at fmt with every '*' replaced by its argument. Returns its length. */
 static size_t copy_spec(const char *fmt, char *spec, size_t size, struct args *a)
 {
-	size_t n = 1 + strcspn(fmt + 1, "diuxXocfFeEgGsp%");
+	size_t n = 1 + strcspn(fmt + 1, "diuxXocfFeEgGaAspm%");
 	size_t len = 0;
 
 	if (fmt[n])
@@ -287,7 +292,7 @@ static const char *read_value(const char *fmt, struct value *v, struct args *a)
 
 static void line_values(struct line *l, const char *fmt, struct args *a)
 {
-	struct buf clean = BUF_INIT(2 * VALUE_MAX_LEN);
+	struct buf clean = BUF_INIT(2ul * VALUE_MAX_LEN);
 	struct value v;
 
 	fmt += strspn(fmt, " ");
@@ -430,7 +435,7 @@ void log_write(enum log_level level, const char *sentence, const char *keys, ...
 {
 	int saved = errno;
 	struct line l;
-	struct args a;
+	struct args a = {.error = saved};
 
 	pthread_mutex_lock(&sink.mutex);
 	if (sink.format == LOG_AUTO)

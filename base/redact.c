@@ -44,6 +44,16 @@ static size_t secret_len(const char *p, const char *end, const char *stops)
 	return (size_t)(p - start);
 }
 
+/* The same up to the closing quote, which is not an escaped one. */
+static size_t quoted_len(const char *p, const char *end)
+{
+	const char *start = p;
+
+	while (p < end && *p != '"')
+		p += *p == '\\' && end - p > 1 ? 2 : 1;
+	return (size_t)(p - start);
+}
+
 static size_t blanks(const char *p, const char *end)
 {
 	const char *start = p;
@@ -65,31 +75,32 @@ static bool is_word(const char *p, size_t len, const char *word)
 static size_t secret_after(const char *word, size_t len, const char *p, const char *end,
 			   size_t *keep_out)
 {
-	size_t gap = blanks(p, end);
+	const char *start = p;
+	bool quoted; /* first the name: a JSON member; then the value */
+	char sign;
 
-	*keep_out = gap;
-	if (gap && (is_word(word, len, "bearer") || is_word(word, len, "basic")))
-		return secret_len(p + gap, end, " \t\r\n\"',;");
-	if (!redact_is_secret_key(word, len) || p + gap == end)
+	p += blanks(p, end);
+	*keep_out = (size_t)(p - start);
+	if (p > start && (is_word(word, len, "bearer") || is_word(word, len, "basic")))
+		return secret_len(p, end, " \t\r\n\"',;");
+	if (p == end || !redact_is_secret_key(word, len))
 		return 0;
-	p += gap;
-	if (*p == '"' && p + 1 < end && p[1] == ':') { /* a JSON member */
-		p++;
-		*keep_out += 1;
-	}
-	if (*p != '=' && *p != ':')
+	quoted = *p == '"';
+	if (quoted)
+		p += 1 + blanks(p + 1, end);
+	if (p == end || (*p != '=' && *p != ':'))
 		return 0;
-	gap = blanks(p + 1, end);
-	*keep_out += 1 + gap;
+	sign = *p++;
 	/* "token: no answer" is a sentence, "cookie: a=b; c=d" is a header */
-	if (*p == ':' && is_word(word, len, "token"))
+	if (sign == ':' && !quoted && is_word(word, len, "token"))
 		return 0;
-	p += 1 + gap;
-	if (p < end && *p == '"') {
-		*keep_out += 1;
-		return secret_len(p + 1, end, "\"");
-	}
-	return secret_len(p, end, p[-1 - (ssize_t)gap] == ':' ? "\r\n\"" : " \t\r\n\"'&;,)");
+	p += blanks(p, end);
+	quoted = p < end && *p == '"';
+	p += quoted;
+	*keep_out = (size_t)(p - start);
+	if (quoted)
+		return quoted_len(p, end);
+	return secret_len(p, end, sign == ':' ? "\r\n\"" : " \t\r\n\"'&;,)");
 }
 
 /* "//user:password@": the length of what stands before the '@'; 0 if there is none. */

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pool.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -95,9 +96,12 @@ static void every_conversion_is_printed(void **state)
 	json_t *j;
 
 	(void)state;
+	errno = ENOENT;
 	log_info("numbers",
-		 "d=%d ld=%ld lld=%lld u=%u lu=%lu zu=%zu jd=%jd hx=%#x c=%c p=%d%% w=%*d null=%s",
-		 -1, -2L, -3LL, 4u, 5UL, (size_t)6, (intmax_t)-7, 255u, 'c', 50, 4, 9, nothing);
+		 "d=%d ld=%ld lld=%lld u=%u lu=%lu zu=%zu jd=%jd hx=%#x c=%c p=%d%% w=%*d null=%s "
+		 "f=%.1f m=%m",
+		 -1, -2L, -3LL, 4u, 5UL, (size_t)6, (intmax_t)-7, 255u, 'c', 50, 4, 9, nothing,
+		 2.5);
 	j = only_line();
 	assert_int_equal(json_integer_value(json_object_get(j, "d")), -1);
 	assert_int_equal(json_integer_value(json_object_get(j, "ld")), -2);
@@ -110,6 +114,8 @@ static void every_conversion_is_printed(void **state)
 	assert_member(j, "c", "c");
 	assert_member(j, "p", "50%");
 	assert_member(j, "null", "(null)");
+	assert_member(j, "f", "2.5");
+	assert_member(j, "m", "No such file or directory");
 	json_decref(j);
 }
 
@@ -129,6 +135,66 @@ static void foreign_text_cannot_forge_keys_or_lines(void **state)
 		j, "why",
 		"a\" level=error x=\"\n{\"level\":\"error\"}\r\033[31m\xef\xbf\xbd\xc2\x9b\x7f=\\");
 	json_decref(j);
+}
+
+/* Every line of noise is JSON, and what was UTF-8 comes back as it was. */
+static void any_bytes_make_valid_lines(void **state)
+{
+	cleanup(free_at) char *text = NULL;
+	unsigned random = 11;
+
+	(void)state;
+	for (int i = 0; i < 500; i++) {
+		char noise[64];
+
+		for (size_t k = 0; k < sizeof(noise) - 1; k++) {
+			random = random * 1103515245u + 12345u;
+			noise[k] = (char)(random >> 16);
+		}
+		noise[sizeof(noise) - 1] = 0;
+		log_info("noise", "v=\"%s\" utf8=%s", noise,
+			 "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80");
+	}
+	text = read_file("prog.log");
+	for (char *line = text, *end; *line; line = end + 1) {
+		json_error_t why;
+		json_t *j;
+
+		end = strchr(line, '\n');
+		assert_non_null(end);
+		j = json_loadb(line, (size_t)(end - line), JSON_REJECT_DUPLICATES, &why);
+		assert_non_null(j);
+		assert_member(j, "utf8", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80");
+		json_decref(j);
+	}
+}
+
+static void *log_many(void *arg)
+{
+	for (int i = 0; i < 500; i++)
+		log_info("from a thread", "name=%s no=%d", (const char *)arg, i);
+	return NULL;
+}
+
+static void lines_of_many_threads_do_not_mix(void **state)
+{
+	cleanup(free_at) char *text = NULL;
+	pthread_t threads[4];
+	int lines = 0;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		thread_start(&threads[i], "log", log_many, (void *)"x");
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	text = read_file("prog.log");
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"), lines++) {
+		json_t *j = json_loads(line, 0, NULL);
+
+		assert_non_null(j);
+		json_decref(j);
+	}
+	assert_int_equal(lines, 2000);
 }
 
 static void secrets_do_not_reach_the_file(void **state)
@@ -237,6 +303,8 @@ int main(void)
 		log_test(keys_become_members),
 		log_test(every_conversion_is_printed),
 		log_test(foreign_text_cannot_forge_keys_or_lines),
+		log_test(any_bytes_make_valid_lines),
+		log_test(lines_of_many_threads_do_not_mix),
 		log_test(secrets_do_not_reach_the_file),
 		log_test(long_values_are_cut_and_the_line_stays_whole),
 		log_test(a_level_that_is_off_writes_nothing),

@@ -24,6 +24,8 @@ static void secrets_go_and_the_rest_stays(void **state)
 		{"X-Amz-Security-Token=S x", "X-Amz-Security-Token=[redacted] x"},
 		{"password = \"S T\" end", "password = \"[redacted]\" end"},
 		{"{\"access_token\":\"S\",\"a\":1}", "{\"access_token\":\"[redacted]\",\"a\":1}"},
+		{"{\"token\": \"S\"}", "{\"token\": \"[redacted]\"}"},
+		{"{\"token\" : \"S\\\"S\", 1}", "{\"token\" : \"[redacted]\", 1}"},
 		{"https://u:S@h/p", "https://[redacted]@h/p"},
 		{"https://h/p@x", "https://h/p@x"},
 		{"https://h?x=a@b", "https://h?x=a@b"},
