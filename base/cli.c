@@ -116,7 +116,8 @@ static void apply(struct parse *p, const struct cli_option *o, bool common, cons
 	set_value(p, o, written, value);
 }
 
-static void unknown_long(const struct parse *p, const char *name, size_t len)
+__attribute__((noreturn)) static void unknown_long(const struct parse *p, const char *name,
+						   size_t len)
 {
 	cleanup(free_at) char *wanted = mem_strndup(name, len);
 	struct nearest near;

@@ -258,7 +258,8 @@ static int walk_item(struct walk *w, const struct scope *outer, const struct con
 	while (key->item_keys[key_count].path)
 		key_count++;
 	s.out = config_list_add(list, key->item_size);
-	s.given = given = mem_array(key_count, sizeof(bool));
+	given = mem_array(key_count, sizeof(bool));
+	s.given = given;
 	config_defaults(s.keys, s.out);
 	snprintf(prefix, sizeof(prefix), "%s%s[%zu].", outer->prefix, key->path, index);
 	return walk_mapping(w, &s, "");
@@ -450,7 +451,8 @@ int config_parse(const struct config_key *keys, const char *name, const char *te
 		return err_set(e, EINVAL, "%s: longer than %u bytes", name, FILE_LEN_MAX);
 	while (keys[key_count].path)
 		key_count++;
-	s.given = given = mem_array(key_count, sizeof(bool));
+	given = mem_array(key_count, sizeof(bool));
+	s.given = given;
 	if (!yaml_parser_initialize(&w.parser))
 		abort();
 	yaml_parser_set_input_string(&w.parser, (const unsigned char *)text, len);

@@ -75,9 +75,11 @@ static inline void list_splice(struct list *dst, struct list *src)
 }
 
 #define list_entry(l, type, member) container_of(l, type, member)
-#define list_each(it, head)	    for (struct list *it = (head)->next; it != (head); it = it->next)
+/* NOLINTBEGIN(bugprone-macro-parentheses): "it" names a variable */
+#define list_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 #define list_each_safe(it, head)                                                                   \
 	for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                  \
 	     it = it##_next, it##_next = it->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

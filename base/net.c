@@ -431,7 +431,7 @@ int net_read_some(int fd, void *data, size_t len, int64_t deadline_ms, size_t *g
 int net_read_full(int fd, void *data, size_t len, int64_t deadline_ms, struct err *e)
 {
 	for (size_t done = 0; done < len;) {
-		size_t n;
+		size_t n = 0;
 		int r = net_read_some(fd, (char *)data + done, len - done, deadline_ms, &n, e);
 
 		if (r < 0)

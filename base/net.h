@@ -26,7 +26,8 @@ must_check int net_listen_unix(const char *path, int *fd_out, int *lock_fd_out, 
 /* A blocking socket, connected before deadline_ms (clock_ms()). ETIMEDOUT, ECONNREFUSED, ... */
 must_check int net_connect(const struct net_addr *a, int64_t deadline_ms, int *fd_out,
 			   struct err *e);
-/* Resolves a name (blocking; literal addresses do not block). The first of the answers. */
+/* Resolves a name (blocking; literal addresses and "unix:/path" do not block). The first of the
+ * answers; EHOSTUNREACH if there is none. */
 must_check int net_resolve(const char *host, uint16_t port, struct net_addr *out, struct err *e);
 /* Literal IP only; false if it is none. */
 bool net_addr_parse(const char *ip, uint16_t port, struct net_addr *out);
