@@ -368,11 +368,30 @@ static int open_dirs(struct store *s, struct err *e)
 	return 0;
 }
 
+/* Whatever else has the name gives way. */
+static int make_folder(struct store *s, const char *name, struct err *e)
+{
+	struct stat st;
+
+	if (mkdirat(s->dir_fd, name, 0700) == 0)
+		return 0;
+	if (errno == EEXIST && fstatat(s->dir_fd, name, &st, 0) == 0 && S_ISDIR(st.st_mode))
+		return 0;
+	if (unlinkat(s->dir_fd, name, 0) < 0 || mkdirat(s->dir_fd, name, 0700) < 0)
+		return err_set(e, errno, "make %s/%s", s->dir, name);
+	log_warn("file in the place of the store's folder, removed", "path=\"%s/%s\"", s->dir,
+		 name);
+	return 0;
+}
+
 static int open_tasks(struct store *s, struct err *e)
 {
-	if ((mkdirat(s->dir_fd, "content", 0700) < 0 && errno != EEXIST) ||
-	    (mkdirat(s->dir_fd, "content/tasks", 0700) < 0 && errno != EEXIST))
-		return err_set(e, errno, "make %s/content/tasks", s->dir);
+	int r = make_folder(s, "content", e);
+
+	if (r == 0)
+		r = make_folder(s, "content/tasks", e);
+	if (r < 0)
+		return r;
 	s->tasks_fd = openat(s->dir_fd, "content/tasks", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->tasks_fd < 0)
 		return err_set(e, errno, "open %s/content/tasks", s->dir);
@@ -389,7 +408,8 @@ static int begin_epoch(struct store *s, struct err *e)
 	if (fd >= 0 && read(fd, text, sizeof(text)) == 17 && text[16] == '\n' &&
 	    strspn(text, "0123456789abcdef") == 16)
 		s->epoch = strtoull(text, NULL, 16);
-	if (unlinkat(s->dir_fd, "clean", 0) < 0 && errno != ENOENT)
+	if (unlinkat(s->dir_fd, "clean", 0) < 0 && errno != ENOENT &&
+	    unlinkat(s->dir_fd, "clean", AT_REMOVEDIR) < 0)
 		return err_set(e, errno, "remove %s/clean", s->dir);
 	if (fsync(s->dir_fd) < 0)
 		return err_set(e, errno, "sync %s", s->dir);

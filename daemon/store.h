@@ -77,7 +77,9 @@ void store_close(struct store *s);
 
 /* An existing task: ENOENT if there is none. */
 must_check int store_find(struct store *s, const char *id, struct store_task **out, struct err *e);
-/* Makes it (or finds it, when geometry is equal; otherwise EEXIST). ENOSPC, EIO. */
+/* Makes it, or finds it when its geometry is equal and its digest no other (EEXIST). Times that are
+ * 0 become now. On a full disk with nothing to evict the task has no files: it lives while it is
+ * referenced, all its slots are volatile. EINVAL, EFBIG (pieces), E2BIG (texts), EIO. */
 must_check int store_create(struct store *s, const struct store_meta *meta, struct store_task **out,
 			    struct err *e);
 void store_task_ref(struct store_task *t);
@@ -95,7 +97,8 @@ bool store_task_is_verified(const struct store_task *t);
 struct store *store_task_store(const struct store_task *t);
 enum store_piece_state store_piece_get(const struct store_task *t, uint32_t index,
 				       struct store_piece *out /* may be NULL */);
-/* Reads the piece and compares: UNPROVEN becomes PRESENT, or ABSENT (EBADMSG). Blocks on disk. */
+/* Reads the piece and compares: UNPROVEN becomes PRESENT, or ABSENT (EBADMSG, also when it cannot
+ * be read). A PRESENT one is compared again; ENOENT if there is none. Blocks on disk. */
 must_check int store_piece_prove(struct store_task *t, uint32_t index, struct err *e);
 /* Forgets a piece whose bytes turned out wrong. */
 void store_piece_drop(struct store_task *t, uint32_t index);
@@ -112,7 +115,8 @@ struct store_slot {
 	void *private_;
 };
 /* ENOSPC is not an error of the caller's: when the disk or the quota cannot take the piece the slot
- * is volatile (bounded in number: EBUSY when too many, try again when one is released). */
+ * is volatile (bounded to 64 MiB and 256 pieces: EBUSY when there are too many, try again when one
+ * is closed). The piece is not PRESENT and nobody else writes it. Holds the task. */
 must_check int store_slot_open(struct store_task *t, uint32_t index, struct store_slot *out,
 			       struct err *e);
 /* EMSGSIZE if it would pass the piece's length. A disk error or a full disk on the way turns the
@@ -132,7 +136,8 @@ void store_slot_abort(struct store_slot *slot);
 void store_volatile_close(struct store *s, int fd);
 
 /* Hashes the whole of a complete task and compares it with meta.digest (or just marks it when there
- * is none). EBADMSG: every piece is dropped. Blocks for the time it takes to read the file. */
+ * is none). EBADMSG: every piece is dropped. EINVAL: not complete. EIO: cannot be read, nothing
+ * changes. Blocks for the time it takes to read the file. */
 must_check int store_task_verify_whole(struct store_task *t, struct err *e);
 /* Now is when it was last used. Cheap; written out lazily. */
 void store_task_touch(struct store_task *t);

@@ -11,6 +11,7 @@
 struct victims {
 	struct store_task **tasks;
 	size_t count;
+	uint64_t bytes;
 };
 
 static int by_access(const void *a, const void *b)
@@ -61,6 +62,7 @@ static struct victims choose(struct store *s, uint64_t bytes_max)
 			continue;
 		t->busy = true;
 		s->bytes -= t->bytes;
+		v.bytes += t->bytes;
 		t->bytes = 0;
 		v.tasks[v.count++] = t;
 	}
@@ -82,6 +84,8 @@ static unsigned evict(struct store *s, uint64_t bytes_max)
 		store_task_unlink(s, v.tasks[i]->meta.id);
 		store_forget(v.tasks[i]);
 	}
+	if (v.count > 0)
+		log_info("tasks evicted", "count=%zu bytes=%" PRIu64, v.count, v.bytes);
 	free(v.tasks);
 	return (unsigned)v.count;
 }
@@ -120,10 +124,8 @@ bool store_make_disk_room(struct store *s, uint64_t need)
 			return false;
 		bytes = s->bytes;
 	}
-	/* As much as a quota would give back, so that it need not be done for each piece. */
-	part = s->high > s->low ? s->high - s->low : 0;
-	if (part > bytes / 4)
-		part = bytes / 4;
+	/* Enough for some pieces more, and not the whole store when many ask at once. */
+	part = need * 16 < bytes / 4 ? need * 16 : bytes / 4;
 	if (part < need)
 		part = need;
 	return evict(s, bytes > part ? bytes - part : 0) > 0;

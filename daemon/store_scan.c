@@ -16,7 +16,7 @@
 
 struct scan {
 	struct store *store;
-	unsigned broken, orphans, odd, not_removed, cut;
+	unsigned broken, orphans, odd, not_removed, wrong_size;
 	uint64_t torn;
 	char first[256]; /* what was wrong first */
 };
@@ -90,7 +90,7 @@ static int read_task(struct scan *sc, int folder_fd, const char *name, const cha
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, EBADMSG, "content of task %s is no file", id);
 	if ((uint64_t)st.st_size != found.meta.geometry.content_length) {
-		sc->cut++;
+		note(sc, &sc->wrong_size, "content of another length than its task");
 		r = repair_content(folder_fd, fd, &found, e);
 		if (r < 0)
 			return r;
@@ -176,10 +176,11 @@ int store_scan(struct store *s, struct err *e)
 		if (strcmp(x->d_name, ".") != 0 && strcmp(x->d_name, "..") != 0)
 			scan_folder(&sc, x->d_name);
 	s->torn_entries = sc.torn;
-	if (sc.broken || sc.orphans || sc.odd || sc.cut || sc.torn)
+	if (sc.broken || sc.orphans || sc.odd || sc.wrong_size || sc.torn)
 		log_warn("store was not as it was left, cleaned up",
 			 "broken=%u orphans=%u odd=%u not_removed=%u wrong_size=%u "
 			 "torn_entries=%" PRIu64 " first=\"%s\"",
-			 sc.broken, sc.orphans, sc.odd, sc.not_removed, sc.cut, sc.torn, sc.first);
+			 sc.broken, sc.orphans, sc.odd, sc.not_removed, sc.wrong_size, sc.torn,
+			 sc.first);
 	return 0;
 }

@@ -256,7 +256,7 @@ int store_slot_open(struct store_task *t, uint32_t index, struct store_slot *out
 	if (t->write_fd < 0)
 		r = go_volatile(out, "the disk takes no new files", e);
 	else if (!take_room(t, row))
-		r = go_volatile(out, "quota", e);
+		r = go_volatile(out, "the quota is used up", e);
 	if (r < 0)
 		slot_close(out);
 	return r;

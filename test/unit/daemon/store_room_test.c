@@ -397,6 +397,26 @@ static void a_disk_that_fills_on_the_way_turns_the_slot_volatile(void **state)
 	store_task_unref(t);
 }
 
+static void what_the_disk_does_not_give_back_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(free_at) char *path = path_of(f, 1, "");
+	cleanup(free_at) unsigned char *data = mem_alloc(5 * MIB);
+	struct store_task *t;
+	struct store_slot slot;
+
+	skip_unless_mounted();
+	t = task_make(f, 1, 5 * MIB, 5 * MIB);
+	bytes_of(1, 0, 5 * MIB, data);
+	assert_ok(store_slot_open(t, 0, &slot, &f->e));
+	assert_ok(store_slot_write(&slot, data, MIB, &f->e));
+	file_write(path, "\0", 1, MIB / 2);
+	assert_int_equal(store_slot_write(&slot, data + MIB, 4 * MIB, &f->e), -EIO);
+	store_slot_abort(&slot);
+	assert_int_equal(store_piece_get(t, 0, NULL), STORE_ABSENT);
+	store_task_unref(t);
+}
+
 static void a_full_disk_evicts_first(void **state)
 {
 	struct fixture *f = *state;
@@ -471,6 +491,7 @@ int main(void)
 		with_store(one_piece_always_fits_in_memory),
 		with_store(the_reason_is_told_once_per_episode),
 		with_small(a_disk_that_fills_on_the_way_turns_the_slot_volatile),
+		with_small(what_the_disk_does_not_give_back_is_refused),
 		with_small(a_full_disk_evicts_first),
 		with_small(a_disk_without_room_for_a_file_gives_a_task_without),
 	};

@@ -2,6 +2,8 @@
 #include "test/unit/daemon/store_fixture.h"
 
 #include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #define PIECE 300000 /* more than is hashed at once */
 
@@ -138,6 +140,52 @@ static void a_slot_holds_its_task(void **state)
 	store_task_unref(t);
 }
 
+/* ---- a disk that refuses, played by the limit on file sizes */
+
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_ok(getrlimit(RLIMIT_FSIZE, &limit));
+	limit.rlim_cur = bytes;
+	assert_ok(setrlimit(RLIMIT_FSIZE, &limit));
+}
+
+static void a_piece_that_cannot_be_recorded_is_here_for_this_run(void **state)
+{
+	struct fixture *f = *state;
+	struct store_task *t = task_make(f, 1, 64 * 10, 10);
+
+	limit_files(1000); /* takes all of the content and some of the record */
+	assert_int_equal(piece_fill(f, t, 1, 40), -1);
+	assert_int_equal(piece_fill(f, t, 1, 41), -1);
+	limit_files(RLIM_INFINITY);
+	assert_int_equal(store_piece_get(t, 40, NULL), STORE_PRESENT);
+	assert_true(piece_is_right(t, store_task_fd(t), 1, 40));
+	store_task_unref(t);
+	t = task_find(f, 1);
+	assert_int_equal(store_piece_get(t, 40, NULL), STORE_ABSENT);
+	store_task_unref(t);
+}
+
+static void a_write_that_nothing_takes_fails(void **state)
+{
+	struct fixture *f = *state;
+	struct store_task *t = task_make(f, 1, 64 * 10, 10);
+	struct store_slot slot;
+	int r;
+
+	assert_ok(store_slot_open(t, 40, &slot, &f->e));
+	limit_files(100); /* memory files are files */
+	r = store_slot_write(&slot, "abc", 3, &f->e);
+	limit_files(RLIM_INFINITY);
+	assert_int_equal(r, -EFBIG);
+	store_slot_abort(&slot);
+	assert_int_equal(piece_fill(f, t, 1, 40), -1);
+	store_task_unref(t);
+}
+
 /* ---- many at once */
 
 #define THREADS 4
@@ -262,6 +310,8 @@ int main(void)
 		with_store(commit_with_wrong_digest_is_refused),
 		with_store(an_aborted_slot_leaves_nothing),
 		with_store(a_slot_holds_its_task),
+		with_store(a_piece_that_cannot_be_recorded_is_here_for_this_run),
+		with_store(a_write_that_nothing_takes_fails),
 		with_store(pieces_of_one_task_are_written_at_once),
 		with_store(finding_making_and_removing_do_not_meet_halfway),
 	};

@@ -467,6 +467,55 @@ static void a_task_whose_files_were_taken_away_is_not_found(void **state)
 	assert_int_equal(stat_of(f).tasks, 1);
 }
 
+static void a_task_that_cannot_be_made_is_not_known(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(free_at) char *tasks = mem_printf("%s/content/tasks", f->dir);
+	struct store_meta m = meta_of(1, PIECE, PIECE);
+	struct store_task *t;
+
+	assert_ok(rmdir(tasks));
+	assert_int_equal(store_create(f->store, &m, &t, &f->e), -ENOENT);
+	assert_int_equal(stat_of(f).tasks, 0);
+	assert_int_equal(store_create(f->store, &m, &t, &f->e), -ENOENT);
+}
+
+static void files_in_the_place_of_folders_give_way(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(free_at) char *content = mem_printf("%s/content", f->dir);
+	cleanup(free_at) char *tasks = mem_printf("%s/tasks", content);
+	cleanup(free_at) char *clean = mem_printf("%s/clean", f->dir);
+
+	fixture_stop_unclean(f);
+	assert_ok(rmdir(tasks));
+	file_write(tasks, "", 0, 0);
+	assert_ok(mkdir(clean, 0700));
+	fixture_open(f);
+	store_task_unref(task_make(f, 1, PIECE, PIECE));
+	assert_true(task_is_known(f, 1));
+}
+
+static void what_cannot_be_read_is_not_verified(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(free_at) char *content = path_of(f, 1, "");
+	struct store_meta m = meta_of(1, 3 * PIECE, PIECE);
+	struct store_task *t;
+
+	m.digest = digest_of(1, 3 * PIECE);
+	assert_ok(store_create(f->store, &m, &t, &f->e));
+	task_fill(f, t, 1);
+	assert_ok(truncate(content, PIECE));
+	assert_int_equal(store_task_verify_whole(t, &f->e), -EIO);
+	assert_int_equal(store_task_present_count(t), 3);
+	assert_int_equal(store_piece_prove(t, 2, &f->e), -EBADMSG);
+	assert_int_equal(store_piece_get(t, 2, NULL), STORE_ABSENT);
+	assert_ok(store_piece_prove(t, 0, &f->e));
+	store_task_unref(t);
+	free(m.digest);
+}
+
 #define with_store(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -497,6 +546,9 @@ int main(void)
 		with_store(a_second_process_is_refused),
 		with_store(what_is_not_to_be_kept_is_removed_at_start),
 		with_store(a_directory_is_made_with_its_parents),
+		with_store(a_task_that_cannot_be_made_is_not_known),
+		with_store(files_in_the_place_of_folders_give_way),
+		with_store(what_cannot_be_read_is_not_verified),
 		with_store(a_task_whose_files_were_taken_away_is_not_found),
 	};
 
