@@ -1,7 +1,7 @@
 /*
  * An epoll loop on one thread, for doors: many sockets, few threads. Everything of a loop happens
- * on its own thread, except loop_post() and loop_free(), which any other thread may call. EPOLLERR and
- * EPOLLHUP always come, also to a watch that asks for nothing.
+ * on its own thread, except loop_post() and loop_free(), which any other thread may call. EPOLLERR
+ * and EPOLLHUP always come, also to a watch that asks for nothing.
  */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
