@@ -2,15 +2,23 @@
  * The pieces of one task: where readers and fetchers meet, and nowhere else.
  *
  *	state		what it means				who moves it on
- *	ABSENT		nobody asked				piece_read, piece_want -> WANTED
- *	UNPROVEN	on disk, not compared since a crash	piece_take (prove) -> READY | ABSENT
- *	WANTED		a reader or a prefetch asked		piece_take -> FETCHING
+ *	ABSENT		nobody waits for it			piece_read -> WANTED,
+ *								piece_take -> FETCHING
+ *	UNPROVEN	on disk, not compared since a crash	piece_take (prove) -> FETCHING
+ *	WANTED		a reader waits				piece_take -> FETCHING,
+ *								last waiter gone -> ABSENT
+ *	RESERVED	next in a run that one fetcher streams	piece_claim -> FETCHING,
+ *								piece_take (steal) -> FETCHING
  *	FETCHING	one fetcher has it			piece_publish -> READY,
  *								piece_give_back -> WANTED | ABSENT
  *	READY		in the store, verified			piece_forget (bad bytes) -> ABSENT
+ *	VOLATILE	in memory, the disk is full: good for	pieces_drop_volatile, newer ones
+ *			readers, does not count as READY	-> ABSENT
  *
  * The second asker of a piece joins the list of waiters; it starts nothing and holds no thread.
  * Hit and miss leave by the same door: waiter.done().
+ *
+ * Must not know: where bytes come from, schedulers, threads.
  */
 #ifndef DAEMON_PIECE_H
 #define DAEMON_PIECE_H
@@ -50,6 +58,96 @@ struct waiter {
 	int state;
 };
 
-struct pieces; /* opaque; embedded in a task, made by pieces_new() */
+struct pieces; /* opaque; one per task */
+struct store_task;
+
+/* Why a piece is fetched, most urgent first. */
+enum piece_rank {
+	PIECE_URGENT, /* a reader waits for it */
+	PIECE_NEAR,   /* a sequential reader will come to it soon */
+	PIECE_REST,   /* the whole is wanted */
+	PIECE_NONE,
+};
+
+#define PIECE_WAITERS_MAX 4096 /* of one task */
+
+/* Shared by the pieces of all tasks; embedded, zeroed but for waiters_max. All atomic. */
+struct piece_tally {
+	unsigned waiters_max; /* constant */
+	unsigned waiters;
+	unsigned volatiles; /* pieces kept in memory */
+	uint64_t hits, misses;
+};
+
+/* Looks at what the store has. Both are borrowed and must outlive the pieces. */
+struct pieces *pieces_new(struct store_task *st, struct piece_tally *tally);
+/* Nobody may be waiting. NULL is fine. */
+void pieces_free(struct pieces *p);
+
+/* ---- readers */
+
+/* [off, off+len) lies in one piece, len > 0 (EINVAL). done() gets ETIMEDOUT after timeout_ms,
+ * ENOBUFS at the bounds. True: there is something to fetch that was not there before. */
+must_check bool piece_read(struct pieces *p, uint64_t off, uint32_t len, struct waiter *w,
+			   int64_t timeout_ms);
+/* True: taken back, done() will not be called. False: done() has been or is being called. The
+ * caller sees to it that the pieces live until this returns. */
+bool piece_read_cancel(struct waiter *w);
+/* From now on all pieces are wanted at this rank or a more urgent one. */
+void pieces_want_all(struct pieces *p, enum piece_rank rank);
+bool piece_is_ready(struct pieces *p, uint32_t index);
+uint32_t pieces_ready_count(struct pieces *p);
+uint64_t pieces_ready_bytes(struct pieces *p);
+
+/* ---- fetchers */
+
+struct piece_job {
+	uint32_t index;
+	enum piece_rank rank;
+};
+/* Takes the most urgent piece of rank least or above that is to be fetched. have: a bitmap of the
+ * pieces that can be got, NULL = any. */
+must_check bool piece_take(struct pieces *p, enum piece_rank least, const uint64_t *have,
+			   struct piece_job *out);
+/* The same for pieces that are to be proved. */
+must_check bool piece_take_proof(struct pieces *p, enum piece_rank least, struct piece_job *out);
+/* Reserves the pieces after a taken one for the same fetcher, as long as they are wanted and nobody
+ * else's: at most count_max pieces and bytes_max bytes, its own not counted. Returns how many. A
+ * reader that would wait long behind the run may have one stolen: claim each before its bytes. */
+uint32_t piece_reserve(struct pieces *p, uint32_t index, enum piece_rank least, uint32_t count_max,
+		       uint64_t bytes_max);
+/* Takes one piece that is reserved by the caller or that nobody has. False: it is READY or
+ * another's. */
+must_check bool piece_claim(struct pieces *p, uint32_t index);
+/* Here it is, as the store has it: volatile_fd is what store_slot_commit() gave. Wakes its waiters.
+ */
+void piece_publish(struct pieces *p, uint32_t index, int volatile_fd);
+/* Not fetched after all: one that was taken or claimed. */
+void piece_give_back(struct pieces *p, uint32_t index);
+/* Those of [index, index+count) that are still RESERVED are nobody's again. */
+void piece_unreserve(struct pieces *p, uint32_t index, uint32_t count);
+/* Answers everybody who waits with e, and nothing is wanted any more. */
+void pieces_fail(struct pieces *p, const struct err *e);
+/* Only pieces that readers wait for are wanted. */
+void pieces_want_none(struct pieces *p);
+/* Its bytes turned out wrong. */
+void piece_forget(struct pieces *p, uint32_t index);
+void pieces_forget_all(struct pieces *p);
+/* Lets volatile pieces go that nobody read for so long; 0 = all. */
+void pieces_drop_volatile(struct pieces *p, int64_t idle_ms);
+
+struct pieces_need {
+	bool urgent;   /* a reader waits for a piece that nobody fetches */
+	bool proof;    /* a piece is to be compared with what is known of it */
+	bool fetch;    /* a piece that is not on disk is wanted, and nobody fetches it */
+	bool possible; /* ... and it is in have */
+	bool fetching; /* somebody has a piece */
+	bool complete; /* all are READY */
+	unsigned waiters;
+};
+/* have as for piece_take(). */
+void pieces_need(struct pieces *p, const uint64_t *have, struct pieces_need *out);
+/* Numbers of pieces that are not READY, ascending; the caller frees. NULL if there are none. */
+uint32_t *pieces_missing(struct pieces *p, size_t *count_out);
 
 #endif

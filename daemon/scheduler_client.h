@@ -39,8 +39,10 @@ void scheduler_client_delete_task(struct scheduler_client *sc, const char *task_
 
 struct schedule_register {
 	const struct store_meta *meta; /* id, geometry, url, digest, tag, application */
-	/* What a seed that fetches for us must know besides: the request's own headers
-	 * (Authorization), and what went into the id. */
+	/* What a seed that fetches for us must know besides: where it is, with what is not kept
+	 * in meta (a signature), the request's own headers (Authorization), and what went into the
+	 * id. */
+	const char *url;		    /* NULL = meta's */
 	const struct config_pairs *headers; /* NULL = none */
 	uint32_t piece_length;		    /* as the request set it, 0 = it did not */
 	const char *content_for_id;	    /* NULL = none */

@@ -22,7 +22,8 @@ enum task_priority { TASK_URGENT, TASK_NEAR, TASK_REST };
 struct task_request {
 	const char *id;	    /* 64 hex; NULL: computed from the rest (task_id.h) */
 	const char *url;    /* NULL: only an id or digest is known */
-	const char *digest; /* "sha256:<hex>" of the whole, NULL = unknown */
+	const char *digest; /* "sha256:<hex>" of the whole, NULL = unknown; counts when the task is
+			       made, not when it exists already */
 	const char *tag, *application;
 	const struct config_pairs
 		*headers; /* for the origin, the caller's Authorization among them */
@@ -48,7 +49,7 @@ struct task_open {
 	/* private */
 	struct list link;
 	struct timer timer;
-	struct task *task;
+	struct tasks *tasks;
 	int state;
 };
 
@@ -70,7 +71,7 @@ void task_last_error(struct task *t, char *text, size_t size);
  * after timeout_ms (0 = the configured default), EIO when every source failed, ENOBUFS when too
  * many wait already. Urgent. Reading ahead is the task's own business. */
 void task_read(struct task *t, uint64_t off, uint32_t len, struct waiter *w, int64_t timeout_ms);
-/* As task_open_cancel(). */
+/* As task_open_cancel(). The caller holds the task during the call. */
 bool task_read_cancel(struct waiter *w);
 
 /* Whole content in the background. */
@@ -94,8 +95,10 @@ bool task_piece_info(struct task *t, uint32_t index, struct store_piece *out);
 int task_complete_fd(struct task *t);
 
 /* Told of each piece that becomes READY (index), of completion (index = UINT32_MAX, e NULL) and of
- * failure (index = UINT32_MAX, e set). No locks held, must not block. Pieces that are READY before
- * task_watch() returns are not told: ask task_piece_ready() after watching. */
+ * failure (index = UINT32_MAX, e set); one at a time, in order. After a failure the task may be
+ * tried again, and then more may be told. No locks held, must not block. Pieces that are READY
+ * before task_watch() returns are not told (or, in a race, once more): ask task_piece_ready() after
+ * watching. */
 struct task_watch {
 	void (*changed)(struct task_watch *w, uint32_t index, const struct err *e);
 	void *arg;

@@ -28,7 +28,8 @@ struct tasks_config {
 	struct host *host;
 	const struct tasks_source *sources; /* tried in turn, after those noted */
 	size_t source_count;
-	const char *tmp_dir;	     /* on the store's disk; for content of unknown length; NULL = /var/tmp */
+	const char
+		*tmp_dir; /* on the store's disk; for content of unknown length; NULL = /var/tmp */
 	uint64_t unknown_length_max; /* such content may be as long as this; 16 GiB */
 	unsigned piece_workers;	     /* pieces of one task at a time (concurrentPieceCount); 8 */
 	unsigned fetch_threads;	     /* of all tasks together; 4 * piece_workers, at least 16 */
@@ -38,22 +39,26 @@ struct tasks_config {
 	int64_t open_timeout_ms;     /* 30 s */
 	int64_t read_timeout_ms;     /* 60 s */
 	int64_t piece_stall_ms;	     /* a parent that sends nothing for so long is dropped; 5 s */
+	int64_t patience_ms; /* parents that announce nothing for so long: others are asked for; by
+				the piece length, 9 to 30 s */
+	int64_t linger_ms;   /* parents are kept for so long after the last want; 10 s */
+	int64_t retry_ms;    /* a task that failed is not tried again sooner; 1 s */
 };
 
 struct tasks *tasks_new(const struct tasks_config *c);
-/* Fails what waits with ECANCELED, stops fetching, joins. Nobody may hold a task afterwards. NULL is
- * fine. */
+/* Fails what waits with ECANCELED, stops fetching, joins. Nobody may hold a task afterwards. NULL
+ * is fine. */
 void tasks_free(struct tasks *ts);
 
 struct tasks_stat {
-	unsigned tasks;	  /* in the table */
-	unsigned active;  /* being fetched */
-	unsigned waiters; /* reads that wait for a piece */
-	unsigned opens;	  /* opens that wait */
+	unsigned tasks;				/* in the table */
+	unsigned active;			/* being fetched */
+	unsigned waiters;			/* reads that wait for a piece */
+	unsigned opens;				/* opens that wait */
 	uint64_t from_origin, from_peers;	/* bytes fetched and kept */
 	uint64_t pieces_fetched, pieces_failed; /* failed: tries, of a parent or of the origin */
-	uint64_t digest_failures;		/* pieces or wholes that were not what they should be */
-	uint64_t hits, misses;			/* reads answered at once, reads that waited */
+	uint64_t digest_failures; /* pieces or wholes that were not what they should be */
+	uint64_t hits, misses;	  /* reads answered at once, reads that waited */
 };
 void tasks_stat(struct tasks *ts, struct tasks_stat *out);
 

@@ -1,0 +1,603 @@
+/*
+ * Steering a fetch (modes in fetch.h). Whoever comes first steers until nothing is left to decide;
+ * who comes meanwhile only asks for another round. So all talk with the scheduler and with parents'
+ * streams is straight-line code, though the words come from many threads.
+ */
+#include "daemon/fetch.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/fetch_private.h"
+#include "daemon/host.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define RANK_FETCH	25
+#define RESCHEDULES_MAX 5
+
+/* ---- what all share */
+
+struct fetchers *fetchers_new(const struct fetchers_config *c)
+{
+	struct fetchers *all = mem_new(struct fetchers);
+
+	all->c = *c;
+	all->crew = crew_new(c->threads, fetch_work_size);
+	return all;
+}
+
+void fetchers_free(struct fetchers *all)
+{
+	if (!all)
+		return;
+	crew_free(all->crew);
+	free(all);
+}
+
+const struct fetch_tally *fetchers_tally(const struct fetchers *all)
+{
+	return &all->tally;
+}
+
+/* ---- small steps; with the lock */
+
+void fetch_fail(struct fetch *f, const struct err *e)
+{
+	if (f->failing.code == 0 && f->mode != IDLE)
+		f->failing = *e;
+}
+
+static void set_mode(struct fetch *f, enum fetch_mode mode)
+{
+	if ((f->mode == IDLE) != (mode == IDLE))
+		__atomic_add_fetch(&f->all->tally.active, mode == IDLE ? UINT32_MAX : 1u,
+				   __ATOMIC_RELAXED);
+	f->mode = mode;
+	__atomic_store_n(&f->progress_ms, clock_ms(), __ATOMIC_RELAXED);
+}
+
+static void go_to_origin(struct fetch *f, const char *why)
+{
+	struct err e = {0};
+
+	if (f->options.disable_back_to_source) {
+		err_set(&e, EHOSTUNREACH, "no peer has it and the origin is not allowed (%s)", why);
+		fetch_fail(f, &e);
+		return;
+	}
+	set_mode(f, ORIGIN);
+	if (f->talk)
+		talk_to_origin(f->talk, why);
+}
+
+static void forget_candidates(struct fetch *f)
+{
+	for (size_t i = 0; i < f->candidate_count; i++)
+		source_unref(f->candidates[i]);
+	f->candidate_count = f->candidate = 0;
+}
+
+static void due_at(struct fetch *f, int64_t at_ms)
+{
+	if (f->due_ms == 0 || at_ms < f->due_ms)
+		f->due_ms = at_ms;
+}
+
+/* ---- steps that drop the lock and take it again */
+
+static void open_talk(struct fetch *f, bool metadata_only)
+{
+	struct source *sources[SOURCES_OF_DIGEST_MAX];
+	size_t count;
+	struct schedule_register reg = {.piece_length = f->options.piece_length,
+					.content_for_id = f->options.content_for_id,
+					.meta = f->meta,
+					.filtered_params = f->options.filtered_params,
+					.filtered_param_count = f->options.filtered_param_count,
+					.priority = f->options.priority,
+					.concurrent_piece_count = f->all->c.piece_workers,
+					.need_back_to_source = f->mode == ORIGIN,
+					.disable_back_to_source = f->options.disable_back_to_source,
+					.blob_digest_id = f->options.blob_digest_id,
+					.metadata_only = metadata_only};
+
+	lock_drop(&f->lock);
+	count = f->ops->sources(f->arg, sources);
+	if (count > 0) {
+		reg.url = sources[0]->url;
+		reg.headers = &sources[0]->headers;
+	}
+	talk_open(f->talk, &reg);
+	for (size_t i = 0; i < count; i++)
+		source_unref(sources[i]);
+	lock_take(&f->lock);
+}
+
+/* Ends the conversation; parents go. */
+static void end(struct fetch *f, enum talk_end how, const char *why)
+{
+	set_mode(f, IDLE);
+	f->idle_since_ms = 0;
+	lock_drop(&f->lock);
+	if (f->talk)
+		talk_close(f->talk, how, why);
+	swarm_clear(f->swarm);
+	lock_take(&f->lock);
+}
+
+static void begin(struct fetch *f)
+{
+	f->attempt++;
+	f->reschedules = 0;
+	f->asked = f->reopened = false;
+	f->failed = (struct err){0};
+	f->began_ms = clock_ms();
+	f->began_from_origin = f->from_origin;
+	f->began_from_peers = f->from_peers;
+	f->giver_count = 0;
+	if (!f->probing)
+		forget_candidates(f);
+	if (f->talk && (f->need_origin || f->origin_only)) {
+		go_to_origin(f, "told to");
+		if (f->mode == ORIGIN)
+			open_talk(f, false);
+	} else if (f->talk) {
+		set_mode(f, SCHEDULING);
+		open_talk(f, false);
+	} else {
+		go_to_origin(f, "no scheduler");
+	}
+}
+
+static void tell_failure(struct fetch *f, const struct err *e)
+{
+	lock_drop(&f->lock);
+	pieces_fail(f->pieces, e);
+	f->ops->failed(f->arg, e);
+	lock_take(&f->lock);
+}
+
+/* What readers are told: the cause if it is theirs to act upon. */
+static int code_for_readers(int code)
+{
+	switch (code) {
+	case EACCES:
+	case ENOENT:
+	case ETIMEDOUT:
+	case EHOSTUNREACH:
+	case EBADMSG:
+	case ENOSPC:
+	case ECANCELED:
+		return code;
+	default:
+		return EIO;
+	}
+}
+
+static void fail(struct fetch *f)
+{
+	struct err e = f->failing;
+	bool softly = f->failing_softly;
+	int64_t pause = e.code == EBADMSG ? f->all->c.mismatch_retry_ms : f->all->c.retry_ms;
+
+	e.code = code_for_readers(e.code);
+	f->failing = (struct err){0};
+	f->failing_softly = false;
+	f->failed = e;
+	f->retry_ms = softly ? 0 : clock_ms() + pause;
+	end(f, TALK_FAILED, e.text);
+	if (e.code != ECANCELED)
+		log_warn("task failed", "task=%s code=%d why=\"%s\"", f->meta->id, e.code, e.text);
+	tell_failure(f, &e);
+	if (softly)
+		pieces_want_all(f->pieces, PIECE_REST);
+}
+
+/* With the lock; the line is written without it. */
+static void log_done(struct fetch *f)
+{
+	uint64_t from_origin = f->from_origin - f->began_from_origin;
+	uint64_t from_peers = f->from_peers - f->began_from_peers;
+	unsigned parents = f->giver_count;
+	int64_t ms = clock_ms() - f->began_ms;
+
+	lock_drop(&f->lock);
+	log_info("task done",
+		 "task=%s bytes=%" PRIu64 " from_origin=%" PRIu64 " from_peers=%" PRIu64
+		 " ms=%" PRId64 " parents=%u",
+		 f->meta->id, f->meta->geometry.content_length, from_origin, from_peers, ms,
+		 parents);
+	lock_take(&f->lock);
+}
+
+/* All here and verified. False: the scheduler has yet to say that it knows of us. */
+static bool finish(struct fetch *f)
+{
+	if (!f->told_complete) {
+		f->told_complete = true;
+		if (f->mode != IDLE)
+			log_done(f);
+		lock_drop(&f->lock);
+		f->ops->complete(f->arg);
+		lock_take(&f->lock);
+		return true;
+	}
+	if (f->mode == IDLE || (f->talk && talk_is_waiting(f->talk)))
+		return false;
+	end(f, TALK_FINISHED, NULL);
+	return true;
+}
+
+/* ---- what the scheduler said; drops the lock and takes it again */
+
+static void take_parents(struct fetch *f, const struct talk_news *news)
+{
+	uint32_t *missing;
+	size_t count;
+	char own_peer_id[256];
+
+	if (f->mode == SCHEDULING)
+		set_mode(f, PARENTS);
+	if (f->mode == ORIGIN)
+		talk_to_origin(f->talk, "told to");
+	else
+		talk_started(f->talk);
+	f->asked = false;
+	__atomic_store_n(&f->progress_ms, clock_ms(), __ATOMIC_RELAXED);
+	snprintf(own_peer_id, sizeof(own_peer_id), "%s", talk_peer_id(f->talk));
+	lock_drop(&f->lock);
+	missing = pieces_missing(f->pieces, &count);
+	if (count > 0)
+		swarm_add(f->swarm, news->parents, news->parent_count, own_peer_id, missing, count);
+	free(missing);
+	lock_take(&f->lock);
+}
+
+static void hear(struct fetch *f, const struct talk_news *news)
+{
+	if (f->announcing) {
+		f->announcing = false;
+		talk_started(f->talk);
+		lock_drop(&f->lock);
+		talk_close(f->talk, news->closed ? TALK_DROPPED : TALK_FINISHED, NULL);
+		lock_take(&f->lock);
+		return;
+	}
+	if (news->answered && f->mode != IDLE)
+		take_parents(f, news);
+	if (news->to_origin && f->mode == ORIGIN)
+		talk_to_origin(f->talk, news->why);
+	else if (news->to_origin && f->mode != IDLE)
+		go_to_origin(f, news->why);
+	if (!news->closed)
+		return;
+	f->asked = false;
+	if (f->mode == SCHEDULING && news->closed_e.code == EACCES)
+		fetch_fail(f, &news->closed_e);
+	else if (f->mode == SCHEDULING)
+		go_to_origin(f, news->closed_e.code ? news->closed_e.text : "no scheduler");
+}
+
+/* ---- deciding; these drop the lock and take it again where they act */
+
+static int64_t patience_ms(const struct fetch *f)
+{
+	int64_t ms = 5000 + (f->meta->geometry.piece_length >> 20) * INT64_C(1000);
+
+	if (f->all->c.patience_ms)
+		return f->all->c.patience_ms;
+	return ms < 30000 ? ms : 30000;
+}
+
+static void ask_for_others(struct fetch *f)
+{
+	struct parent_info tried[SWARM_FEEDERS_MAX];
+	size_t count = swarm_tried(f->swarm, tried, SWARM_FEEDERS_MAX);
+
+	f->reschedules++;
+	f->asked = true;
+	set_mode(f, PARENTS);
+	talk_reschedule(f->talk, tried, count, "no parent has what is missing");
+}
+
+static void talk_anew(struct fetch *f)
+{
+	f->reopened = true;
+	lock_drop(&f->lock);
+	talk_close(f->talk, TALK_DROPPED, NULL);
+	swarm_clear(f->swarm);
+	lock_take(&f->lock);
+	set_mode(f, SCHEDULING);
+	open_talk(f, false);
+}
+
+/* Something is missing that no parent has announced, and nothing is on its way. */
+static bool despair(struct fetch *f)
+{
+	int64_t since = __atomic_load_n(&f->progress_ms, __ATOMIC_RELAXED);
+
+	if (f->asked)
+		return false;
+	/* A parent that is there may be busy fetching just this piece: the scheduler would only say
+	 * "the origin", and there would be two copies of it. */
+	if (swarm_is_live(f->swarm) && clock_ms() < since + patience_ms(f)) {
+		due_at(f, since + patience_ms(f));
+		return false;
+	}
+	if (talk_is_open(f->talk) && f->reschedules < RESCHEDULES_MAX)
+		ask_for_others(f);
+	else if (!talk_is_open(f->talk) && !f->reopened &&
+		 scheduler_client_alive(f->all->c.scheduler) > 0)
+		talk_anew(f);
+	else
+		go_to_origin(f, "no parent has what is missing");
+	return true;
+}
+
+/* Nothing is wanted: after a while nobody need be kept. */
+static void linger(struct fetch *f)
+{
+	int64_t now = clock_ms();
+
+	if (f->idle_since_ms == 0)
+		f->idle_since_ms = now;
+	if (now - f->idle_since_ms >= f->all->c.linger_ms)
+		end(f, TALK_DROPPED, NULL);
+	else
+		due_at(f, f->idle_since_ms + f->all->c.linger_ms);
+}
+
+/* When to look again for what cannot be done now. */
+static void wait_for(struct fetch *f, int64_t *after_ms)
+{
+	if (*after_ms && clock_ms() >= *after_ms)
+		*after_ms = 0;
+	if (*after_ms)
+		due_at(f, *after_ms);
+}
+
+static void begin_or_refuse(struct fetch *f)
+{
+	struct err e = f->failed;
+
+	if (clock_ms() < f->retry_ms)
+		tell_failure(f, &e);
+	else
+		begin(f);
+}
+
+static bool decide(struct fetch *f)
+{
+	const uint64_t *have = swarm_have(f->swarm);
+	struct pieces_need need;
+
+	pieces_need(f->pieces, have, &need);
+	wait_for(f, &f->verify_after_ms);
+	wait_for(f, &f->disk_after_ms);
+	if (need.complete)
+		return f->verified && finish(f);
+	if (!need.fetch && !need.fetching && !need.waiters) {
+		if (f->mode != IDLE)
+			linger(f);
+		return false;
+	}
+	if (f->idle_since_ms)
+		__atomic_store_n(&f->progress_ms, clock_ms(), __ATOMIC_RELAXED);
+	f->idle_since_ms = 0;
+	if (f->mode == IDLE && need.fetch) {
+		begin_or_refuse(f);
+		return true;
+	}
+	if (f->mode == PARENTS && need.fetch && !(have && need.possible) && !need.fetching)
+		return despair(f);
+	return false;
+}
+
+static void give_up(struct fetch *f)
+{
+	struct err e = {0};
+
+	err_set(&e, ECANCELED, "the daemon stops");
+	lock_drop(&f->lock);
+	pieces_fail(f->pieces, &e);
+	lock_take(&f->lock);
+}
+
+/* True: something changed, look again. */
+static bool steer_once(struct fetch *f)
+{
+	struct talk_news news;
+
+	if (__atomic_load_n(&f->cancelled, __ATOMIC_RELAXED)) {
+		give_up(f);
+		return false;
+	}
+	if (swarm_has_dropped(f->swarm)) {
+		lock_drop(&f->lock);
+		swarm_reap(f->swarm);
+		lock_take(&f->lock);
+		return true;
+	}
+	if (f->talk && talk_take_news(f->talk, &news)) {
+		hear(f, &news);
+		return true;
+	}
+	if (f->failing.code) {
+		fail(f);
+		return true;
+	}
+	if (f->announce && f->talk && f->mode == IDLE && !f->announcing && f->verified) {
+		f->announce = false;
+		f->announcing = true;
+		open_talk(f, true);
+		return true;
+	}
+	return decide(f);
+}
+
+static void steer(struct gang *g)
+{
+	struct fetch *f = container_of(g, struct fetch, gang);
+
+	lock_guard(&f->lock);
+	f->steer_again = true;
+	if (f->steering)
+		return;
+	f->steering = true;
+	while (f->steer_again) {
+		f->steer_again = false;
+		do
+			f->due_ms = 0;
+		while (steer_once(f));
+	}
+	f->steering = false;
+	if (f->due_ms) {
+		int64_t wait = f->due_ms - clock_ms();
+
+		timer_arm(&f->timer, wait > 1 ? wait : 1);
+	}
+}
+
+/* ---- from outside */
+
+static void on_timer(struct timer *t)
+{
+	fetch_kick(t->arg, true);
+}
+
+static void on_told(void *arg)
+{
+	fetch_kick(arg, true);
+}
+
+static void on_swarm_changed(void *arg)
+{
+	struct fetch *f = arg;
+
+	__atomic_store_n(&f->progress_ms, clock_ms(), __ATOMIC_RELAXED);
+	fetch_kick(f, true);
+}
+
+static void copy_options(struct fetch *f, const struct fetch_options *o)
+{
+	f->options = *o;
+	f->filtered_params = mem_array(o->filtered_param_count, sizeof(char *));
+	for (size_t i = 0; i < o->filtered_param_count; i++)
+		f->filtered_params[i] = mem_strdup(o->filtered_params[i]);
+	f->options.filtered_params = (const char *const *)f->filtered_params;
+	f->options.content_for_id = f->content_for_id = mem_strdup(o->content_for_id);
+	f->need_origin = o->need_back_to_source;
+}
+
+struct fetch *fetch_new(struct fetchers *all, struct store_task *st, struct pieces *p,
+			const struct fetch_options *o, const struct fetch_ops *ops, void *arg)
+{
+	struct fetch *f = mem_new(struct fetch);
+
+	f->all = all;
+	f->st = st;
+	f->pieces = p;
+	f->meta = store_task_meta(st);
+	copy_options(f, o);
+	f->ops = ops;
+	f->arg = arg;
+	f->transfer = (struct transfer){.st = st,
+					.pieces = p,
+					.piece_client = all->c.piece_client,
+					.origin = all->c.origin,
+					.host = all->c.host,
+					.cancelled = &f->cancelled,
+					.stall_ms = all->c.stall_ms};
+	/* Content that has a digest is compared with that, wherever it comes from. */
+	if (!f->meta->digest)
+		f->transfer.same_as = f->meta->headers;
+	f->gang = (struct gang){.look = steer,
+				.choose = fetch_choose,
+				.perform = fetch_perform,
+				.hands_max = all->c.piece_workers};
+	f->timer = (struct timer){.fire = on_timer, .arg = f};
+	lock_init(&f->lock, RANK_FETCH);
+	f->swarm = swarm_new(&(struct swarm_config){.task_id = f->meta->id,
+						    .own_host_id = host_id(all->c.host),
+						    .geometry = f->meta->geometry,
+						    .lock = &f->lock,
+						    .changed = on_swarm_changed,
+						    .arg = f});
+	if (all->c.scheduler)
+		f->talk = talk_new(all->c.scheduler, &f->lock, on_told, f);
+	f->verified = f->told_complete = store_task_is_verified(st);
+	return f;
+}
+
+void fetch_free(struct fetch *f)
+{
+	if (!f)
+		return;
+	/* Callbacks kick, kicks steer, steering arms the timer: so in this order. */
+	__atomic_store_n(&f->cancelled, true, __ATOMIC_RELAXED);
+	crew_leave(f->all->crew, &f->gang);
+	timer_cancel(&f->timer);
+	talk_free(f->talk);
+	swarm_free(f->swarm);
+	lock_take(&f->lock);
+	set_mode(f, IDLE);
+	forget_candidates(f);
+	lock_drop(&f->lock);
+	for (size_t i = 0; i < f->options.filtered_param_count; i++)
+		free(f->filtered_params[i]);
+	free(f->filtered_params);
+	free(f->content_for_id);
+	lock_release(&f->lock);
+	free(f);
+}
+
+void fetch_kick(struct fetch *f, bool urgent)
+{
+	crew_kick(f->all->crew, &f->gang, urgent);
+}
+
+void fetch_cancel(struct fetch *f)
+{
+	__atomic_store_n(&f->cancelled, true, __ATOMIC_RELAXED);
+	fetch_kick(f, true);
+}
+
+void fetch_need_origin(struct fetch *f)
+{
+	lock_take(&f->lock);
+	f->need_origin = true;
+	if (f->mode == SCHEDULING || f->mode == PARENTS)
+		go_to_origin(f, "told to");
+	lock_drop(&f->lock);
+	fetch_kick(f, true);
+}
+
+void fetch_announce(struct fetch *f)
+{
+	lock_take(&f->lock);
+	f->announce = f->talk != NULL;
+	lock_drop(&f->lock);
+	fetch_kick(f, false);
+}
+
+bool fetch_is_active(struct fetch *f)
+{
+	lock_guard(&f->lock);
+	return f->mode != IDLE || f->announcing || f->steering ||
+	       crew_is_busy(f->all->crew, &f->gang);
+}
+
+void fetch_progress(struct fetch *f, struct fetch_progress *out)
+{
+	lock_guard(&f->lock);
+	*out = (struct fetch_progress){.from_origin = f->from_origin,
+				       .from_peers = f->from_peers,
+				       .parents = swarm_count(f->swarm),
+				       .complete = f->verified,
+				       .failed = f->failed.code != 0,
+				       .last = f->failed};
+}

@@ -1,0 +1,101 @@
+/*
+ * Fetching one task: where its missing pieces come from, and when to ask elsewhere.
+ *
+ *	mode		what it means				who moves it on
+ *	IDLE		nothing is wanted			a piece is wanted -> SCHEDULING, or
+ *								-> ORIGIN (no scheduler, told to)
+ *	SCHEDULING	the scheduler was asked			parents -> PARENTS, "go to the
+ *origin", no scheduler, no answer -> ORIGIN, refused -> IDLE (failed)
+ *	PARENTS		pieces come from parents		no parent has what is missing: asks
+ *								again (at most 5 times), then ->
+ *ORIGIN ORIGIN		pieces come from the origin, and	every source failed -> IDLE (failed)
+ *			from parents that have them
+ *
+ *	From all: everything is here and verified, or nothing was wanted for a while -> IDLE.
+ *
+ * One worker at a time steers (moves the mode, talks to the scheduler, opens and frees parents);
+ * callbacks only note what they were told. Others fetch. Must not know: readers, doors, the table.
+ */
+#ifndef DAEMON_FETCH_H
+#define DAEMON_FETCH_H
+
+#include "daemon/piece.h"
+#include "daemon/source.h"
+#include "daemon/store.h"
+
+struct host;
+struct origin;
+struct piece_client;
+struct scheduler_client;
+
+struct fetchers; /* what all fetches share: modules, threads, counters */
+
+struct fetchers_config {
+	struct origin *origin;
+	struct scheduler_client *scheduler; /* NULL = none */
+	struct piece_client *piece_client;
+	struct host *host;
+	unsigned threads, piece_workers; /* of all, of one task; > 0 */
+	int64_t stall_ms;		 /* a parent that sends nothing for so long is dropped */
+	int64_t patience_ms; /* parents that announce nothing for so long: others are asked for; 0 =
+				5 s and another for each MiB of a piece, at most 30 s */
+	int64_t linger_ms;   /* parents and scheduler are kept for so long after the last want */
+	int64_t retry_ms;    /* a task that failed is not tried again sooner */
+	int64_t mismatch_retry_ms; /* ... whose origin sends wrong bytes */
+};
+
+/* All atomic. */
+struct fetch_tally {
+	unsigned active;
+	uint64_t from_origin, from_peers, pieces_fetched, pieces_failed, digest_failures;
+};
+
+struct fetchers *fetchers_new(const struct fetchers_config *c);
+void fetchers_free(struct fetchers *all); /* no fetch may be left */
+const struct fetch_tally *fetchers_tally(const struct fetchers *all);
+
+struct fetch;
+
+/* Called without locks, on fetch workers, one at a time is not assured; must not block. */
+struct fetch_ops {
+	void (*ready)(void *arg, uint32_t index); /* a piece is in the store */
+	void (*complete)(void *arg);		  /* all are, and the whole is verified */
+	void (*failed)(void *arg, const struct err *e);
+	/* References to the places where the content may be had. */
+	size_t (*sources)(void *arg, struct source *out[SOURCES_OF_DIGEST_MAX]);
+};
+
+struct fetch_options { /* copied */
+	int priority;
+	bool need_back_to_source, disable_back_to_source, blob_digest_id;
+	const char *const *filtered_params;
+	size_t filtered_param_count;
+	uint32_t piece_length;	    /* as the request set it, 0 = it did not */
+	const char *content_for_id; /* NULL = none */
+};
+
+/* st, p and ops are borrowed. */
+struct fetch *fetch_new(struct fetchers *all, struct store_task *st, struct pieces *p,
+			const struct fetch_options *o, const struct fetch_ops *ops, void *arg);
+/* Waits for those who work for it. Nobody may be waiting for a piece. NULL is fine. */
+void fetch_free(struct fetch *f);
+/* Something new is wanted of the pieces. */
+void fetch_kick(struct fetch *f, bool urgent);
+/* Stops fetching for good, quickly; who waits gets ECANCELED. */
+void fetch_cancel(struct fetch *f);
+/* It is asked for again with need_back_to_source: the scheduler counts on us. */
+void fetch_need_origin(struct fetch *f);
+/* Tells the scheduler that a complete task is here. */
+void fetch_announce(struct fetch *f);
+/* False: nothing is going on, it may be freed. */
+bool fetch_is_active(struct fetch *f);
+
+struct fetch_progress {
+	uint64_t from_origin, from_peers;
+	unsigned parents;
+	bool complete, failed;
+	struct err last; /* of failed */
+};
+void fetch_progress(struct fetch *f, struct fetch_progress *out);
+
+#endif

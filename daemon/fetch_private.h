@@ -1,0 +1,96 @@
+/* What fetch.c (steering) and fetch_work.c (choosing and doing work) share. */
+#ifndef DAEMON_FETCH_PRIVATE_H
+#define DAEMON_FETCH_PRIVATE_H
+
+#include "base/list.h"
+#include "daemon/crew.h"
+#include "daemon/fetch.h"
+#include "daemon/swarm.h"
+#include "daemon/talk.h"
+#include "daemon/transfer.h"
+
+struct fetchers {
+	struct fetchers_config c; /* constant */
+	struct fetch_tally tally; /* atomic */
+	struct crew *crew;
+};
+
+enum fetch_mode { IDLE, SCHEDULING, PARENTS, ORIGIN };
+
+#define GIVERS_MAX 16
+
+/* Who gave pieces, for the log and for blame. */
+struct giver {
+	char host_id[256];
+	uint32_t pieces;
+};
+
+struct fetch {
+	/* constant */
+	struct fetchers *all;
+	struct store_task *st;
+	struct pieces *pieces;
+	const struct store_meta *meta;
+	struct fetch_options options;
+	char **filtered_params, *content_for_id; /* owned copies of the options' */
+	const struct fetch_ops *ops;
+	void *arg;
+	struct transfer transfer;
+	struct gang gang;
+	struct timer timer;
+
+	bool cancelled;	     /* atomic */
+	int64_t progress_ms; /* atomic: when something last arrived or was announced */
+
+	struct lock lock; /* rank 25, for all below and for swarm and talk */
+	enum fetch_mode mode;
+	struct swarm *swarm;
+	struct talk *talk; /* NULL = no scheduler */
+	bool steering, steer_again;
+	int64_t idle_since_ms; /* nothing wanted since; 0 = something is */
+	int64_t due_ms;	       /* when to look again; 0 = never */
+
+	unsigned attempt; /* counts begins */
+
+	/* of the conversation */
+	unsigned reschedules;
+	bool asked;	  /* the scheduler owes an answer */
+	bool reopened;	  /* a second conversation was begun after the first broke */
+	bool need_origin; /* a seed told to fetch from the origin */
+	bool announce, announcing;
+
+	/* the origin */
+	struct source *candidates[SOURCES_OF_DIGEST_MAX];
+	size_t candidate_count, candidate;
+	bool probing, streaming;
+	bool origin_only; /* parents' bytes turned out wrong */
+
+	/* success and failure */
+	bool verifying, verified, told_complete;
+	unsigned mismatches;
+	int64_t verify_after_ms, disk_after_ms; /* not sooner */
+	bool disk_full;
+	struct err failing;  /* code != 0: the steering worker ends the attempt */
+	bool failing_softly; /* ... and begins anew, from the origin */
+	struct err failed;   /* why the last attempt ended; code 0 = it did not fail */
+	int64_t retry_ms;    /* not before */
+
+	/* counted since the fetch was made, and since the attempt began */
+	uint64_t from_origin, from_peers, began_from_origin, began_from_peers;
+	int64_t began_ms;
+	struct giver givers[GIVERS_MAX];
+	unsigned giver_count;
+};
+
+/* ---- fetch.c */
+
+/* The attempt cannot go on; with the lock. The first reason counts, none if there is no attempt. */
+void fetch_fail(struct fetch *f, const struct err *e);
+
+/* ---- fetch_work.c: a gang's choose() and perform() */
+
+extern const size_t fetch_work_size;
+enum piece_rank fetch_choose(struct gang *g, enum piece_rank least, void *work);
+void fetch_perform(struct gang *g, void *work);
+
+#endif

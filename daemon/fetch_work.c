@@ -1,0 +1,459 @@
+/*
+ * What a worker does for a fetch: proves a piece, fetches one from a parent, a run from the origin,
+ * or all of it in one stream, asks an origin what it is, verifies the whole. Chosen under the lock,
+ * done without.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/fetch_private.h"
+#include "daemon/origin.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define RUN_PIECES_MAX	 4
+#define RUN_BYTES_MAX	 (32u << 20)
+#define DISK_PAUSE_MS	 200
+#define VERIFY_PAUSE_MS	 60000
+#define PROBE_TIMEOUT_MS 30000
+
+enum work_kind { PROVE, FROM_PARENT, FROM_ORIGIN, STREAM, PROBE, VERIFY };
+
+struct work {
+	enum work_kind kind;
+	unsigned attempt;
+	struct piece_job job;
+	uint32_t count;	       /* FROM_ORIGIN: pieces of the run */
+	struct feeder *feeder; /* FROM_PARENT; a reference */
+	struct net_addr addr;
+	struct source *source; /* FROM_ORIGIN, STREAM; a reference */
+};
+
+const size_t fetch_work_size = sizeof(struct work);
+
+/* ---- choosing; with the lock */
+
+static bool choose_parent(struct fetch *f, enum piece_rank least, struct work *w)
+{
+	const uint64_t *have = swarm_have(f->swarm);
+
+	if (!have || !piece_take(f->pieces, least, have, &w->job))
+		return false;
+	w->feeder = swarm_choose(f->swarm, w->job.index);
+	assert(w->feeder); /* somebody has what is in have */
+	w->addr = w->feeder->addr;
+	w->kind = FROM_PARENT;
+	return true;
+}
+
+/* A run that somebody waits for is short, so that readers of a stream get its pieces in order; the
+ * others are shared out among the workers. */
+static uint32_t run_length(struct fetch *f, const struct piece_job *job)
+{
+	uint32_t missing = f->meta->geometry.piece_count - pieces_ready_count(f->pieces);
+	uint32_t share = missing / f->all->c.piece_workers;
+
+	if (job->rank != PIECE_REST || share < 1)
+		return 1;
+	return share < RUN_PIECES_MAX ? share : RUN_PIECES_MAX;
+}
+
+static bool choose_origin(struct fetch *f, enum piece_rank least, struct work *w)
+{
+	struct source *s = f->candidate < f->candidate_count ? f->candidates[f->candidate] : NULL;
+	int ranges = s ? __atomic_load_n(&s->ranges, __ATOMIC_RELAXED) : 0;
+	struct pieces_need need;
+
+	if (f->probing || f->streaming)
+		return false;
+	if (ranges > 0) {
+		if (!piece_take(f->pieces, least, NULL, &w->job))
+			return false;
+		w->count = run_length(f, &w->job);
+		if (w->count > 1)
+			w->count =
+				1 + piece_reserve(f->pieces, w->job.index, least, w->count - 1,
+						  RUN_BYTES_MAX - f->meta->geometry.piece_length);
+		w->kind = FROM_ORIGIN;
+		w->source = source_ref(s);
+		return true;
+	}
+	pieces_need(f->pieces, NULL, &need);
+	if (!need.fetch || (least < PIECE_REST && !need.urgent))
+		return false;
+	w->job.rank = need.urgent ? PIECE_URGENT : PIECE_REST;
+	if (ranges < 0) {
+		f->streaming = true;
+		w->kind = STREAM;
+		w->source = source_ref(s);
+	} else {
+		f->probing = true;
+		w->kind = PROBE;
+	}
+	return true;
+}
+
+static bool choose_verify(struct fetch *f, enum piece_rank least, struct work *w)
+{
+	if (f->verified || f->verifying || f->verify_after_ms || least < PIECE_REST ||
+	    pieces_ready_count(f->pieces) < f->meta->geometry.piece_count)
+		return false;
+	f->verifying = true;
+	w->kind = VERIFY;
+	w->job.rank = PIECE_REST;
+	return true;
+}
+
+enum piece_rank fetch_choose(struct gang *g, enum piece_rank least, void *work)
+{
+	struct fetch *f = container_of(g, struct fetch, gang);
+	struct work *w = work;
+	bool found;
+
+	*w = (struct work){0};
+	if (__atomic_load_n(&f->cancelled, __ATOMIC_RELAXED))
+		return PIECE_NONE;
+	lock_guard(&f->lock);
+	w->attempt = f->attempt;
+	found = piece_take_proof(f->pieces, least, &w->job);
+	if (!found && f->disk_after_ms == 0 && f->failing.code == 0) {
+		found = (f->mode == PARENTS || f->mode == ORIGIN) && choose_parent(f, least, w);
+		found = found || (f->mode == ORIGIN && choose_origin(f, least, w));
+	}
+	found = found || choose_verify(f, least, w);
+	return found ? w->job.rank : PIECE_NONE;
+}
+
+/* ---- what becomes of pieces */
+
+/* Who gives, for transfer's calls. */
+struct delivery {
+	struct fetch *f;
+	const struct feeder *feeder; /* NULL = the origin */
+};
+
+static void count_giver(struct fetch *f, const struct feeder *feeder)
+{
+	for (unsigned i = 0; i < f->giver_count; i++)
+		if (strcmp(f->givers[i].host_id, feeder->info.host_id) == 0) {
+			f->givers[i].pieces++;
+			return;
+		}
+	if (f->giver_count == GIVERS_MAX)
+		return;
+	struct giver *one = &f->givers[f->giver_count++];
+	memcpy(one->host_id, feeder->info.host_id, sizeof(one->host_id));
+	one->pieces = 1;
+}
+
+static void arrived(void *arg, uint32_t index, const struct store_piece *piece)
+{
+	struct delivery *d = arg;
+	struct fetch *f = d->f;
+	struct fetch_tally *tally = &f->all->tally;
+
+	__atomic_add_fetch(d->feeder ? &tally->from_peers : &tally->from_origin, piece->length,
+			   __ATOMIC_RELAXED);
+	__atomic_add_fetch(&tally->pieces_fetched, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&f->progress_ms, clock_ms(), __ATOMIC_RELAXED);
+	lock_take(&f->lock);
+	f->disk_full = false;
+	if (d->feeder) {
+		f->from_peers += piece->length;
+		count_giver(f, d->feeder);
+	} else {
+		f->from_origin += piece->length;
+	}
+	if (f->talk)
+		talk_piece_finished(f->talk, index, geometry_offset(&f->meta->geometry, index),
+				    piece, d->feeder ? d->feeder->info.peer_id : NULL);
+	lock_drop(&f->lock);
+	f->ops->ready(f->arg, index);
+}
+
+/* Readers get their bytes, but there is no room for what nobody waits for. */
+static void went_volatile(void *arg)
+{
+	struct delivery *d = arg;
+	struct fetch *f = d->f;
+	struct err e = {0};
+	bool first;
+
+	lock_take(&f->lock);
+	first = !f->disk_full;
+	f->disk_full = true;
+	lock_drop(&f->lock);
+	pieces_want_none(f->pieces);
+	if (!first)
+		return;
+	err_set(&e, ENOSPC, "the store is full, pieces go to readers only");
+	f->ops->failed(f->arg, &e);
+}
+
+static struct transfer transfer_for(struct fetch *f, struct delivery *d)
+{
+	struct transfer t = f->transfer;
+
+	t.arrived = arrived;
+	t.went_volatile = went_volatile;
+	t.arg = d;
+	return t;
+}
+
+static void count_failure(struct fetch *f, enum transfer_fault fault)
+{
+	__atomic_add_fetch(&f->all->tally.pieces_failed, 1, __ATOMIC_RELAXED);
+	if (fault == TRANSFER_CORRUPT)
+		__atomic_add_fetch(&f->all->tally.digest_failures, 1, __ATOMIC_RELAXED);
+}
+
+/* Our own disk: too many volatile pieces mean a pause, anything else the end of the attempt. */
+static void store_failed(struct fetch *f, const struct err *e)
+{
+	lock_take(&f->lock);
+	if (e->code == EBUSY)
+		f->disk_after_ms = clock_ms() + DISK_PAUSE_MS;
+	else
+		fetch_fail(f, e);
+	lock_drop(&f->lock);
+	if (e->code == EBUSY)
+		pieces_drop_volatile(f->pieces, DISK_PAUSE_MS);
+}
+
+/* ---- doing */
+
+static void prove(struct fetch *f, const struct work *w)
+{
+	struct err e = {0};
+
+	if (store_piece_prove(f->st, w->job.index, &e) == 0) {
+		piece_publish(f->pieces, w->job.index, -1);
+		f->ops->ready(f->arg, w->job.index);
+		return;
+	}
+	log_warn("piece on disk is not what it was", "task=%s piece=%u why=\"%s\"", f->meta->id,
+		 w->job.index, e.text);
+	__atomic_add_fetch(&f->all->tally.digest_failures, 1, __ATOMIC_RELAXED);
+	piece_give_back(f->pieces, w->job.index);
+}
+
+static void parent_failed(struct fetch *f, const struct work *w, enum transfer_fault fault,
+			  const struct err *e)
+{
+	struct feeder *feeder = w->feeder;
+	bool dropped = false;
+
+	count_failure(f, fault);
+	lock_take(&f->lock);
+	if (fault == TRANSFER_LACKS)
+		swarm_missed(f->swarm, feeder, w->job.index);
+	else
+		dropped = swarm_drop(f->swarm, feeder, fault == TRANSFER_CORRUPT);
+	if (f->talk)
+		talk_piece_failed(f->talk, w->job.index, feeder->info.peer_id);
+	lock_drop(&f->lock);
+	if (dropped)
+		log_warn("parent dropped", "task=%s piece=%u host=%s why=\"%s\"", f->meta->id,
+			 w->job.index, feeder->info.host_id, e->text);
+}
+
+static void from_parent(struct fetch *f, struct work *w)
+{
+	struct delivery d = {f, w->feeder};
+	struct transfer t = transfer_for(f, &d);
+	struct err e = {0};
+	enum transfer_fault fault = transfer_from_parent(&t, &w->addr, w->job.index, &e);
+
+	if (fault == TRANSFER_STORE)
+		store_failed(f, &e);
+	else if (fault != TRANSFER_NO_FAULT && fault != TRANSFER_CANCELLED)
+		parent_failed(f, w, fault, &e);
+	lock_guard(&f->lock);
+	swarm_done(f->swarm, w->feeder);
+}
+
+/* The next candidate is tried; with none left the attempt fails. */
+static void source_failed(struct fetch *f, unsigned attempt, const struct source *s,
+			  const struct err *e)
+{
+	struct err told = *e;
+
+	count_failure(f, TRANSFER_SENDER);
+	if (told.code == EHOSTUNREACH)
+		told.code = EIO;
+	lock_guard(&f->lock);
+	if (f->attempt != attempt || f->candidate >= f->candidate_count ||
+	    f->candidates[f->candidate] != s)
+		return;
+	if (++f->candidate == f->candidate_count)
+		fetch_fail(f, &told);
+}
+
+static void after_origin(struct fetch *f, struct work *w, enum transfer_fault fault,
+			 const struct err *e)
+{
+	if (fault == TRANSFER_STORE)
+		store_failed(f, e);
+	else if (fault == TRANSFER_SENDER)
+		source_failed(f, w->attempt, w->source, e);
+	source_unref(w->source);
+}
+
+static void from_origin(struct fetch *f, struct work *w)
+{
+	struct delivery d = {f, NULL};
+	struct transfer t = transfer_for(f, &d);
+	struct err e = {0};
+	enum transfer_fault fault = transfer_from_origin(&t, w->source, w->job.index, w->count, &e);
+
+	after_origin(f, w, fault, &e);
+}
+
+static void stream(struct fetch *f, struct work *w)
+{
+	struct delivery d = {f, NULL};
+	struct transfer t = transfer_for(f, &d);
+	struct err e = {0};
+	enum transfer_fault fault = transfer_stream(&t, w->source, &e);
+
+	lock_take(&f->lock);
+	f->streaming = false;
+	lock_drop(&f->lock);
+	after_origin(f, w, fault, &e);
+}
+
+/* Asks one candidate. */
+static int ask_source(struct fetch *f, struct source *s, struct err *e)
+{
+	cleanup(origin_info_release) struct origin_info info = {0};
+	uint64_t want = f->meta->geometry.content_length;
+	struct origin_request rq = {.url = s->url,
+				    .headers = &s->headers,
+				    .deadline_ms = clock_ms() + PROBE_TIMEOUT_MS,
+				    .cancelled = &f->cancelled,
+				    .same_as = f->transfer.same_as};
+	int r = origin_stat(f->all->c.origin, &rq, &info, e);
+
+	if (r < 0)
+		return r;
+	if (info.content_length >= 0 && (uint64_t)info.content_length != want)
+		return err_set(e, EPROTO, "the origin has %" PRId64 " bytes now, not %" PRIu64,
+			       info.content_length, want);
+	__atomic_store_n(&s->ranges, info.ranges ? 1 : -1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static void list_candidates(struct fetch *f)
+{
+	struct source *found[SOURCES_OF_DIGEST_MAX];
+	size_t count = f->ops->sources(f->arg, found);
+	struct err e = {0};
+
+	lock_guard(&f->lock);
+	memcpy(f->candidates, found, count * sizeof(found[0]));
+	f->candidate_count = count;
+	f->candidate = 0;
+	if (count > 0)
+		return;
+	err_set(&e, EIO, "no origin is known for it");
+	fetch_fail(f, &e);
+}
+
+/* The candidate to be asked; NULL when there is none, or one that has answered. */
+static struct source *next_to_ask(struct fetch *f, unsigned attempt)
+{
+	struct source *s;
+
+	lock_guard(&f->lock);
+	s = f->candidate < f->candidate_count ? f->candidates[f->candidate] : NULL;
+	if (s && f->attempt == attempt && __atomic_load_n(&s->ranges, __ATOMIC_RELAXED) == 0)
+		return s;
+	f->probing = false;
+	return NULL;
+}
+
+/* Finds the first candidate that answers and what it can. While probing is set nobody else changes
+ * the candidates. */
+static void probe(struct fetch *f, struct work *w)
+{
+	struct source *s;
+
+	if (f->candidate_count == 0)
+		list_candidates(f);
+	while ((s = next_to_ask(f, w->attempt))) {
+		struct err e = {0};
+
+		if (ask_source(f, s, &e) < 0)
+			source_failed(f, w->attempt, s, &e);
+	}
+}
+
+/* The bytes of the whole are wrong, though each piece was as announced: somebody lied, and nobody
+ * knows who. All is fetched anew, from the origin only, once. */
+static void whole_is_wrong(struct fetch *f, const struct err *e)
+{
+	char hosts[300] = "";
+	size_t len = 0;
+
+	__atomic_add_fetch(&f->all->tally.digest_failures, 1, __ATOMIC_RELAXED);
+	pieces_forget_all(f->pieces);
+	lock_take(&f->lock);
+	f->failing_softly = f->mismatches++ % 2 == 0;
+	f->failing = *e;
+	f->origin_only = true;
+	f->told_complete = false;
+	for (unsigned i = 0; i < f->giver_count && len < sizeof(hosts); i++)
+		len += (size_t)snprintf(hosts + len, sizeof(hosts) - len, "%s%s", i ? "," : "",
+					f->givers[i].host_id);
+	uint64_t from_origin = f->from_origin - f->began_from_origin;
+	uint64_t from_peers = f->from_peers - f->began_from_peers;
+	lock_drop(&f->lock);
+	log_error("task has wrong bytes, all of it is dropped",
+		  "task=%s from_origin=%" PRIu64 " from_peers=%" PRIu64 " hosts=%s why=\"%s\"",
+		  f->meta->id, from_origin, from_peers, hosts, e->text);
+}
+
+static void verify(struct fetch *f)
+{
+	struct err e = {0};
+	int r = store_task_verify_whole(f->st, &e);
+
+	if (r == -EBADMSG)
+		whole_is_wrong(f, &e);
+	else if (r < 0)
+		log_error("task cannot be verified", "task=%s why=\"%s\"", f->meta->id, e.text);
+	lock_guard(&f->lock);
+	f->verifying = false;
+	f->verified = r == 0;
+	if (r < 0 && r != -EBADMSG)
+		f->verify_after_ms = clock_ms() + VERIFY_PAUSE_MS;
+}
+
+void fetch_perform(struct gang *g, void *work)
+{
+	struct fetch *f = container_of(g, struct fetch, gang);
+	struct work *w = work;
+
+	switch (w->kind) {
+	case PROVE:
+		prove(f, w);
+		break;
+	case FROM_PARENT:
+		from_parent(f, w);
+		break;
+	case FROM_ORIGIN:
+		from_origin(f, w);
+		break;
+	case STREAM:
+		stream(f, w);
+		break;
+	case PROBE:
+		probe(f, w);
+		break;
+	case VERIFY:
+		verify(f);
+		break;
+	}
+}

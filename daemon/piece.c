@@ -1,0 +1,737 @@
+/*
+ * Piece states (table in piece.h), a byte per piece, and two bitmaps that make looking for work
+ * cheap. Waiters hang on a struct want, which exists only while somebody waits, so memory follows
+ * readers and not the length of the content. One lock; done() and everything else that may take
+ * long happens after it was dropped: a waiter is claimed under the lock (state), then its timer is
+ * cancelled, then done() is called, so it is answered once whoever comes first.
+ */
+#include "daemon/piece.h"
+
+#include "base/clock.h"
+#include "base/geometry.h"
+#include "base/lock.h"
+#include "base/mem.h"
+#include "daemon/ahead.h"
+#include "daemon/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define RANK_PIECES   30
+#define BUCKETS	      64
+#define VOLATILE_KEEP 4 /* of one task */
+
+enum { ABSENT, UNPROVEN, WANTED, RESERVED, FETCHING, READY, VOLATILE };
+enum { WAITER_WAITING = 1, WAITER_ANSWERED };
+
+/* Somebody waits for this piece. */
+struct want {
+	uint32_t index;
+	struct list link;   /* in wanted, oldest first; alone while the piece is FETCHING */
+	struct list bucket; /* in buckets */
+	struct list waiters;
+};
+
+/* A piece that lives in memory only. */
+struct hold {
+	unsigned refs; /* atomic */
+	int fd;
+	struct store *store;
+	uint32_t index;
+	int64_t used_ms;
+	struct list link; /* in volatiles, oldest first, or in a list of those that go */
+};
+
+struct pieces {
+	struct geometry g;	   /* constant */
+	struct store_task *st;	   /* constant */
+	struct piece_tally *tally; /* constant */
+	struct lock lock;	   /* rank 30, for all below */
+	uint8_t *state;
+	uint64_t *open;	    /* bit: may be taken */
+	uint64_t *unproven; /* bit: is UNPROVEN; NULL if none ever was */
+	uint32_t ready_count, fetching_count;
+	uint64_t ready_bytes;
+	uint32_t low; /* all below are READY */
+	enum piece_rank all_rank;
+	struct ahead ahead;
+	unsigned waiters;
+	struct list wanted;
+	struct list buckets[BUCKETS];
+	struct list volatiles;
+	unsigned volatile_count;
+};
+
+/* ---- bitmaps and states; all with the lock */
+
+static void bit_put(uint64_t *bits, uint32_t index, bool on)
+{
+	uint64_t bit = UINT64_C(1) << (index % 64);
+
+	if (on)
+		bits[index / 64] |= bit;
+	else
+		bits[index / 64] &= ~bit;
+}
+
+static bool bit_get(const uint64_t *bits, uint32_t index)
+{
+	return bits[index / 64] >> (index % 64) & 1;
+}
+
+static void set_state(struct pieces *p, uint32_t index, int state)
+{
+	int was = p->state[index];
+	uint32_t len = geometry_length(&p->g, index);
+
+	if (was == READY) {
+		p->ready_count--;
+		p->ready_bytes -= len;
+		if (p->low > index)
+			p->low = index;
+	}
+	if (state == READY) {
+		p->ready_count++;
+		p->ready_bytes += len;
+	}
+	if (was == FETCHING)
+		p->fetching_count--;
+	if (state == FETCHING)
+		p->fetching_count++;
+	p->state[index] = (uint8_t)state;
+	bit_put(p->open, index, state == ABSENT || state == UNPROVEN || state == WANTED);
+	if (p->unproven)
+		bit_put(p->unproven, index, state == UNPROVEN);
+	while (p->low < p->g.piece_count && p->state[p->low] == READY)
+		p->low++;
+}
+
+struct pieces *pieces_new(struct store_task *st, struct piece_tally *tally)
+{
+	struct pieces *p = mem_new(struct pieces);
+	uint32_t count = store_task_meta(st)->geometry.piece_count;
+
+	p->g = store_task_meta(st)->geometry;
+	p->st = st;
+	p->tally = tally;
+	lock_init(&p->lock, RANK_PIECES);
+	p->state = mem_array(count, 1);
+	p->open = mem_array(count / 64 + 1, sizeof(uint64_t));
+	p->all_rank = PIECE_NONE;
+	list_init(&p->wanted);
+	list_init(&p->volatiles);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		list_init(&p->buckets[i]);
+	for (uint32_t i = 0; i < count; i++) {
+		enum store_piece_state s = store_piece_get(st, i, NULL);
+
+		if (s == STORE_UNPROVEN && !p->unproven)
+			p->unproven = mem_array(count / 64 + 1, sizeof(uint64_t));
+		set_state(p, i, s == STORE_PRESENT ? READY : s == STORE_ABSENT ? ABSENT : UNPROVEN);
+	}
+	return p;
+}
+
+void pieces_free(struct pieces *p)
+{
+	if (!p)
+		return;
+	pieces_drop_volatile(p, 0);
+	assert(p->waiters == 0);
+	lock_release(&p->lock);
+	free(p->state);
+	free(p->open);
+	free(p->unproven);
+	free(p);
+}
+
+/* ---- volatile pieces */
+
+static void hold_unref(struct hold *h)
+{
+	if (__atomic_sub_fetch(&h->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	store_volatile_close(h->store, h->fd);
+	free(h);
+}
+
+void extent_release(struct extent *x)
+{
+	if (x->hold)
+		hold_unref(x->hold);
+	*x = (struct extent){.fd = -1};
+}
+
+struct extent extent_keep(const struct extent *x)
+{
+	struct hold *h = x->hold;
+
+	if (h)
+		__atomic_add_fetch(&h->refs, 1, __ATOMIC_RELAXED);
+	return *x;
+}
+
+static struct hold *hold_find(struct pieces *p, uint32_t index)
+{
+	list_each (it, &p->volatiles) {
+		struct hold *h = list_entry(it, struct hold, link);
+
+		if (h->index == index)
+			return h;
+	}
+	return NULL;
+}
+
+/* The piece is not here any more; what is left of it goes when the last reader does. */
+static void hold_retire(struct pieces *p, struct hold *h, struct list *gone)
+{
+	set_state(p, h->index, ABSENT);
+	p->volatile_count--;
+	__atomic_sub_fetch(&p->tally->volatiles, 1, __ATOMIC_RELAXED);
+	list_remove(&h->link);
+	list_push_back(gone, &h->link);
+}
+
+static void holds_unref(struct list *gone)
+{
+	for (struct list *l = list_pop_front(gone); l; l = list_pop_front(gone))
+		hold_unref(list_entry(l, struct hold, link));
+}
+
+static void hold_add(struct pieces *p, uint32_t index, int fd, struct list *gone)
+{
+	struct hold *h = mem_new(struct hold);
+
+	*h = (struct hold){.refs = 1, .fd = fd, .store = store_task_store(p->st), .index = index};
+	h->used_ms = clock_ms();
+	list_push_back(&p->volatiles, &h->link);
+	p->volatile_count++;
+	__atomic_add_fetch(&p->tally->volatiles, 1, __ATOMIC_RELAXED);
+	if (p->volatile_count > VOLATILE_KEEP)
+		hold_retire(p, list_entry(p->volatiles.next, struct hold, link), gone);
+}
+
+void pieces_drop_volatile(struct pieces *p, int64_t idle_ms)
+{
+	struct list gone = LIST_INIT(gone);
+	int64_t now = clock_ms();
+
+	lock_take(&p->lock);
+	list_each_safe (it, &p->volatiles) {
+		struct hold *h = list_entry(it, struct hold, link);
+
+		if (now - h->used_ms >= idle_ms)
+			hold_retire(p, h, &gone);
+	}
+	lock_drop(&p->lock);
+	holds_unref(&gone);
+}
+
+/* ---- wants and waiters */
+
+static struct want *want_find(struct pieces *p, uint32_t index)
+{
+	list_each (it, &p->buckets[index % BUCKETS]) {
+		struct want *w = list_entry(it, struct want, bucket);
+
+		if (w->index == index)
+			return w;
+	}
+	return NULL;
+}
+
+static struct want *want_make(struct pieces *p, uint32_t index)
+{
+	struct want *w = want_find(p, index);
+
+	if (w)
+		return w;
+	w = mem_new(struct want);
+	w->index = index;
+	list_init(&w->link);
+	list_init(&w->waiters);
+	list_push_back(&p->buckets[index % BUCKETS], &w->bucket);
+	if (p->state[index] != FETCHING)
+		list_push_back(&p->wanted, &w->link);
+	if (p->state[index] == ABSENT)
+		set_state(p, index, WANTED);
+	return w;
+}
+
+static void want_free(struct pieces *p, struct want *w)
+{
+	list_remove(&w->link);
+	list_remove(&w->bucket);
+	if (p->state[w->index] == WANTED)
+		set_state(p, w->index, ABSENT);
+	free(w);
+}
+
+/* Under the lock; afterwards nobody else may answer it. */
+static void waiter_claim(struct pieces *p, struct waiter *w)
+{
+	w->state = WAITER_ANSWERED;
+	list_remove(&w->link);
+	p->waiters--;
+	__atomic_sub_fetch(&p->tally->waiters, 1, __ATOMIC_RELAXED);
+}
+
+static void claim_all(struct pieces *p, struct want *want, struct list *claimed)
+{
+	while (!list_empty(&want->waiters)) {
+		struct waiter *w = list_entry(want->waiters.next, struct waiter, link);
+
+		waiter_claim(p, w);
+		list_push_back(claimed, &w->link);
+	}
+}
+
+static void expire(struct timer *t)
+{
+	struct waiter *w = t->arg;
+	struct pieces *p = w->pieces;
+	struct err e = {0};
+
+	lock_take(&p->lock);
+	if (w->state != WAITER_WAITING) {
+		lock_drop(&p->lock);
+		return;
+	}
+	struct want *want = want_find(p, w->index);
+	waiter_claim(p, w);
+	if (list_empty(&want->waiters))
+		want_free(p, want);
+	lock_drop(&p->lock);
+	err_set(&e, ETIMEDOUT, "piece %u did not come in time", w->index);
+	w->done(w, NULL, &e);
+}
+
+static void answer_with_error(struct list *claimed, const struct err *e)
+{
+	for (struct list *l = list_pop_front(claimed); l; l = list_pop_front(claimed)) {
+		struct waiter *w = list_entry(l, struct waiter, link);
+
+		timer_cancel(&w->timer);
+		w->done(w, NULL, e);
+	}
+}
+
+/* ---- readers */
+
+static struct extent extent_of(struct pieces *p, const struct waiter *w, struct hold *h)
+{
+	return (struct extent){
+		.fd = h ? h->fd : store_task_fd(p->st), .off = w->off, .len = w->len, .hold = h};
+}
+
+static void refuse(struct waiter *w, int code, const char *why)
+{
+	struct err e = {0};
+
+	err_set(&e, code, "%s", why);
+	w->done(w, NULL, &e);
+}
+
+static bool inside_one_piece(const struct geometry *g, uint64_t off, uint32_t len)
+{
+	if (len == 0 || off >= g->content_length || len > g->content_length - off)
+		return false;
+	return geometry_index(g, off) == geometry_index(g, off + len - 1);
+}
+
+/* Adds the reader to those who wait. False at a bound. */
+static bool join(struct pieces *p, struct waiter *w, int64_t timeout_ms)
+{
+	if (p->waiters >= PIECE_WAITERS_MAX)
+		return false;
+	if (__atomic_add_fetch(&p->tally->waiters, 1, __ATOMIC_RELAXED) > p->tally->waiters_max) {
+		__atomic_sub_fetch(&p->tally->waiters, 1, __ATOMIC_RELAXED);
+		return false;
+	}
+	p->waiters++;
+	w->state = WAITER_WAITING;
+	list_push_back(&want_make(p, w->index)->waiters, &w->link);
+	timer_arm(&w->timer, timeout_ms);
+	return true;
+}
+
+static bool window_has_work(struct pieces *p);
+
+bool piece_read(struct pieces *p, uint64_t off, uint32_t len, struct waiter *w, int64_t timeout_ms)
+{
+	struct hold *h = NULL;
+	bool here, moved = false, joined = false;
+
+	w->pieces = p;
+	list_init(&w->link);
+	w->timer = (struct timer){.fire = expire, .arg = w};
+	w->off = off;
+	w->len = len;
+	lock_take(&p->lock);
+	w->state = WAITER_ANSWERED;
+	if (!inside_one_piece(&p->g, off, len)) {
+		lock_drop(&p->lock);
+		refuse(w, EINVAL, "a read that is not inside one piece");
+		return false;
+	}
+	w->index = geometry_index(&p->g, off);
+	here = p->state[w->index] == READY || p->state[w->index] == VOLATILE;
+	if (p->ready_count < p->g.piece_count)
+		moved = ahead_read(&p->ahead, &p->g, off, len) && window_has_work(p);
+	if (p->state[w->index] == VOLATILE) {
+		h = hold_find(p, w->index);
+		h->used_ms = clock_ms();
+		__atomic_add_fetch(&h->refs, 1, __ATOMIC_RELAXED);
+	}
+	if (!here)
+		joined = join(p, w, timeout_ms);
+	lock_drop(&p->lock);
+	if (here) {
+		struct extent x = extent_of(p, w, h);
+
+		__atomic_add_fetch(&p->tally->hits, 1, __ATOMIC_RELAXED);
+		w->done(w, &x, NULL);
+		extent_release(&x);
+		return moved;
+	}
+	__atomic_add_fetch(&p->tally->misses, 1, __ATOMIC_RELAXED);
+	if (!joined)
+		refuse(w, ENOBUFS, "too many reads wait");
+	return joined;
+}
+
+bool piece_read_cancel(struct waiter *w)
+{
+	struct pieces *p = w->pieces;
+	bool mine;
+
+	lock_take(&p->lock);
+	mine = w->state == WAITER_WAITING;
+	if (mine) {
+		struct want *want = want_find(p, w->index);
+
+		waiter_claim(p, w);
+		if (list_empty(&want->waiters))
+			want_free(p, want);
+	}
+	lock_drop(&p->lock);
+	if (mine)
+		timer_cancel(&w->timer);
+	return mine;
+}
+
+void pieces_want_all(struct pieces *p, enum piece_rank rank)
+{
+	lock_guard(&p->lock);
+	if (rank < p->all_rank)
+		p->all_rank = rank;
+}
+
+bool piece_is_ready(struct pieces *p, uint32_t index)
+{
+	lock_guard(&p->lock);
+	return index < p->g.piece_count && p->state[index] == READY;
+}
+
+uint32_t pieces_ready_count(struct pieces *p)
+{
+	lock_guard(&p->lock);
+	return p->ready_count;
+}
+
+uint64_t pieces_ready_bytes(struct pieces *p)
+{
+	lock_guard(&p->lock);
+	return p->ready_bytes;
+}
+
+/* ---- looking for work; all with the lock */
+
+/* What a fetcher looks for: pieces to prove, or pieces to fetch out of have (NULL = any). */
+struct filter {
+	bool proof;
+	const uint64_t *have;
+};
+
+static uint64_t allowed(const struct pieces *p, const struct filter *f, uint32_t word)
+{
+	uint64_t unproven = p->unproven ? p->unproven[word] : 0;
+
+	if (f->proof)
+		return unproven;
+	return (f->have ? f->have[word] : UINT64_MAX) & ~unproven;
+}
+
+static bool scan(const struct pieces *p, const struct filter *f, uint32_t from, uint32_t end,
+		 uint32_t *index_out)
+{
+	for (uint32_t at = from; at < end; at = (at / 64 + 1) * 64) {
+		uint64_t bits = p->open[at / 64] & allowed(p, f, at / 64);
+
+		bits &= UINT64_MAX << (at % 64);
+		if (!bits)
+			continue;
+		*index_out = at / 64 * 64 + (uint32_t)__builtin_ctzll(bits);
+		return *index_out < end;
+	}
+	return false;
+}
+
+/* A piece that another's run will come to only after one more: a reader need not wait for that. */
+static bool may_steal(const struct pieces *p, uint32_t index)
+{
+	return p->state[index] == RESERVED && index > 0 && p->state[index - 1] == RESERVED;
+}
+
+static bool find_urgent(const struct pieces *p, const struct filter *f, uint32_t *index_out)
+{
+	list_each (it, &p->wanted) {
+		uint32_t index = list_entry(it, struct want, link)->index;
+
+		if (!(allowed(p, f, index / 64) >> (index % 64) & 1))
+			continue;
+		if (!bit_get(p->open, index) && !may_steal(p, index))
+			continue;
+		*index_out = index;
+		return true;
+	}
+	return false;
+}
+
+static bool find_near(const struct pieces *p, const struct filter *f, uint32_t *index_out)
+{
+	for (unsigned n = 0; n < AHEAD_STREAMS; n++) {
+		uint32_t first, end;
+
+		if (ahead_window(&p->ahead, &p->g, n, &first, &end) &&
+		    scan(p, f, first, end, index_out))
+			return true;
+	}
+	return false;
+}
+
+/* In ascending order, for those who stream; rarest first would be decided here. */
+static bool find_any(const struct pieces *p, const struct filter *f, uint32_t *index_out)
+{
+	return scan(p, f, p->low, p->g.piece_count, index_out);
+}
+
+static const struct filter anything = {0}, proofs = {.proof = true};
+
+static bool find(const struct pieces *p, enum piece_rank least, const struct filter *f,
+		 struct piece_job *out)
+{
+	for (enum piece_rank rank = PIECE_URGENT; rank <= least && rank < PIECE_NONE; rank++) {
+		out->rank = rank;
+		if (rank == PIECE_URGENT && find_urgent(p, f, &out->index))
+			return true;
+		if (rank == PIECE_NEAR && find_near(p, f, &out->index))
+			return true;
+		/* What is on disk is proved sooner or later, asked for or not. */
+		if ((p->all_rank <= rank || (f->proof && rank == PIECE_REST)) &&
+		    find_any(p, f, &out->index))
+			return true;
+	}
+	return false;
+}
+
+static bool window_has_work(struct pieces *p)
+{
+	uint32_t index;
+
+	return find_near(p, &anything, &index) || find_near(p, &proofs, &index);
+}
+
+/* ---- fetchers */
+
+static void start(struct pieces *p, uint32_t index)
+{
+	struct want *w = want_find(p, index);
+
+	if (w)
+		list_remove(&w->link);
+	set_state(p, index, FETCHING);
+}
+
+static bool take(struct pieces *p, enum piece_rank least, const struct filter *f,
+		 struct piece_job *out)
+{
+	lock_guard(&p->lock);
+	if (!find(p, least, f, out))
+		return false;
+	start(p, out->index);
+	return true;
+}
+
+bool piece_take(struct pieces *p, enum piece_rank least, const uint64_t *have,
+		struct piece_job *out)
+{
+	return take(p, least, &(struct filter){.have = have}, out);
+}
+
+bool piece_take_proof(struct pieces *p, enum piece_rank least, struct piece_job *out)
+{
+	return take(p, least, &proofs, out);
+}
+
+static bool is_wanted(struct pieces *p, uint32_t index, enum piece_rank least)
+{
+	if (p->all_rank <= least || want_find(p, index))
+		return true;
+	return least >= PIECE_NEAR && ahead_has(&p->ahead, &p->g, index);
+}
+
+uint32_t piece_reserve(struct pieces *p, uint32_t index, enum piece_rank least, uint32_t count_max,
+		       uint64_t bytes_max)
+{
+	uint64_t bytes = 0;
+	uint32_t n = 0;
+
+	lock_guard(&p->lock);
+	for (uint32_t i = index + 1; i < p->g.piece_count && n < count_max; i++) {
+		bytes += geometry_length(&p->g, i);
+		if (bytes > bytes_max || !bit_get(p->open, i) || p->state[i] == UNPROVEN ||
+		    !is_wanted(p, i, least))
+			break;
+		set_state(p, i, RESERVED);
+		n++;
+	}
+	return n;
+}
+
+bool piece_claim(struct pieces *p, uint32_t index)
+{
+	lock_guard(&p->lock);
+	if (p->state[index] != RESERVED && p->state[index] != ABSENT && p->state[index] != WANTED)
+		return false;
+	start(p, index);
+	return true;
+}
+
+void piece_publish(struct pieces *p, uint32_t index, int volatile_fd)
+{
+	struct list claimed = LIST_INIT(claimed), gone = LIST_INIT(gone);
+	struct hold *h = NULL;
+	struct want *want;
+
+	lock_take(&p->lock);
+	assert(p->state[index] == FETCHING);
+	set_state(p, index, volatile_fd < 0 ? READY : VOLATILE);
+	if (volatile_fd >= 0) {
+		hold_add(p, index, volatile_fd, &gone);
+		h = hold_find(p, index);
+		__atomic_add_fetch(&h->refs, 1, __ATOMIC_RELAXED);
+	}
+	want = want_find(p, index);
+	if (want) {
+		claim_all(p, want, &claimed);
+		want_free(p, want);
+	}
+	lock_drop(&p->lock);
+	holds_unref(&gone);
+	for (struct list *l = list_pop_front(&claimed); l; l = list_pop_front(&claimed)) {
+		struct waiter *w = list_entry(l, struct waiter, link);
+		struct extent x = extent_of(p, w, h);
+
+		timer_cancel(&w->timer);
+		w->done(w, &x, NULL);
+	}
+	if (h)
+		hold_unref(h);
+}
+
+static void put_back(struct pieces *p, uint32_t index)
+{
+	struct want *w = want_find(p, index);
+
+	set_state(p, index, w ? WANTED : ABSENT);
+	if (w && list_empty(&w->link))
+		list_push_front(&p->wanted, &w->link);
+}
+
+void piece_give_back(struct pieces *p, uint32_t index)
+{
+	lock_guard(&p->lock);
+	assert(p->state[index] == FETCHING);
+	put_back(p, index);
+}
+
+void piece_unreserve(struct pieces *p, uint32_t index, uint32_t count)
+{
+	lock_guard(&p->lock);
+	for (uint32_t i = index; i < index + count; i++)
+		if (p->state[i] == RESERVED)
+			put_back(p, i);
+}
+
+void pieces_fail(struct pieces *p, const struct err *e)
+{
+	struct list claimed = LIST_INIT(claimed);
+
+	lock_take(&p->lock);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		list_each_safe (it, &p->buckets[i]) {
+			struct want *want = list_entry(it, struct want, bucket);
+
+			claim_all(p, want, &claimed);
+			want_free(p, want);
+		}
+	p->all_rank = PIECE_NONE;
+	ahead_narrow(&p->ahead, 0);
+	lock_drop(&p->lock);
+	answer_with_error(&claimed, e);
+}
+
+void pieces_want_none(struct pieces *p)
+{
+	lock_guard(&p->lock);
+	p->all_rank = PIECE_NONE;
+	ahead_narrow(&p->ahead, 0);
+}
+
+void piece_forget(struct pieces *p, uint32_t index)
+{
+	lock_guard(&p->lock);
+	if (p->state[index] == READY)
+		set_state(p, index, ABSENT);
+}
+
+void pieces_forget_all(struct pieces *p)
+{
+	lock_guard(&p->lock);
+	for (uint32_t i = 0; i < p->g.piece_count; i++)
+		if (p->state[i] == READY)
+			set_state(p, i, ABSENT);
+}
+
+void pieces_need(struct pieces *p, const uint64_t *have, struct pieces_need *out)
+{
+	const struct filter f = {.have = have};
+	struct piece_job job;
+
+	lock_guard(&p->lock);
+	out->urgent = find_urgent(p, &anything, &job.index) || find_urgent(p, &proofs, &job.index);
+	out->proof = find(p, PIECE_REST, &proofs, &job);
+	out->fetch = find(p, PIECE_REST, &anything, &job);
+	out->possible = out->fetch && find(p, PIECE_REST, &f, &job);
+	out->fetching = p->fetching_count > 0;
+	out->complete = p->ready_count == p->g.piece_count;
+	out->waiters = p->waiters;
+}
+
+uint32_t *pieces_missing(struct pieces *p, size_t *count_out)
+{
+	uint32_t *missing, n = 0;
+
+	lock_guard(&p->lock);
+	*count_out = p->g.piece_count - p->ready_count;
+	if (*count_out == 0)
+		return NULL;
+	missing = mem_array(*count_out, sizeof(*missing));
+	for (uint32_t i = p->low; i < p->g.piece_count; i++)
+		if (p->state[i] != READY)
+			missing[n++] = i;
+	return missing;
+}

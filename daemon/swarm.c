@@ -1,0 +1,330 @@
+/* The parents of one download. A dropped feeder stays in the list, without bitmap, so that the
+ * scheduler can be told who was tried and nobody is taken twice. */
+#include "daemon/swarm.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define BANNED_MAX     64
+#define MISSES_MAX     3
+#define TX_MAX_UNKNOWN (UINT64_C(10000000000) / 8) /* 10 Gbit/s, as Dragonfly's client */
+
+struct swarm {
+	struct swarm_config c; /* constant */
+	uint32_t words;	       /* constant: of a bitmap */
+	/* under c.lock */
+	struct list feeders;
+	unsigned feeder_count; /* dropped ones among them */
+	uint64_t *have;
+	bool somebody;
+	uint64_t random;
+	char banned[BANNED_MAX][sizeof(((struct parent_info *)0)->host_id)];
+	unsigned banned_count;
+};
+
+struct swarm *swarm_new(const struct swarm_config *c)
+{
+	struct swarm *s = mem_new(struct swarm);
+
+	s->c = *c;
+	s->words = c->geometry.piece_count / 64 + 1;
+	list_init(&s->feeders);
+	s->have = mem_array(s->words, sizeof(uint64_t));
+	s->random = (uint64_t)clock_us() ^ (uint64_t)(uintptr_t)s;
+	return s;
+}
+
+void swarm_free(struct swarm *s)
+{
+	if (!s)
+		return;
+	swarm_clear(s);
+	free(s->have);
+	free(s);
+}
+
+/* ---- with the lock */
+
+static void feeder_unref(struct feeder *f)
+{
+	if (--f->refs > 0)
+		return;
+	free(f->have);
+	free(f);
+}
+
+static bool has(const struct feeder *f, uint32_t index)
+{
+	return !f->dropped && (f->have[index / 64] >> (index % 64) & 1);
+}
+
+static void sum_up(struct swarm *s)
+{
+	memset(s->have, 0, s->words * sizeof(uint64_t));
+	s->somebody = false;
+	list_each (it, &s->feeders) {
+		struct feeder *f = list_entry(it, struct feeder, link);
+
+		if (f->dropped || !f->told)
+			continue;
+		s->somebody = true;
+		for (uint32_t i = 0; i < s->words; i++)
+			s->have[i] |= f->have[i];
+	}
+}
+
+bool swarm_drop(struct swarm *s, struct feeder *f, bool forever)
+{
+	if (forever && s->banned_count < BANNED_MAX)
+		memcpy(s->banned[s->banned_count++], f->info.host_id, sizeof(f->info.host_id));
+	if (f->dropped)
+		return false;
+	f->dropped = true;
+	sum_up(s);
+	return true;
+}
+
+/* ---- what parents tell, on the rpc thread */
+
+static void on_piece(struct parent *p, uint32_t number, uint64_t offset, uint64_t length,
+		     const struct net_addr *addr, void *arg)
+{
+	struct feeder *f = arg;
+	struct swarm *s = f->swarm;
+	const struct geometry *g = &s->c.geometry;
+
+	(void)p;
+	lock_take(s->c.lock);
+	if (number >= g->piece_count || offset != geometry_offset(g, number) ||
+	    length != geometry_length(g, number)) {
+		/* It speaks of other content, or nonsense. */
+		swarm_drop(s, f, true);
+	} else if (!f->dropped) {
+		f->told = true;
+		f->addr = *addr;
+		f->have[number / 64] |= UINT64_C(1) << (number % 64);
+		s->have[number / 64] |= UINT64_C(1) << (number % 64);
+		s->somebody = true;
+	}
+	lock_drop(s->c.lock);
+	s->c.changed(s->c.arg);
+}
+
+static void on_bandwidth(struct parent *p, uint64_t tx, uint64_t tx_max, void *arg)
+{
+	struct feeder *f = arg;
+
+	(void)p;
+	lock_guard(f->swarm->c.lock);
+	f->tx = tx;
+	f->tx_max = tx_max;
+}
+
+static void on_closed(struct parent *p, const struct err *e, void *arg)
+{
+	struct feeder *f = arg;
+	struct swarm *s = f->swarm;
+
+	(void)p;
+	lock_take(s->c.lock);
+	f->ended = true;
+	if (e && !f->told)
+		swarm_drop(s, f, false);
+	lock_drop(s->c.lock);
+	s->c.changed(s->c.arg);
+}
+
+static const struct parent_ops ops = {
+	.piece = on_piece, .bandwidth = on_bandwidth, .closed = on_closed};
+
+/* ---- coming and going */
+
+/* With the lock. */
+static bool is_welcome(const struct swarm *s, const struct parent_info *info)
+{
+	if (s->feeder_count >= SWARM_FEEDERS_MAX || strcmp(info->host_id, s->c.own_host_id) == 0)
+		return false;
+	for (unsigned i = 0; i < s->banned_count; i++)
+		if (strcmp(s->banned[i], info->host_id) == 0)
+			return false;
+	list_each (it, &s->feeders)
+		if (strcmp(list_entry(it, struct feeder, link)->info.peer_id, info->peer_id) == 0)
+			return false;
+	return true;
+}
+
+unsigned swarm_add(struct swarm *s, const struct parent_info *infos, size_t count,
+		   const char *own_peer_id, const uint32_t *missing, size_t missing_count)
+{
+	unsigned added = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct feeder *f = NULL;
+		struct parent *parent;
+
+		lock_take(s->c.lock);
+		if (is_welcome(s, &infos[i])) {
+			f = mem_new(struct feeder);
+			f->info = infos[i];
+			f->swarm = s;
+			f->refs = 1;
+			f->have = mem_array(s->words, sizeof(uint64_t));
+			list_push_back(&s->feeders, &f->link);
+			s->feeder_count++;
+			added++;
+		}
+		lock_drop(s->c.lock);
+		if (!f)
+			continue;
+		parent = parent_open(&infos[i], s->c.task_id, s->c.own_host_id, own_peer_id,
+				     missing, missing_count, &ops, f);
+		lock_take(s->c.lock);
+		f->parent = parent;
+		lock_drop(s->c.lock);
+	}
+	return added;
+}
+
+/* The next parent to free: of those dropped, or of all. */
+static struct parent *next_parent(struct swarm *s, bool all)
+{
+	lock_guard(s->c.lock);
+	list_each (it, &s->feeders) {
+		struct feeder *f = list_entry(it, struct feeder, link);
+
+		if (f->parent && (f->dropped || all))
+			return take_ptr(&f->parent);
+	}
+	return NULL;
+}
+
+void swarm_reap(struct swarm *s)
+{
+	for (struct parent *p = next_parent(s, false); p; p = next_parent(s, false))
+		parent_free(p);
+}
+
+void swarm_clear(struct swarm *s)
+{
+	for (struct parent *p = next_parent(s, true); p; p = next_parent(s, true))
+		parent_free(p);
+	lock_guard(s->c.lock);
+	for (struct list *l = list_pop_front(&s->feeders); l; l = list_pop_front(&s->feeders)) {
+		struct feeder *f = list_entry(l, struct feeder, link);
+
+		f->dropped = true;
+		feeder_unref(f);
+	}
+	s->feeder_count = 0;
+	sum_up(s);
+}
+
+/* ---- choosing; with the lock */
+
+const uint64_t *swarm_have(const struct swarm *s)
+{
+	return s->somebody ? s->have : NULL;
+}
+
+unsigned swarm_count(const struct swarm *s)
+{
+	unsigned n = 0;
+
+	list_each (it, &s->feeders)
+		n += !list_entry(it, struct feeder, link)->dropped;
+	return n;
+}
+
+bool swarm_has_dropped(const struct swarm *s)
+{
+	list_each (it, &s->feeders) {
+		const struct feeder *f = list_entry(it, struct feeder, link);
+
+		if (f->dropped && f->parent)
+			return true;
+	}
+	return false;
+}
+
+bool swarm_is_live(const struct swarm *s)
+{
+	list_each (it, &s->feeders) {
+		const struct feeder *f = list_entry(it, struct feeder, link);
+
+		if (!f->dropped && !f->ended)
+			return true;
+	}
+	return false;
+}
+
+/* Idle bandwidth, shared by what this download has in flight there already. */
+static uint64_t weight(const struct feeder *f)
+{
+	uint64_t max = f->tx_max ? f->tx_max : TX_MAX_UNKNOWN;
+	uint64_t idle = f->tx < max ? max - f->tx : 0;
+
+	if (idle < max / 10)
+		idle = max / 10;
+	return idle / (1 + f->in_flight) + 1;
+}
+
+/* splitmix64 */
+static uint64_t next_random(struct swarm *s)
+{
+	uint64_t x = s->random += UINT64_C(0x9e3779b97f4a7c15);
+
+	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return x ^ (x >> 31);
+}
+
+struct feeder *swarm_choose(struct swarm *s, uint32_t index)
+{
+	struct feeder *chosen = NULL;
+	uint64_t sum = 0;
+
+	list_each (it, &s->feeders) {
+		struct feeder *f = list_entry(it, struct feeder, link);
+
+		if (!has(f, index))
+			continue;
+		sum += weight(f);
+		if (next_random(s) % sum < weight(f))
+			chosen = f;
+	}
+	if (chosen) {
+		chosen->refs++;
+		chosen->in_flight++;
+	}
+	return chosen;
+}
+
+void swarm_done(struct swarm *s, struct feeder *f)
+{
+	(void)s;
+	assert(f->in_flight > 0);
+	f->in_flight--;
+	feeder_unref(f);
+}
+
+void swarm_missed(struct swarm *s, struct feeder *f, uint32_t index)
+{
+	f->have[index / 64] &= ~(UINT64_C(1) << (index % 64));
+	if (++f->misses >= MISSES_MAX)
+		swarm_drop(s, f, false);
+	else
+		sum_up(s);
+}
+
+size_t swarm_tried(const struct swarm *s, struct parent_info *out, size_t max)
+{
+	size_t n = 0;
+
+	list_each (it, &s->feeders)
+		if (n < max)
+			out[n++] = list_entry(it, struct feeder, link)->info;
+	return n;
+}

@@ -1,0 +1,78 @@
+/*
+ * The parents of one download: which pieces each has announced, how idle its link is, who is asked
+ * next, who is not asked again. Guarded by a lock that the owner lends; parents' callbacks take it.
+ *
+ *	feeder		meaning
+ *	live		its streams are open or it told all it has
+ *	ended		its piece stream broke: what it announced is still tried
+ *	dropped		failed; freed by swarm_reap(), not taken again in this conversation, nor in
+ *any other of this task if it sent wrong bytes
+ *
+ * Must not know: schedulers, pieces' states, workers.
+ */
+#ifndef DAEMON_SWARM_H
+#define DAEMON_SWARM_H
+
+#include "base/geometry.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "daemon/parent.h"
+
+#define SWARM_FEEDERS_MAX 32 /* in one conversation, dropped ones among them */
+
+struct swarm;
+
+/* One parent. Fields are private to swarm.c but info, which never changes. */
+struct feeder {
+	struct parent_info info;
+	struct swarm *swarm;
+	unsigned refs, in_flight, misses;
+	struct parent *parent; /* NULL while opening and once reaped */
+	struct net_addr addr;  /* where it said its pieces are */
+	uint64_t *have;	       /* bitmap */
+	uint64_t tx, tx_max;
+	bool told, ended, dropped;
+	struct list link;
+};
+
+struct swarm_config {
+	const char *task_id;
+	const char *own_host_id;
+	struct geometry geometry;
+	struct lock *lock;	    /* not held: new, free, add, reap, clear; held: all others */
+	void (*changed)(void *arg); /* without lock: a piece was announced or a parent went */
+	void *arg;
+};
+
+/* Texts are borrowed. */
+struct swarm *swarm_new(const struct swarm_config *c);
+void swarm_free(struct swarm *s);
+/* Opens those that are new here. At most one thread at a time adds, reaps and clears. Returns how
+ * many were taken. */
+unsigned swarm_add(struct swarm *s, const struct parent_info *infos, size_t count,
+		   const char *own_peer_id, const uint32_t *missing, size_t missing_count);
+/* Frees what was dropped. */
+void swarm_reap(struct swarm *s);
+/* Ends a conversation: all parents go; only those who sent wrong bytes are remembered. */
+void swarm_clear(struct swarm *s);
+
+/* Pieces that somebody has; NULL if there is nobody. Valid until the lock is dropped. */
+const uint64_t *swarm_have(const struct swarm *s);
+unsigned swarm_count(const struct swarm *s); /* not dropped */
+/* There is something to reap. */
+bool swarm_has_dropped(const struct swarm *s);
+/* Some parent may still announce more. */
+bool swarm_is_live(const struct swarm *s);
+/* A parent for this piece, weighted by idle bandwidth, with a reference and counted as in flight;
+ * NULL if nobody has it. */
+struct feeder *swarm_choose(struct swarm *s, uint32_t index);
+/* The piece is here or not; gives the reference back. */
+void swarm_done(struct swarm *s, struct feeder *f);
+/* It said ENOENT: it is not asked for this piece again, and dropped if it does that often. */
+void swarm_missed(struct swarm *s, struct feeder *f, uint32_t index);
+/* True the first time. forever: wrong bytes. */
+bool swarm_drop(struct swarm *s, struct feeder *f, bool forever);
+/* Those that were tried in this conversation. Returns how many. */
+size_t swarm_tried(const struct swarm *s, struct parent_info *out, size_t max);
+
+#endif

@@ -1,0 +1,240 @@
+/* Bytes on their way into the store. */
+#include "daemon/transfer.h"
+
+#include "base/clock.h"
+#include "daemon/host.h"
+#include "daemon/origin.h"
+#include "daemon/piece_client.h"
+
+#include <assert.h>
+#include <errno.h>
+
+/* A transfer slower than this on the whole is given up. */
+#define BYTES_PER_MS_MIN 16
+#define TIME_MIN_MS	 60000
+
+/* A piece on its way. */
+struct arrival {
+	const struct transfer *t;
+	struct store_slot slot;
+	bool open;  /* slot is */
+	bool fault; /* the slot failed: our fault */
+	int64_t since_ms;
+};
+
+static int64_t deadline_of(uint64_t len)
+{
+	return clock_ms() + TIME_MIN_MS + (int64_t)(len / BYTES_PER_MS_MIN);
+}
+
+/* index is FETCHING; on failure it is given back. */
+static int arrival_begin(struct arrival *a, uint32_t index, struct err *e)
+{
+	int r = store_slot_open(a->t->st, index, &a->slot, e);
+
+	if (r < 0) {
+		a->fault = true;
+		piece_give_back(a->t->pieces, index);
+		return err_wrap(e, "piece %u", index);
+	}
+	a->open = true;
+	a->since_ms = clock_ms();
+	return 0;
+}
+
+static int arrival_write(struct arrival *a, const void *data, size_t len, struct err *e)
+{
+	int r = store_slot_write(&a->slot, data, len, e);
+
+	if (r < 0)
+		a->fault = true;
+	return r;
+}
+
+static int arrival_commit(struct arrival *a, const uint32_t *crc32, enum store_source source,
+			  struct err *e)
+{
+	const struct transfer *t = a->t;
+	uint32_t index = a->slot.index, cost_ms = (uint32_t)(clock_ms() - a->since_ms);
+	struct store_piece piece = {.length = a->slot.length,
+				    .crc32 = a->slot.crc32,
+				    .source = (uint8_t)source,
+				    .created_s = clock_wall_ms() / 1000,
+				    .cost_ms = cost_ms};
+	int volatile_fd = -1;
+	int r = store_slot_commit(&a->slot, crc32, source, cost_ms, &volatile_fd, e);
+
+	a->open = false;
+	if (r < 0) {
+		a->fault = r != -EBADMSG;
+		piece_give_back(t->pieces, index);
+		return err_wrap(e, "piece %u", index);
+	}
+	piece.xxh3 = a->slot.xxh3;
+	host_count_rx(t->host, piece.length);
+	piece_publish(t->pieces, index, volatile_fd);
+	if (volatile_fd < 0)
+		t->arrived(t->arg, index, &piece);
+	else
+		t->went_volatile(t->arg);
+	return 0;
+}
+
+static void arrival_abort(struct arrival *a)
+{
+	if (!a->open)
+		return;
+	store_slot_abort(&a->slot);
+	a->open = false;
+	piece_give_back(a->t->pieces, a->slot.index);
+}
+
+static enum transfer_fault fault_of(const struct transfer *t, const struct arrival *a,
+				    const struct err *e)
+{
+	if (__atomic_load_n(t->cancelled, __ATOMIC_RELAXED) || e->code == ECANCELED)
+		return TRANSFER_CANCELLED;
+	if (a->fault)
+		return TRANSFER_STORE;
+	return TRANSFER_SENDER;
+}
+
+/* ---- from a parent */
+
+static int parent_sink(void *arg, const void *data, size_t len, struct err *e)
+{
+	return arrival_write(arg, data, len, e);
+}
+
+enum transfer_fault transfer_from_parent(const struct transfer *t, const struct net_addr *addr,
+					 uint32_t index, struct err *e)
+{
+	const struct store_meta *m = store_task_meta(t->st);
+	struct piece_head want = {.number = index,
+				  .offset = geometry_offset(&m->geometry, index),
+				  .length = geometry_length(&m->geometry, index)};
+	struct piece_head got = {0};
+	struct arrival a = {.t = t};
+	int r = arrival_begin(&a, index, e);
+
+	if (r < 0)
+		return TRANSFER_STORE;
+	r = piece_client_fetch(t->piece_client, addr, m->id, &want, deadline_of(want.length),
+			       t->stall_ms, t->cancelled, &got, parent_sink, &a, e);
+	if (r < 0) {
+		arrival_abort(&a);
+		return r == -ENOENT && !a.fault ? TRANSFER_LACKS : fault_of(t, &a, e);
+	}
+	if (!got.has_crc32) {
+		arrival_abort(&a);
+		err_set(e, EBADMSG, "piece %u came without a digest", index);
+		return TRANSFER_CORRUPT;
+	}
+	r = arrival_commit(&a, &got.crc32, STORE_FROM_PEER, e);
+	if (r < 0)
+		return a.fault ? TRANSFER_STORE : TRANSFER_CORRUPT;
+	return TRANSFER_NO_FAULT;
+}
+
+/* ---- from the origin */
+
+/* A stream of bytes cut into pieces. */
+struct run {
+	struct arrival a;
+	const struct geometry *g;
+	uint32_t next, end; /* pieces that have not begun */
+	uint64_t skip;	    /* bytes of a piece that another has */
+	bool whole;	    /* pieces that others have are skipped, not the end */
+	bool stolen;
+};
+
+static int run_begin_piece(struct run *run, struct err *e)
+{
+	uint32_t index = run->next;
+
+	if (index >= run->end)
+		return err_set(e, EPROTO, "the origin sends more than it was asked for");
+	run->next++;
+	if (!piece_claim(run->a.t->pieces, index)) {
+		run->skip = geometry_length(run->g, index);
+		run->stolen = !run->whole;
+		return run->stolen ? err_set(e, ECANCELED, "piece %u is another's", index) : 0;
+	}
+	return arrival_begin(&run->a, index, e);
+}
+
+static int origin_run_sink(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct run *run = arg;
+	const char *at = data;
+
+	while (len > 0) {
+		struct store_slot *slot = &run->a.slot;
+		size_t n = len;
+		int r = 0;
+
+		if (!run->a.open && run->skip == 0)
+			r = run_begin_piece(run, e);
+		if (r < 0)
+			return r;
+		if (run->skip > 0) {
+			n = n < run->skip ? n : (size_t)run->skip;
+			run->skip -= n;
+		} else {
+			n = n < slot->length - slot->written ? n : slot->length - slot->written;
+			r = arrival_write(&run->a, at, n, e);
+			if (r == 0 && slot->written == slot->length)
+				r = arrival_commit(&run->a, NULL, STORE_FROM_ORIGIN, e);
+		}
+		if (r < 0)
+			return r;
+		at += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static enum transfer_fault stream_run(const struct transfer *t, const struct source *s,
+				      struct run *run, uint64_t off, uint64_t len, struct err *e)
+{
+	struct origin_request rq = {.url = s->url,
+				    .headers = &s->headers,
+				    .off = off,
+				    .len = len,
+				    .deadline_ms = deadline_of(len ? len : run->g->content_length),
+				    .cancelled = t->cancelled,
+				    .same_as = t->same_as};
+	int r = origin_get(t->origin, &rq, origin_run_sink, run, e);
+
+	/* An origin that does not say the length cannot be caught being short by origin_get(). */
+	if (r == 0 && (run->a.open || run->skip || run->next < run->end))
+		r = err_set(e, EPROTO, "the origin sends less than it should");
+	arrival_abort(&run->a);
+	if (r == 0 || run->stolen)
+		return TRANSFER_NO_FAULT;
+	return fault_of(t, &run->a, e);
+}
+
+enum transfer_fault transfer_from_origin(const struct transfer *t, const struct source *s,
+					 uint32_t first, uint32_t count, struct err *e)
+{
+	const struct geometry *g = &store_task_meta(t->st)->geometry;
+	uint32_t last = first + count - 1;
+	uint64_t off = geometry_offset(g, first);
+	uint64_t len = geometry_offset(g, last) + geometry_length(g, last) - off;
+	struct run run = {.a = {.t = t}, .g = g, .next = first + 1, .end = first + count};
+	enum transfer_fault fault = TRANSFER_STORE;
+
+	if (arrival_begin(&run.a, first, e) == 0)
+		fault = stream_run(t, s, &run, off, len, e);
+	piece_unreserve(t->pieces, first + 1, count - 1);
+	return fault;
+}
+
+enum transfer_fault transfer_stream(const struct transfer *t, const struct source *s, struct err *e)
+{
+	const struct geometry *g = &store_task_meta(t->st)->geometry;
+	struct run run = {.a = {.t = t}, .g = g, .end = g->piece_count, .whole = true};
+
+	return stream_run(t, s, &run, 0, 0, e);
+}

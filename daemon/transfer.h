@@ -1,0 +1,55 @@
+/*
+ * Bytes on their way: one piece from a parent, or a run of pieces from the origin, received
+ * straight into the store's slots, compared, committed and published. Blocking, straight-line code
+ * for fetch workers. Must not know: why these pieces, what comes next, schedulers.
+ */
+#ifndef DAEMON_TRANSFER_H
+#define DAEMON_TRANSFER_H
+
+#include "base/net.h"
+#include "daemon/piece.h"
+#include "daemon/source.h"
+#include "daemon/store.h"
+
+struct host;
+struct origin;
+struct piece_client;
+
+/* Whose fault a failure is. */
+enum transfer_fault {
+	TRANSFER_NO_FAULT,
+	TRANSFER_STORE,	    /* our disk; EBUSY: too many volatile pieces, later it may work */
+	TRANSFER_SENDER,    /* cannot be reached, stalls, talks nonsense */
+	TRANSFER_LACKS,	    /* the parent has not got the piece */
+	TRANSFER_CORRUPT,   /* wrong bytes, or none to compare with */
+	TRANSFER_CANCELLED, /* by us */
+};
+
+struct transfer {
+	struct store_task *st;
+	struct pieces *pieces;
+	struct piece_client *piece_client;
+	struct origin *origin;
+	struct host *host;
+	const char *same_as; /* headers that the origin's answers must agree with, NULL = any */
+	const bool *cancelled;
+	int64_t stall_ms;
+	/* A piece is in the store and published (volatile ones are not told). */
+	void (*arrived)(void *arg, uint32_t index, const struct store_piece *piece);
+	void (*went_volatile)(void *arg); /* the disk is full */
+	void *arg;
+};
+
+/* index is taken by the caller; it is published or given back. */
+enum transfer_fault transfer_from_parent(const struct transfer *t, const struct net_addr *addr,
+					 uint32_t index, struct err *e);
+/* [first, first+count): first is taken by the caller, the others are reserved. Ends early, without
+ * fault, at a piece that another took meanwhile. What is not published is given back. */
+enum transfer_fault transfer_from_origin(const struct transfer *t, const struct source *s,
+					 uint32_t first, uint32_t count, struct err *e);
+/* The whole content in one stream, for origins without ranges: every piece that nobody has is kept,
+ * the others are skipped. */
+enum transfer_fault transfer_stream(const struct transfer *t, const struct source *s,
+				    struct err *e);
+
+#endif
