@@ -39,9 +39,11 @@ static size_t fill_headers(struct Common__V2__Download__RequestHeaderEntry *entr
 
 /* What is known only by its digest has no URL, and the validators want one: the digest is a URI
  * too, and a seed of ours understands it. */
-static char *url_of(const struct store_meta *meta)
+static char *url_of(const struct schedule_register *reg)
 {
-	return meta->url ? mem_strdup(meta->url) : mem_printf("sha256:%s", meta->id);
+	const char *url = reg->url ? reg->url : reg->meta->url;
+
+	return url ? mem_strdup(url) : mem_printf("sha256:%s", reg->meta->id);
 }
 
 static void fill_optionals(Common__V2__Download *d, const struct schedule_register *reg)
@@ -98,7 +100,7 @@ Scheduler__V2__AnnouncePeerRequest *schedule_message_register(const char *own_ho
 	Scheduler__V2__AnnouncePeerRequest m = SCHEDULER__V2__ANNOUNCE_PEER_REQUEST__INIT;
 	Scheduler__V2__RegisterPeerRequest rq = SCHEDULER__V2__REGISTER_PEER_REQUEST__INIT;
 	Common__V2__Download d = COMMON__V2__DOWNLOAD__INIT;
-	cleanup(free_at) char *url = url_of(reg->meta);
+	cleanup(free_at) char *url = url_of(reg);
 	struct Common__V2__Download__RequestHeaderEntry entries[HEADERS_MAX], *list[HEADERS_MAX];
 
 	d.url = url;
