@@ -185,22 +185,18 @@ void proxy_route(struct proxy *p, struct door_conn *c, struct errand *x)
 static void connect_request(struct proxy *p, struct door_conn *c)
 {
 	const struct http_head *head = door_head(c);
-	char host[256];
-	uint16_t port;
+	cleanup(free_at) char *url = mem_printf("https://%s/", head->target);
+	cleanup(url_release) struct url u = {0};
+	struct err e;
 
-	if (!net_split(head->target, host, sizeof(host), 0, &port) || port == 0 || door_base(c) ||
-	    door_has_body(c)) {
+	if (url_parse(url, &u, &e) < 0 || door_base(c) || door_has_body(c))
 		door_reply(c, 400, ERROR_PROXY, "CONNECT asks for host:port");
-		return;
-	}
-	if (proxy_is_self(p, c, host, port) || has_our_via(p, head)) {
+	else if (proxy_is_self(p, c, u.host, u.port) || has_our_via(p, head))
 		door_reply(c, 508, ERROR_PROXY, "the tunnel leads back to this proxy");
-		return;
-	}
-	if (p->intercept && intercept_wants(p->intercept, host))
-		intercept_request(p->intercept, c, host, port);
+	else if (p->intercept && intercept_wants(p->intercept, u.host))
+		intercept_request(p->intercept, c, u.host, u.port);
 	else
-		tunnel_request(p, c, host, port);
+		tunnel_request(p, c, u.host, u.port);
 }
 
 static void forward_request(struct proxy *p, struct door_conn *c, struct errand *x)

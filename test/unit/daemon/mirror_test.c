@@ -62,8 +62,10 @@ static char *request(const char *method, const char *target, const char *more)
 static struct answer ask(struct client *c, const char *method, const char *target, const char *more)
 {
 	cleanup(free_at) char *text = request(method, target, more);
+	struct answer a = client_ask(c, text);
 
-	return client_ask(c, text);
+	fake_sync();
+	return a;
 }
 
 static struct client connect_to_proxy(void)
