@@ -50,9 +50,11 @@ static int clear_stale(const char *path, struct err *e)
 	unsigned major, minor;
 
 	for (int i = 0; i < STALE_MAX && is_mount_root(path, &major, &minor); i++) {
-		struct stat st;
+		struct statx x;
 
-		if (stat(path, &st) == 0 || (errno != ENOTCONN && errno != ECONNABORTED))
+		/* Asked of the daemon itself: the kernel may still know what the dead one said. */
+		if (statx(AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_TYPE, &x) == 0 ||
+		    (errno != ENOTCONN && errno != ECONNABORTED))
 			return err_set(e, EBUSY, "%s is a mount point in use", path);
 		if (umount2(path, MNT_DETACH) < 0)
 			return err_set(e, errno, "detach the dead mount at %s", path);
@@ -123,13 +125,17 @@ int mount_point_read_ahead(const struct mount_point *m, unsigned kb, struct err 
 	return 0;
 }
 
-void mount_point_detach(struct mount_point *m)
+void mount_point_detach(const struct mount_point *m)
 {
 	unsigned major, minor;
 
 	if (m->path && is_mount_root(m->path, &major, &minor) && major == m->dev_major &&
 	    minor == m->dev_minor && umount2(m->path, 0) < 0)
 		umount2(m->path, MNT_DETACH);
+}
+
+void mount_point_release(struct mount_point *m)
+{
 	free(m->path);
 	m->path = NULL;
 }

@@ -21,6 +21,7 @@ must_check int mount_point_attach(const char *path, bool allow_other, struct mou
 /* Sets the read-ahead of the mount: the answer to INIT can only lower the kernel's 128 KiB. */
 must_check int mount_point_read_ahead(const struct mount_point *m, unsigned kb, struct err *e);
 /* Unmounts, lazily if it is busy. Only what was mounted here, not what somebody mounted since. */
-void mount_point_detach(struct mount_point *m);
+void mount_point_detach(const struct mount_point *m);
+void mount_point_release(struct mount_point *m);
 
 #endif

@@ -27,7 +27,7 @@
 #define READ_AHEAD_KB_DEFAULT 4096
 #define BACKGROUND_MAX	      64 /* requests for reading ahead in flight; the kernel's default is 12 */
 #define CONGESTION_AT	      48
-#define TREE_BYTES_MAX	      (32u << 20)
+#define NAMES_KB_DEFAULT      32768
 #define WAKE_SIGNAL	      (SIGRTMIN + 3)
 
 int session_errno(const struct err *e)
@@ -77,6 +77,8 @@ static void init_op(void *arg, struct fuse_conn_info *conn)
 	conn->max_background = BACKGROUND_MAX;
 	conn->congestion_threshold = CONGESTION_AT;
 	conn->want |= conn->capable & FUSE_CAP_CACHE_SYMLINKS;
+	/* With it the kernel waits for O_DIRECT reads in a way that no signal ends. */
+	conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
 }
 
 static const struct fuse_lowlevel_ops operations = {
@@ -121,7 +123,7 @@ static void *thread_main(void *arg)
 	while (!atomic_load(&s->leaving) && serve(s, &buf))
 		;
 	free(buf.mem);
-	if (!atomic_load(&s->leaving) && !atomic_exchange(&s->ended, true))
+	if (!atomic_load(&s->stopping) && !atomic_exchange(&s->ended, true))
 		log_info("unmounted from outside", "path=%s", s->mount.path);
 	return NULL;
 }
@@ -166,6 +168,7 @@ static int fuse_start(struct fs_session *s, int fuse_fd, struct err *e)
 	struct fuse_buf buf = {.mem = NULL};
 
 	s->fuse = fuse_session_new(&args, &operations, sizeof(operations), s);
+	fuse_opt_free_args(&args);
 	if (!s->fuse || fuse_session_custom_io(s->fuse, &io, fuse_fd) < 0) {
 		close(fuse_fd);
 		return err_set(e, EINVAL, "libfuse refuses the session");
@@ -214,7 +217,7 @@ static struct fs_session *session_alloc(const struct fs_config *c, const struct 
 	s->started_ms = clock_wall_ms();
 	s->fuse_fd = -1;
 	s->passthrough.wanted = c->passthrough;
-	s->tree = tree_new(ops, src, TREE_BYTES_MAX);
+	s->tree = tree_new(ops, src, (size_t)(c->names_kb ? c->names_kb : NAMES_KB_DEFAULT) << 10);
 	s->prune_pool = pool_new("fs-prune", 1, 1);
 	lock_init(&s->opens_lock, RANK_OPENS);
 	lock_init(&s->requests_lock, RANK_REQUESTS);
@@ -262,6 +265,7 @@ void fs_session_free(struct fs_session *s)
 	if (s->fuse)
 		fuse_session_destroy(
 			s->fuse); /* closes fuse_fd: what is still open gets ENOTCONN */
+	mount_point_release(&s->mount);
 	tree_free(s->tree);
 	read_buffers_release(s);
 	free(s->threads);

@@ -12,12 +12,13 @@
 struct fs_session;
 
 struct fs_config {
-	const char *path;	/* mount point; made if absent */
-	unsigned threads;	/* 0 = 4 */
-	unsigned read_ahead_kb; /* 0 = 4096; set in /sys/class/bdi */
-	bool passthrough;	/* use it where kernel and rights allow */
-	bool allow_other;	/* other users may read */
-	int64_t read_timeout_ms;
+	const char *path;	 /* mount point; made if absent */
+	unsigned threads;	 /* 0 = 4 */
+	unsigned read_ahead_kb;	 /* 0 = 4096; set in /sys/class/bdi */
+	bool passthrough;	 /* use it where kernel and rights allow */
+	bool allow_other;	 /* other users may read */
+	int64_t read_timeout_ms; /* a lookup, open or read unanswered for so long: ETIMEDOUT */
+	unsigned names_kb;	 /* memory for names the kernel holds; 0 = 32 MiB */
 };
 
 /* Mounts and starts the threads. A stale mount of a dead daemon at path is detached first (ENOTCONN

@@ -19,7 +19,7 @@
 #include <string.h>
 
 #define BUCKETS	  (1u << 16)
-#define RANK_TREE 6
+#define RANK_TREE 3
 #define DEPTH_MAX 256 /* components of a path */
 
 struct node {
