@@ -1,0 +1,388 @@
+/* daemon/parent: against a fake parent over loopback */
+#include "daemon/parent.h"
+
+#include "test/unit/unit.h"
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/mem.h"
+#include "base/timer.h"
+#include "daemon/channels.h"
+#include "proto/message.h"
+
+#include "dfdaemon_v2.pb-c.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#define ID "1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+enum behaviour { TELLS, LACKS_ADDRESS, LIES, NOT_FOUND, STAYS };
+
+struct fake {
+	struct rpc_server *server;
+	enum behaviour behaviour;
+	struct lock lock;
+	/* all below: lock */
+	char host_id[64], peer_id[64], task_id[65];
+	uint32_t interested[8];
+	size_t interested_count;
+	unsigned closed;
+	struct rpc_call *staying;
+};
+
+static void send_piece(struct rpc_call *call, uint32_t number, const char *ip, int32_t port)
+{
+	Dfdaemon__V2__SyncPiecesResponse m = DFDAEMON__V2__SYNC_PIECES_RESPONSE__INIT;
+
+	m.number = number;
+	m.offset = (uint64_t)number * 4096;
+	m.length = 4096;
+	m.ip = (char *)ip;
+	if (port)
+		message_set(&m, tcp_port, DFDAEMON__V2__SYNC_PIECES_RESPONSE__TCP_PORT__TCP_PORT,
+			    port);
+	assert_true(rpc_call_send(call, &m.base));
+}
+
+static void sync_pieces(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	const Dfdaemon__V2__SyncPiecesRequest *rq = (const void *)req;
+	struct fake *f = arg;
+
+	lock_take(&f->lock);
+	snprintf(f->host_id, sizeof(f->host_id), "%s", rq->host_id);
+	snprintf(f->task_id, sizeof(f->task_id), "%s", rq->task_id);
+	f->interested_count = rq->n_interested_piece_numbers;
+	memcpy(f->interested, rq->interested_piece_numbers,
+	       f->interested_count * sizeof(*f->interested));
+	lock_drop(&f->lock);
+	switch (f->behaviour) {
+	case TELLS:
+		send_piece(call, 1, "10.9.8.7", 4005);
+		send_piece(call, 2, "fd00::1", 4005);
+		rpc_call_finish(call, RPC_OK, NULL);
+		break;
+	case LACKS_ADDRESS:
+		send_piece(call, 1, "", 0);
+		rpc_call_finish(call, RPC_OK, NULL);
+		break;
+	case LIES:
+		send_piece(call, 1, "not an address", 4005);
+		send_piece(call, 2, "10.9.8.7", 70000);
+		rpc_call_finish(call, RPC_OK, NULL);
+		break;
+	case NOT_FOUND:
+		rpc_call_finish(call, RPC_NOT_FOUND, "task not found");
+		break;
+	case STAYS:
+		send_piece(call, 1, "10.9.8.7", 4005);
+		break;
+	}
+}
+
+static void sync_closed(struct rpc_call *call, void *arg)
+{
+	struct fake *f = arg;
+
+	(void)call;
+	lock_guard(&f->lock);
+	f->closed++;
+}
+
+static void sync_host(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	const Dfdaemon__V2__SyncHostRequest *rq = (const void *)req;
+	Common__V2__Host host = COMMON__V2__HOST__INIT;
+	Common__V2__Network network = COMMON__V2__NETWORK__INIT;
+	struct fake *f = arg;
+
+	lock_take(&f->lock);
+	snprintf(f->peer_id, sizeof(f->peer_id), "%s", rq->peer_id);
+	lock_drop(&f->lock);
+	network.max_tx_bandwidth = 8000;
+	message_set(&network, tx_bandwidth, COMMON__V2__NETWORK__TX_BANDWIDTH__TX_BANDWIDTH, 800);
+	host.network = &network;
+	rpc_call_send(call, &host.base);
+	rpc_call_finish(call, RPC_OK, NULL);
+}
+
+static void fake_start(struct fake *f, enum behaviour behaviour, struct parent_info *info)
+{
+	static const struct rpc_method methods[] = {
+		{.path = "/dfdaemon.v2.DfdaemonUpload/SyncPieces",
+		 .request = &dfdaemon__v2__sync_pieces_request__descriptor,
+		 .message = sync_pieces,
+		 .closed = sync_closed},
+		{.path = "/dfdaemon.v2.DfdaemonUpload/SyncHost",
+		 .request = &dfdaemon__v2__sync_host_request__descriptor,
+		 .message = sync_host},
+		{.path = NULL},
+	};
+	static const struct rpc_method *const services[] = {methods, NULL};
+	static const char *const listen[] = {"127.0.0.1:0", NULL};
+	void *args[] = {f};
+	struct rpc_server_config c = {.listen = listen, .services = services, .service_args = args};
+	struct err e;
+
+	memset(f, 0, sizeof(*f));
+	f->behaviour = behaviour;
+	lock_init(&f->lock, 10);
+	assert_int_equal(rpc_server_new(&c, &f->server, &e), 0);
+	*info = (struct parent_info){.peer_id = "parent-peer",
+				     .host_id = "parent-host",
+				     .ip = "127.0.0.1",
+				     .port = rpc_server_port(f->server)};
+}
+
+struct heard {
+	struct lock lock;
+	/* all below: lock */
+	unsigned pieces, bandwidths, closes;
+	uint32_t numbers[8];
+	uint64_t offsets[8];
+	char addrs[8][64];
+	uint64_t tx, tx_max;
+	struct err e; /* code 0 = closed without */
+};
+
+static void hear_piece(struct parent *p, uint32_t number, uint64_t offset, uint64_t length,
+		       const struct net_addr *addr, void *arg)
+{
+	struct heard *h = arg;
+
+	(void)p;
+	assert_int_equal(length, 4096);
+	lock_guard(&h->lock);
+	h->numbers[h->pieces] = number;
+	h->offsets[h->pieces] = offset;
+	net_addr_print(addr, h->addrs[h->pieces], sizeof(h->addrs[0]));
+	h->pieces++;
+}
+
+static void hear_bandwidth(struct parent *p, uint64_t tx, uint64_t tx_max, void *arg)
+{
+	struct heard *h = arg;
+
+	(void)p;
+	lock_guard(&h->lock);
+	h->tx = tx;
+	h->tx_max = tx_max;
+	h->bandwidths++;
+}
+
+static void hear_closed(struct parent *p, const struct err *e, void *arg)
+{
+	struct heard *h = arg;
+
+	(void)p;
+	lock_guard(&h->lock);
+	if (e)
+		h->e = *e;
+	h->closes++;
+}
+
+static const struct parent_ops ops = {
+	.piece = hear_piece, .bandwidth = hear_bandwidth, .closed = hear_closed};
+
+static const uint32_t interested[] = {1, 2, 7};
+
+static struct parent *begin(const struct parent_info *info, struct heard *h)
+{
+	memset(h, 0, sizeof(*h));
+	lock_init(&h->lock, 20);
+	return parent_open(info, ID, "child-host", "child-peer", interested, 3, &ops, h);
+}
+
+static unsigned now(struct lock *lock, const unsigned *counter)
+{
+	lock_guard(lock);
+	return *counter;
+}
+
+#define await_that(expression)                                                                     \
+	do {                                                                                       \
+		int64_t until_ms_ = clock_ms() + 5000;                                             \
+		while (!(expression) && clock_ms() < until_ms_)                                    \
+			poll(NULL, 0, 1);                                                          \
+		assert_true(expression);                                                           \
+	} while (0)
+
+static void pieces_and_bandwidth_are_told(void **state)
+{
+	struct parent_info info;
+	struct parent *p;
+	struct heard h;
+	struct fake f;
+
+	(void)state;
+	fake_start(&f, TELLS, &info);
+	p = begin(&info, &h);
+	await_that(now(&h.lock, &h.closes) == 1);
+	await_that(now(&h.lock, &h.bandwidths) == 1);
+	assert_int_equal(h.e.code, 0);
+	assert_int_equal(h.pieces, 2);
+	assert_int_equal(h.numbers[1], 2);
+	assert_int_equal(h.offsets[1], 8192);
+	assert_string_equal(h.addrs[0], "10.9.8.7:4005");
+	assert_string_equal(h.addrs[1], "[fd00::1]:4005");
+	assert_int_equal(h.tx, 100);
+	assert_int_equal(h.tx_max, 1000);
+	assert_string_equal(f.host_id, "child-host");
+	assert_string_equal(f.peer_id, "child-peer");
+	assert_string_equal(f.task_id, ID);
+	assert_int_equal(f.interested_count, 3);
+	assert_int_equal(f.interested[2], 7);
+	assert_string_equal(parent_info(p)->peer_id, "parent-peer");
+	parent_free(p);
+	rpc_server_free(f.server, 0);
+}
+
+static void missing_and_odd_addresses_fall_back_to_the_hosts(void **state)
+{
+	static const enum behaviour behaviours[] = {LACKS_ADDRESS, LIES};
+	struct parent_info info;
+	struct parent *p;
+	char want[64];
+	struct heard h;
+	struct fake f;
+
+	(void)state;
+	for (size_t i = 0; i < array_len(behaviours); i++) {
+		fake_start(&f, behaviours[i], &info);
+		p = begin(&info, &h);
+		await_that(now(&h.lock, &h.closes) == 1);
+		snprintf(want, sizeof(want), "127.0.0.1:%u", info.port);
+		for (unsigned k = 0; k < h.pieces; k++)
+			assert_string_equal(h.addrs[k], want);
+		assert_int_equal(h.pieces, i + 1);
+		parent_free(p);
+		rpc_server_free(f.server, 0);
+	}
+}
+
+static void a_parent_without_the_task_is_closed_with_its_reason(void **state)
+{
+	struct parent_info info;
+	struct parent *p;
+	struct heard h;
+	struct fake f;
+
+	(void)state;
+	fake_start(&f, NOT_FOUND, &info);
+	p = begin(&info, &h);
+	await_that(now(&h.lock, &h.closes) == 1);
+	assert_int_equal(h.e.code, ENOENT);
+	assert_non_null(strstr(h.e.text, "task not found"));
+	parent_free(p);
+	rpc_server_free(f.server, 0);
+}
+
+static void a_parent_that_is_gone_is_closed(void **state)
+{
+	struct parent_info info;
+	struct parent *p;
+	struct heard h;
+	struct fake f;
+
+	(void)state;
+	fake_start(&f, STAYS, &info);
+	p = begin(&info, &h);
+	await_that(now(&h.lock, &h.pieces) == 1);
+	rpc_server_free(f.server, 0);
+	await_that(now(&h.lock, &h.closes) == 1);
+	assert_int_not_equal(h.e.code, 0);
+	parent_free(p);
+	p = begin(&info, &h); /* refused */
+	await_that(now(&h.lock, &h.closes) == 1);
+	assert_int_equal(h.e.code, EHOSTUNREACH);
+	parent_free(p);
+}
+
+static void freeing_ends_the_streams_and_mutes_them(void **state)
+{
+	struct parent_info info;
+	struct parent *p;
+	struct heard h;
+	struct fake f;
+
+	(void)state;
+	fake_start(&f, STAYS, &info);
+	p = begin(&info, &h);
+	await_that(now(&h.lock, &h.pieces) == 1);
+	parent_free(p);
+	assert_int_equal(h.closes, 0);
+	await_that(now(&f.lock, &f.closed) == 1);
+	rpc_server_free(f.server, 0);
+	parent_free(NULL);
+}
+
+static void channels_are_shared_and_closed_when_idle(void **state)
+{
+	struct parent_info info;
+	struct parent *parents[20];
+	struct heard h[20];
+	struct fake f;
+
+	(void)state;
+	channels_close_idle();
+	assert_int_equal(channels_count(), 0);
+	fake_start(&f, STAYS, &info);
+	for (unsigned i = 0; i < 20; i++)
+		parents[i] = begin(&info, &h[i]);
+	for (unsigned i = 0; i < 20; i++)
+		await_that(now(&h[i].lock, &h[i].pieces) == 1);
+	assert_int_equal(channels_count(), 1);
+	channels_close_idle();
+	assert_int_equal(channels_count(), 1);
+	for (unsigned i = 0; i < 20; i++)
+		parent_free(parents[i]);
+	assert_int_equal(channels_count(), 1);
+	channels_close_idle();
+	assert_int_equal(channels_count(), 0);
+	rpc_server_free(f.server, 0);
+}
+
+static void idle_channels_are_bounded_in_number_and_time(void **state)
+{
+	int64_t now_ms = 1000000;
+	char target[32];
+
+	(void)state;
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(target, sizeof(target), "127.0.0.1:%u", 20000 + i);
+		channels_give(channels_take(target));
+	}
+	assert_int_equal(channels_count(), 128);
+	channels_close_idle();
+	clock_fake(&now_ms);
+	channels_give(channels_take("127.0.0.1:20000"));
+	__atomic_add_fetch(&now_ms, 60001, __ATOMIC_SEQ_CST);
+	for (int tries = 0; channels_count() > 0 && tries < 5000; tries++)
+		poll(NULL, 0, 1);
+	assert_int_equal(channels_count(), 0);
+	clock_fake(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pieces_and_bandwidth_are_told),
+		cmocka_unit_test(missing_and_odd_addresses_fall_back_to_the_hosts),
+		cmocka_unit_test(a_parent_without_the_task_is_closed_with_its_reason),
+		cmocka_unit_test(a_parent_that_is_gone_is_closed),
+		cmocka_unit_test(freeing_ends_the_streams_and_mutes_them),
+		cmocka_unit_test(channels_are_shared_and_closed_when_idle),
+		cmocka_unit_test(idle_channels_are_bounded_in_number_and_time),
+	};
+	int r;
+
+	timer_start();
+	rpc_init();
+	r = cmocka_run_group_tests(tests, NULL, NULL);
+	channels_close_idle();
+	rpc_shutdown();
+	timer_stop();
+	return r;
+}
