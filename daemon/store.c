@@ -264,7 +264,7 @@ void store_task_unref(struct store_task *t)
 	s->bytes = s->bytes - t->bytes + bytes;
 	t->bytes = bytes;
 	t->busy = false;
-	s->idle_count++;
+	s->drained = false;
 	cond_wake_all(&s->settled);
 	lock_drop(&s->lock);
 	if (gone)

@@ -67,8 +67,7 @@ static struct victims choose(struct store *s, uint64_t bytes_max)
 		v.tasks[v.count++] = t;
 	}
 	s->evicted += v.count;
-	if (s->bytes > bytes_max)
-		s->futile_from = s->idle_count + 1;
+	s->drained = s->bytes > bytes_max;
 	return v;
 }
 
@@ -107,8 +106,7 @@ void store_make_room(struct store *s, uint64_t need)
 		lock_guard(&s->lock);
 		/* What cannot fit at all should not empty the store; nor is it worth looking again
 		 * before some task became idle. */
-		if (s->bytes + need <= s->high || need > s->low ||
-		    s->futile_from == s->idle_count + 1)
+		if (s->bytes + need <= s->high || need > s->low || s->drained)
 			return;
 	}
 	evict(s, s->low - need);
@@ -120,7 +118,7 @@ bool store_make_disk_room(struct store *s, uint64_t need)
 
 	{
 		lock_guard(&s->lock);
-		if (s->futile_from == s->idle_count + 1)
+		if (s->drained)
 			return false;
 		bytes = s->bytes;
 	}

@@ -165,8 +165,8 @@ void store_piece_drop(struct store_task *t, uint32_t index)
 }
 
 struct sums {
-	uint32_t crc32;
 	struct xxh3 xxh3;
+	uint32_t crc32;
 	struct sha256 *sha256; /* NULL: only the two above; else only this */
 };
 

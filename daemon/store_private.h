@@ -36,17 +36,15 @@ struct store {
 	/* under lock */
 	struct map *tasks; /* id -> struct store_task */
 	uint64_t bytes;
-	uint64_t idle_count;  /* how often a task became idle */
-	uint64_t futile_from; /* idle_count + 1 when nothing was left to evict; 0 = something may be
-			       */
+	bool drained; /* nothing was left to evict, until some task becomes idle */
 	uint64_t evicted, torn_entries, dropped_pieces, volatile_pieces;
 	struct list volatiles; /* struct store_volatile */
 	uint64_t volatile_bytes;
 	unsigned volatile_count;
 	bool record_warned; /* that entries could not be written */
 	bool full;	    /* an episode of volatile slots goes on */
-	uint64_t slots_opened,
-		full_since; /* a slot opened after it that reaches the disk ends it */
+	uint64_t slots_opened;
+	uint64_t full_since; /* a slot opened after this one that reaches the disk ends it */
 };
 
 /* A piece as it is held in memory, while its task is referenced. */

@@ -74,7 +74,7 @@ size_t store_record_size(size_t table, uint32_t piece_count)
 /* Bytes to UTF-8, each byte b as U+00b. */
 static void set_text(json_t *obj, const char *key, const char *text)
 {
-	cleanup(buf_release) struct buf b = BUF_INIT(2 * STORE_HEAD_MAX);
+	cleanup(buf_release) struct buf b = BUF_INIT((size_t)2 * STORE_HEAD_MAX);
 
 	if (!text)
 		return;

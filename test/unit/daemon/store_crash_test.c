@@ -314,6 +314,34 @@ static void an_entry_in_another_place_is_torn(void **state)
 	assert_int_equal(pieces_left(f, 1), COUNT - 2);
 }
 
+static void a_record_changed_under_a_running_store_is_not_believed(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(free_at) char *path = path_of(f, 1, ".rec"), *content = path_of(f, 1, "");
+	struct store_task *t;
+	struct stat st;
+
+	task_made_whole(f, 1);
+	assert_ok(stat(path, &st));
+	file_write(path, "\xff\xff\xff", 3, st.st_size - 3 * STORE_PLACE_SIZE); /* of piece 2 */
+	t = task_find(f, 1);
+	assert_int_equal(store_piece_get(t, 2, NULL), STORE_ABSENT);
+	assert_int_equal(store_task_present_count(t), COUNT - 1);
+	assert_false(store_task_is_verified(t));
+	assert_int_equal(stat_of(f).torn_entries, 1);
+	store_task_unref(t);
+
+	file_write(path, "\xff", 1, 0);
+	assert_false(task_is_known(f, 1));
+	assert_false(file_exists(content));
+
+	task_made_whole(f, 1);
+	assert_ok(unlink(path));
+	assert_false(task_is_known(f, 1));
+	assert_false(file_exists(content));
+	assert_int_equal(stat_of(f).bytes, 0);
+}
+
 /* ---- content that was changed */
 
 static void content_of_another_length_is_compared_first(void **state)
@@ -631,6 +659,7 @@ int main(void)
 		with_store(a_record_cut_anywhere_costs_what_was_cut),
 		with_store(a_record_with_something_behind_it_is_repaired),
 		with_store(an_entry_in_another_place_is_torn),
+		with_store(a_record_changed_under_a_running_store_is_not_believed),
 		with_store(content_of_another_length_is_compared_first),
 		with_store(content_without_a_record_and_the_reverse_are_removed),
 		with_store(odd_files_do_not_keep_it_from_starting),

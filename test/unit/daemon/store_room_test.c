@@ -472,6 +472,35 @@ static void a_disk_without_room_for_a_file_gives_a_task_without(void **state)
 	store_task_unref(t);
 }
 
+static void close_if_volatile(struct fixture *f, int fd)
+{
+	if (fd >= 0)
+		store_volatile_close(f->store, fd);
+}
+
+static void a_disk_without_room_for_a_record_gives_a_task_without(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(free_at) char *content = path_of(f, 2, "");
+	struct store_task *held, *t;
+
+	skip_unless_mounted();
+	held = task_make(f, 1, 8 * MIB, 4096);
+	for (uint32_t i = 0; i < 1024; i++) /* 4 MiB, less the records */
+		close_if_volatile(f, piece_fill(f, held, 1, i));
+	for (int i = 0; i < 2; i++) {
+		t = task_make(f, 2, 2 * PIECE, PIECE);
+		assert_false(file_exists(content));
+		close_if_volatile(f, piece_fill(f, t, 2, 0));
+		store_task_unref(t);
+	}
+	store_task_unref(held);
+	t = task_make(f, 2, 2 * PIECE, PIECE);
+	assert_true(file_exists(content));
+	assert_int_equal(piece_fill(f, t, 2, 0), -1);
+	store_task_unref(t);
+}
+
 #define with_store(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 #define with_small(test) cmocka_unit_test_setup_teardown(test, full_setup, full_teardown)
 
@@ -494,6 +523,7 @@ int main(void)
 		with_small(what_the_disk_does_not_give_back_is_refused),
 		with_small(a_full_disk_evicts_first),
 		with_small(a_disk_without_room_for_a_file_gives_a_task_without),
+		with_small(a_disk_without_room_for_a_record_gives_a_task_without),
 	};
 
 	can_mount = geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&

@@ -186,6 +186,26 @@ static void a_write_that_nothing_takes_fails(void **state)
 	store_task_unref(t);
 }
 
+static void a_task_that_the_disk_refuses_is_not_made(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(free_at) char *content = path_of(f, 1, ""), *record = path_of(f, 1, ".rec");
+	struct store_meta m = meta_of(1, 64 * 10, 10);
+	struct store_task *t;
+	int r;
+
+	for (rlim_t bytes = 100; bytes <= 700; bytes += 600) { /* the content, the record */
+		limit_files(bytes);
+		r = store_create(f->store, &m, &t, &f->e);
+		limit_files(RLIM_INFINITY);
+		assert_int_equal(r, -EFBIG);
+		assert_false(file_exists(content));
+		assert_false(file_exists(record));
+		assert_false(task_is_known(f, 1));
+	}
+	store_task_unref(task_make(f, 1, 64 * 10, 10));
+}
+
 /* ---- many at once */
 
 #define THREADS 4
@@ -312,6 +332,7 @@ int main(void)
 		with_store(a_slot_holds_its_task),
 		with_store(a_piece_that_cannot_be_recorded_is_here_for_this_run),
 		with_store(a_write_that_nothing_takes_fails),
+		with_store(a_task_that_the_disk_refuses_is_not_made),
 		with_store(pieces_of_one_task_are_written_at_once),
 		with_store(finding_making_and_removing_do_not_meet_halfway),
 	};
