@@ -121,7 +121,8 @@ static bool is_shallow(const ProtobufCMessageDescriptor *type, const uint8_t *at
 		const ProtobufCFieldDescriptor *field;
 		uint64_t tag, len;
 
-		if (!take_varint(&at, end, &tag) || tag >> 3 > UINT32_MAX ||
+		/* field numbers have 29 bits and begin at 1 */
+		if (!take_varint(&at, end, &tag) || tag > UINT32_MAX || tag >> 3 == 0 ||
 		    !take_value(&at, end, tag & 7, &len))
 			return false;
 		if ((tag & 7) != 2)

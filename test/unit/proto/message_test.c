@@ -250,21 +250,37 @@ static void greedy_messages_are_refused(void **state)
 
 static void torn_messages_are_refused(void **state)
 {
-	static const char *const torn[] = {
-		"\x0a",					    /* no length */
-		"\x0a\x05h",				    /* shorter than it says */
-		"\x08",					    /* no varint */
-		"\x82\x80\x80\x80\x80\x80\x80\x80\x80\x80", /* endless tag */
-		"\x0b\x0c",				    /* a group */
-		"\x09\x01",				    /* 8 bytes announced */
-		"\x0d\x01",				    /* 4 bytes announced */
-		"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+#define TORN(bytes)                                                                                \
+	{                                                                                          \
+		bytes, sizeof(bytes) - 1                                                           \
+	}
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} torn[] = {
+		TORN("\x0a"),					  /* no length */
+		TORN("\x0a\x05h"),				  /* shorter than it says */
+		TORN("\x08"),					  /* no varint */
+		TORN("\x82\x80\x80\x80\x80\x80\x80\x80\x80\x80"), /* endless tag */
+		TORN("\0\0"),					  /* field 0 */
+		TORN("\x80\0\0"),				  /* the same, longer */
+		TORN("\x0b\x0c"),				  /* a group */
+		TORN("\x09\x01"),				  /* 8 bytes announced */
+		TORN("\x0d\x01"),				  /* 4 bytes announced */
+		TORN("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
 	};
 
 	(void)state;
 	for (size_t i = 0; i < array_len(torn); i++)
 		assert_null(
-			message_unpack(&common__v2__host__descriptor, torn[i], strlen(torn[i])));
+			message_unpack(&common__v2__host__descriptor, torn[i].bytes, torn[i].len));
+}
+
+static void field_numbers_over_the_limit_are_refused(void **state)
+{
+	(void)state;
+	assert_null(
+		message_unpack(&manager__v2__seed_peer__descriptor, "\xe2\x80\x80\x80\x10\0", 6));
 }
 
 int main(void)
@@ -282,6 +298,7 @@ int main(void)
 		cmocka_unit_test(deep_nesting_is_refused),
 		cmocka_unit_test(greedy_messages_are_refused),
 		cmocka_unit_test(torn_messages_are_refused),
+		cmocka_unit_test(field_numbers_over_the_limit_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
