@@ -214,11 +214,16 @@ static int judge(const struct rpc_channel *ch, const char *path, const struct an
 		 struct err *e)
 {
 	size_t len = GRPC_SLICE_LENGTH(a->text);
+	int code = rpc_code_to_errno((int)a->code);
 
 	if (a->code == GRPC_STATUS_OK)
 		return 0;
-	return err_set(e, rpc_code_to_errno((int)a->code), "%s of %s: %.*s", path, ch->target,
-		       len > INT_MAX ? 0 : (int)len, (const char *)GRPC_SLICE_START_PTR(a->text));
+	/* The text says it all: set as EPROTO it gets no strerror() behind it. */
+	err_set(e, EPROTO, "%s of %s: %.*s", path, ch->target, len > INT_MAX ? 0 : (int)len,
+		(const char *)GRPC_SLICE_START_PTR(a->text));
+	if (e)
+		e->code = code;
+	return -code;
 }
 
 int rpc_unary(struct rpc_channel *ch, const char *path, const ProtobufCMessage *req,
