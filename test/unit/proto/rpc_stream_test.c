@@ -1,8 +1,11 @@
 /* Streams of each kind, their ends from each side, and what happens to a slow reader. */
 #include "rpc_fixture.h"
 
+#include <dfdaemon_v2.pb-c.h>
 #include <errno.h>
+#include <manager_v2.pb-c.h>
 #include <pthread.h>
+#include <scheduler_v2.pb-c.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -414,18 +417,60 @@ static void killed_server_closes_the_stream(void **state)
 	rpc_channel_free(ch);
 }
 
+static void on_message_echo(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	(void)arg;
+	rpc_call_reply(call, req);
+}
+
+/* "/test.Message/<name>" for every message that a service speaks of: unpacks it and packs it again.
+ * test/integration/10_foreign_grpc.py compares. */
+static struct rpc_method *message_methods(void)
+{
+	static const ProtobufCServiceDescriptor *const services[] = {
+		&scheduler__v2__scheduler__descriptor,
+		&dfdaemon__v2__dfdaemon_upload__descriptor,
+		&dfdaemon__v2__dfdaemon_download__descriptor,
+		&manager__v2__manager__descriptor,
+	};
+	struct rpc_method *methods = mem_array(1000, sizeof(*methods));
+	size_t count = 0;
+
+	for (size_t i = 0; i < array_len(services); i++)
+		for (unsigned j = 0; j < services[i]->n_methods * 2; j++) {
+			const ProtobufCMethodDescriptor *m = &services[i]->methods[j / 2];
+			const ProtobufCMessageDescriptor *d = j % 2 ? m->output : m->input;
+
+			assert(count < 999);
+			methods[count].path = mem_printf("/test.Message/%s", d->name);
+			methods[count].request = d;
+			methods[count++].message = on_message_echo;
+		}
+	return methods;
+}
+
+/* Serves the test's methods and the messages, prints the port, until it is killed. */
 static int serve_for_ever(void)
 {
+	const char *const listen[] = {"127.0.0.1:0", NULL};
+	const struct rpc_method *const services[] = {test_methods, message_methods(), NULL};
 	struct probe p;
+	void *const args[] = {&p, NULL};
+	const struct rpc_server_config c = {
+		.listen = listen, .services = services, .service_args = args};
 	struct rpc_server *server;
+	struct err e;
 
 	probe_init(&p);
 	rpc_init();
-	server = serve("127.0.0.1:0", &p, (struct rpc_server_config){0});
+	if (rpc_server_new(&c, &server, &e) < 0) {
+		fprintf(stderr, "%s\n", e.text);
+		return 1;
+	}
 	printf("%u\n", rpc_server_port(server));
 	fflush(stdout);
-	pause();
-	return 0;
+	for (;;)
+		pause();
 }
 
 int main(int argc, char **argv)
