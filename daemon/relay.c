@@ -227,16 +227,19 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 	struct err e;
 
 	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (w)
-			loop_unwatch(r->loop, w);
-		free(w);
-		return 0;
-	}
 	if (what & CURL_POLL_IN)
 		events |= EPOLLIN;
 	if (what & CURL_POLL_OUT)
 		events |= EPOLLOUT;
+	/* Removed, or paused: a hang-up that nobody may look at yet would wake the loop for ever.
+	 */
+	if (events == 0) {
+		if (w)
+			loop_unwatch(r->loop, w);
+		free(w);
+		curl_multi_assign(r->multi, fd, NULL);
+		return 0;
+	}
 	if (w) {
 		loop_rewatch(r->loop, w, events);
 		return 0;
