@@ -1,0 +1,60 @@
+"""The second node gets a layer from its peers: the registry hears nothing of it, and it is faster than
+the first by the ratio of the links."""
+import hashlib
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+import story
+from lab import Lab
+from skimmer import Daemon, Manager, Registry, Scheduler, make_image
+from story import check, equal
+
+REGISTRY_MBIT, NODE_MBIT = 100, 800
+
+
+def fetch_layer(daemon, registry, digest):
+    """Through the node's mirror, as containerd asks: (seconds, sha256 of what came)."""
+    url = f"http://127.0.0.1:4001/v2/two/nodes/blobs/{digest}?ns={registry.addr}"
+    start = time.monotonic()
+    p = subprocess.run(daemon.host.enter("curl", "-sS", "--fail", "--max-time", "120",
+                                         "-H", f"X-Dragonfly-Registry: http://{registry.addr}",
+                                         url), capture_output=True)
+    seconds = time.monotonic() - start
+    equal(p.returncode, 0, f"curl on {daemon.host.name}: {p.stderr.decode()}")
+    return seconds, "sha256:" + hashlib.sha256(p.stdout).hexdigest()
+
+
+def test_second_node_is_fed_by_peers():
+    layout, tag, layers = make_image()
+    layer = max(layers, key=lambda d: (layout / "blobs" / d.replace(":", "/")).stat().st_size)
+    size = (layout / "blobs" / layer.replace(":", "/")).stat().st_size
+    with Lab() as lab:
+        origin, control = lab.host("origin", REGISTRY_MBIT), lab.host("control")
+        registry = Registry(origin)
+        registry.push(layout, tag, "two/nodes:1")
+        manager = Manager(control)
+        Scheduler(control, manager)
+        daemons = [Daemon(lab.host(name, NODE_MBIT), manager, seed=name == "seed")
+                   for name in ("seed", "node1", "node2")]
+        for d in daemons:
+            d.in_swarm()
+        first, got = fetch_layer(daemons[1], registry, layer)
+        equal(got, layer, "what node1 got")
+        second, got = fetch_layer(daemons[2], registry, layer)
+        equal(got, layer, "what node2 got")
+        asked = [r for r in registry.blob_requests() if r[0] == daemons[2].host.ip]
+        equal(asked, [], "blob requests of node2 in the registry's log")
+        given = registry.bytes_given(layer.removeprefix("sha256:"))
+        check(size <= given <= size + 4096, f"one copy of {size} bytes, the registry gave {given}")
+        equal(daemons[2].traffic("REMOTE_PEER"), size, "bytes that node2 had from peers")
+        equal(daemons[2].traffic("BACK_TO_SOURCE"), 0, "bytes that node2 had from the origin")
+        ratio = first / second
+        print(f"first {first:.2f} s, second {second:.2f} s: {ratio:.1f} times "
+              f"(links: {NODE_MBIT / REGISTRY_MBIT:g})")
+        check(ratio >= NODE_MBIT / REGISTRY_MBIT, "faster by at least the ratio of the links")
+
+
+story.run(globals())
