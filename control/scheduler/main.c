@@ -1,6 +1,7 @@
 /* The scheduler: keeps who has what in memory, answers each peer with its best parents. */
 #include "base/cli.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/net.h"
 #include "base/timer.h"
 #include "control/scheduler/config.h"
@@ -14,7 +15,7 @@
 
 struct options {
 	const char *config, *log_level;
-	bool check_config;
+	bool check_config, print_reference;
 };
 
 static const struct cli_option option_table[] = {
@@ -22,6 +23,8 @@ static const struct cli_option option_table[] = {
 	 "Configuration file (default " SCHEDULER_CONFIG_FILE ", which may be absent)."},
 	{"check-config", 0, CLI_FLAG, offsetof(struct options, check_config), NULL, NULL,
 	 "Check the configuration file and exit."},
+	{"print-config-reference", 0, CLI_FLAG, offsetof(struct options, print_reference), NULL,
+	 NULL, "Print every key, its type, default and meaning as Markdown and exit."},
 	{"log-level", 'l', CLI_TEXT, offsetof(struct options, log_level), "LEVEL", "SCHEDULER_LOG",
 	 "error, warn, info (default) or debug."},
 	{0},
@@ -121,17 +124,21 @@ static int run(const struct scheduler_config *c, struct err *e)
 int main(int argc, char **argv)
 {
 	struct options o = {0};
-	const char *rest[1 + 64];
+	const char **rest = mem_array((size_t)argc, sizeof(*rest));
 	struct scheduler_config c = {0};
 	struct err e = {0};
 	enum log_level level = LOG_INFO;
 	int r;
 
 	log_open_stderr("scheduler", LOG_AUTO);
-	if (argc > 64 || cli_parse(&program, argc, argv, &o, rest) > 0 ||
-	    (o.log_level && !log_level_parse(o.log_level, &level))) {
-		fprintf(stderr, "scheduler: no such argument or log level; see scheduler --help\n");
-		return EXIT_USAGE;
+	if (cli_parse(&program, argc, argv, &o, rest) > 0)
+		cli_usage_error(&program, "no such argument: %s", rest[0]);
+	free(rest);
+	if (o.log_level && !log_level_parse(o.log_level, &level))
+		cli_usage_error(&program, "no such log level: %s", o.log_level);
+	if (o.print_reference) {
+		config_print_reference(scheduler_config_keys, stdout);
+		return EXIT_DONE;
 	}
 	log_set_level(level);
 	r = load(&o, &c, &e);
