@@ -1,23 +1,20 @@
 /* Making and unmaking the modules in order. Must not know: what they do with each other. */
 #include "daemon/daemon.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/pool.h"
 #include "base/timer.h"
 #include "daemon/admin.h"
-#include "daemon/blobs.h"
 #include "daemon/manager_client.h"
-#include "daemon/peer_server.h"
+#include "daemon/piece_client.h"
 #include "daemon/piece_server.h"
 #include "daemon/proxy.h"
 #include "daemon/relay.h"
+#include "daemon/scheduler_client.h"
 #include "daemon/tasks.h"
 #include "fs/session.h"
-
-#include <errno.h>
-#include <string.h>
 
 struct daemon {
 	const struct daemon_config *config;
@@ -30,13 +27,321 @@ struct daemon {
 	struct manager_client *manager_client;
 	struct tasks *tasks;
 	struct piece_server *piece_server;
-	struct peer_server *peer_server;
 	struct proxy *proxy;
-	struct blobs *blobs;
 	struct fs_session *mount;
 	struct admin *admin;
 	struct pool *gc_pool;
 	struct timer gc_timer;
-	struct tasks_source *sources;
-	size_t source_count;
 };
+
+/* ---- the store and its cleaning */
+
+static void clean_store(void *arg)
+{
+	struct daemon *d = arg;
+	unsigned gone = store_gc(d->store);
+
+	if (gone)
+		log_info("old tasks removed from the store", "count=%u", gone);
+}
+
+static void on_gc_timer(struct timer *t)
+{
+	struct daemon *d = t->arg;
+
+	if (!pool_run(d->gc_pool, clean_store, d))
+		log_debug("store is being cleaned still", NULL);
+	timer_arm(t, d->config->gc.interval_ms);
+}
+
+static int start_store(struct daemon *d, struct err *e)
+{
+	const struct daemon_config *c = d->config;
+	const struct store_config sc = {
+		.dir = c->storage.dir,
+		.keep = c->storage.keep,
+		.quota = c->storage.quota,
+		.high_percent = (unsigned)c->gc.high_percent,
+		.low_percent = (unsigned)c->gc.low_percent,
+		.task_ttl_ms = c->gc.task_ttl_ms,
+		.unfinished_ttl_ms = c->gc.unfinished_ttl_ms,
+	};
+	int r = store_open(&sc, &d->store, e);
+
+	if (r < 0)
+		return err_wrap(e, "storage.dir");
+	d->gc_pool = pool_new("store-gc", 1, 1);
+	d->gc_timer = (struct timer){.fire = on_gc_timer, .arg = d};
+	timer_arm(&d->gc_timer, c->gc.interval_ms);
+	return 0;
+}
+
+/* ---- the network's clients */
+
+static void start_host(struct daemon *d)
+{
+	const struct daemon_config *c = d->config;
+	const struct host_config hc = {
+		.hostname = c->host.hostname,
+		.ip = c->host.ip,
+		.idc = c->host.idc,
+		.location = c->host.location,
+		.scheduler_cluster_id = c->host.scheduler_cluster_id,
+		.is_seed = c->seed_peer.enable,
+		.disable_shared = c->upload.disable_shared,
+		.ipv6 = c->ipv6,
+		.port = c->upload.port,
+		.download_port = c->upload.port,
+		.proxy_port = c->proxy.port,
+		.piece_port = c->storage.tcp_port,
+		.storage_dir = c->storage.dir,
+		.upload_bandwidth = c->upload.bandwidth,
+	};
+
+	d->host = host_new(&hc);
+}
+
+static int start_origin(struct daemon *d, struct err *e)
+{
+	const struct daemon_config *c = d->config;
+	const struct origin_config oc = {
+		.ca_file = c->backend.ca_cert ? c->backend.ca_cert : c->proxy.mirror_cert,
+		.insecure_skip_verify = c->backend.insecure_skip_verify,
+		.retries_max = (unsigned)c->backend.max_retries,
+		.bandwidth_per_s = c->download.back_to_source_bandwidth,
+		.concurrent_per_host = (unsigned)c->download.back_to_source_concurrent_per_host,
+		.extra_headers = &c->backend.request_header,
+		.docker_config = c->backend.docker_config,
+	};
+	int r = origin_new(&oc, &d->origin, e);
+
+	return r < 0 ? r : relay_new(&oc, &d->relay, e);
+}
+
+static void start_swarm(struct daemon *d)
+{
+	const struct daemon_config *c = d->config;
+	const struct scheduler_client_config sc = {
+		.announce_interval_ms = c->scheduler.announce_interval_ms,
+		.answer_timeout_ms = c->scheduler.answer_timeout_ms,
+	};
+	const struct manager_client_config mc = {
+		.addr = c->manager.addr,
+		.ca = c->manager.ca_cert,
+		.cert = c->manager.cert,
+		.key = c->manager.key,
+		.refresh_interval_ms = c->refresh_interval_ms,
+		.scheduler_addrs = (const char *const *)c->scheduler.addrs.items,
+		.scheduler_count = c->scheduler.addrs.count,
+	};
+
+	d->piece_client = piece_client_new();
+	d->scheduler_client = scheduler_client_new(&sc, d->host);
+	d->manager_client = manager_client_new(&mc, d->host, d->scheduler_client);
+}
+
+/* ---- tasks */
+
+/* The configured registries, one source a repository. The array's texts stay the configuration's.
+ */
+static struct tasks_source *sources_of(const struct daemon_config *c, size_t *count_out)
+{
+	const struct config_registry *registries = c->backend.registries.items;
+	struct tasks_source *list = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < c->backend.registries.count; i++) {
+		const struct config_strings *names = &registries[i].repositories;
+
+		list = mem_realloc(list, (count + names->count) * sizeof(*list));
+		for (size_t j = 0; j < names->count; j++)
+			list[count++] = (struct tasks_source){.base = registries[i].addr,
+							      .repository = names->items[j]};
+	}
+	*count_out = count;
+	return list;
+}
+
+static void start_tasks(struct daemon *d)
+{
+	const struct daemon_config *c = d->config;
+	size_t source_count;
+	struct tasks_source *sources cleanup(free_at) = sources_of(c, &source_count);
+	const struct tasks_config tc = {
+		.store = d->store,
+		.origin = d->origin,
+		.scheduler = d->scheduler_client,
+		.piece_client = d->piece_client,
+		.host = d->host,
+		.sources = sources,
+		.source_count = source_count,
+		.tmp_dir = c->storage.dir,
+		.piece_workers = (unsigned)c->download.concurrent_piece_count,
+		.read_timeout_ms = c->mount.read_timeout_ms,
+		.patience_ms = c->download.collected_piece_timeout_ms,
+	};
+
+	d->tasks = tasks_new(&tc);
+}
+
+/* ---- doors */
+
+static int start_peer_doors(struct daemon *d, struct err *e)
+{
+	const struct daemon_config *c = d->config;
+	const struct piece_server_config pc = {
+		.ip = c->storage.ip,
+		.port = c->storage.tcp_port,
+		.bandwidth = c->upload.bandwidth,
+		.write_timeout_ms = c->storage.write_piece_timeout_ms,
+	};
+	int r = piece_server_new(&pc, d->store, d->host, &d->piece_server, e);
+
+	return r < 0 ? err_wrap(e, "storage.server") : 0;
+}
+
+static int start_proxy(struct daemon *d, struct err *e)
+{
+	const struct daemon_config *c = d->config;
+	const struct proxy_config pc = {
+		.ip = c->proxy.ip,
+		.port = c->proxy.port,
+		.own_ip = host_config(d->host)->ip,
+		.hostname = host_config(d->host)->hostname,
+		.mirror_addr = c->proxy.mirror_addr,
+		.plain_http = &c->backend.plain_http,
+		.blob_digest_id = c->proxy.blob_digest_id,
+		.rules = c->proxy.rules.items,
+		.rule_count = c->proxy.rules.count,
+		.username = c->proxy.username,
+		.password = c->proxy.password,
+		.requests_per_s = c->proxy.request_rate_limit,
+		.prefetch = c->proxy.prefetch,
+		.disable_back_to_source = c->proxy.disable_back_to_source,
+		.intercept = &c->proxy.intercept,
+		.ca_cert = c->proxy.ca_cert,
+		.ca_key = c->proxy.ca_key,
+		.cache_dir = c->server.cache_dir,
+	};
+	int r;
+
+	if (!c->proxy.enable)
+		return 0;
+	r = proxy_new(&pc, d->tasks, d->relay, &d->proxy, e);
+	return r < 0 ? err_wrap(e, "proxy") : 0;
+}
+
+/* ---- what operators see */
+
+static void show_figures(void *arg)
+{
+	static const struct metric_family schedulers = {METRIC_GAUGE, "skimmer_schedulers_alive",
+							"Schedulers that answer.", NULL};
+	static const struct metric_family passthrough = {
+		METRIC_GAUGE, "skimmer_mount_passthrough",
+		"1: the kernel reads complete blobs of the mount itself.", NULL};
+	const struct daemon *d = arg;
+
+	metric_set(metric_get(&schedulers), scheduler_client_alive(d->scheduler_client));
+	metric_set(metric_get(&passthrough), d->mount && fs_session_passthrough(d->mount));
+}
+
+static bool is_ready(void *arg)
+{
+	const struct daemon *d = arg;
+
+	return !d->mount || !fs_session_ended(d->mount);
+}
+
+static int start_admin(struct daemon *d, struct err *e)
+{
+	const struct daemon_config *c = d->config;
+	const struct admin_config ac = {
+		.health_ip = c->health.ip,
+		.metrics_ip = c->metrics.ip,
+		.health_port = c->health.port,
+		.metrics_port = c->metrics.port,
+		.ready = is_ready,
+		.arg = d,
+		.tasks = d->tasks,
+		.store = d->store,
+		.piece_server = d->piece_server,
+		.storage_dir = c->storage.dir,
+	};
+	int r;
+
+	metrics_on_print(show_figures, d);
+	r = admin_new(&ac, &d->admin, e);
+	return r < 0 ? err_wrap(e, "health.server or metrics.server") : 0;
+}
+
+/* ---- all of it */
+
+static int start_all(struct daemon *d, struct err *e)
+{
+	int r;
+
+	start_host(d);
+	r = start_store(d, e);
+	if (r == 0)
+		r = start_origin(d, e);
+	if (r < 0)
+		return r;
+	start_swarm(d);
+	start_tasks(d);
+	r = start_peer_doors(d, e);
+	if (r == 0)
+		r = start_proxy(d, e);
+	return r < 0 ? r : start_admin(d, e);
+}
+
+int daemon_start(const struct daemon_config *c, struct daemon **out, struct err *e)
+{
+	struct daemon *d = mem_new(struct daemon);
+	int r;
+
+	d->config = c;
+	*out = d;
+	r = start_all(d, e);
+	if (r == 0)
+		log_info("dfdaemon serves", "host=%s seed=%d mount=%s proxy=%u pieces=%u grpc=%u",
+			 host_id(d->host), c->seed_peer.enable, d->mount ? c->mount.path : "off",
+			 c->proxy.port, c->storage.tcp_port, c->upload.port);
+	return r;
+}
+
+void daemon_stop(struct daemon *d)
+{
+	if (!d)
+		return;
+	metrics_on_print_remove(show_figures, d);
+	admin_free(d->admin);
+	fs_session_free(d->mount);
+	proxy_free(d->proxy);
+	piece_server_free(d->piece_server);
+	if (d->scheduler_client)
+		scheduler_client_leave(d->scheduler_client);
+	tasks_free(d->tasks);
+	manager_client_free(d->manager_client);
+	scheduler_client_free(d->scheduler_client);
+	piece_client_free(d->piece_client);
+	relay_free(d->relay);
+	origin_free(d->origin);
+	if (d->gc_pool) {
+		timer_cancel(&d->gc_timer);
+		pool_free(d->gc_pool);
+		store_close(d->store);
+	}
+	host_free(d->host);
+	free(d);
+}
+
+const struct daemon_config *daemon_config(const struct daemon *d)
+{
+	return d->config;
+}
+
+bool daemon_mount_ended(const struct daemon *d)
+{
+	return d->mount && fs_session_ended(d->mount);
+}
