@@ -76,9 +76,12 @@ int answer_feed(struct answer *a, CURL *easy, bool no_body, const char *line, si
 		return 0; /* a trailer */
 	if (len > 5 && strncasecmp(line, "HTTP/", 5) == 0) {
 		buf_clear(&a->lines);
+		a->line_count = 0;
 		return 0;
 	}
 	if (len == 0 || line[0] == '\r' || line[0] == '\n')
 		return finish(a, easy, no_body, e);
+	if (++a->line_count > ANSWER_LINES_MAX)
+		return err_set(e, EPROTO, "more than %d headers in the answer", ANSWER_LINES_MAX);
 	return header_lines_add(&a->lines, line, len, e);
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define ANSWER_HEAD_MAX	 (64u << 10)
+#define ANSWER_LINES_MAX 256
 #define ANSWER_TOTAL_MAX (256u << 10) /* with interim answers and trailers */
 
 struct answer {
@@ -19,7 +20,9 @@ struct answer {
 	struct buf lines; /* "Name: value\n"; answer_release() */
 	int64_t length;	  /* of this body, -1 = not told */
 	bool delimited;	  /* the body's end can be told from a lost connection */
-	size_t total;	  /* private */
+	/* private */
+	size_t total;
+	unsigned line_count;
 };
 
 void answer_init(struct answer *a);

@@ -135,25 +135,30 @@ static bool has_token(const char *list, const char *token, size_t len)
 	return false;
 }
 
-static bool connection_names(const char *lines, const char *name, size_t len)
+/* All values of Connection, with commas between. */
+static void collect_connection(struct buf *out, const char *lines)
 {
-	for (unsigned i = 0;; i++) {
-		cleanup(free_at) char *list = header_lines_get(lines, "Connection", i);
+	const char *at = lines, *value;
+	size_t len;
 
-		if (!list || has_token(list, name, len))
-			return list != NULL;
+	while ((value = find(&at, "Connection", &len)) != NULL) {
+		buf_append(out, value, len);
+		buf_puts(out, ",");
 	}
 }
 
 void header_lines_end_to_end(struct buf *out, const char *lines)
 {
+	cleanup(buf_release) struct buf named = {0};
 	const char *line = lines ? lines : "";
 
+	collect_connection(&named, line);
 	while (*line) {
 		const char *end = strchrnul(line, '\n'), *next = *end ? end + 1 : end;
 		size_t name_len = strcspn(line, ":");
 
-		if (!is_hop_by_hop(line, name_len) && !connection_names(lines, line, name_len))
+		if (!is_hop_by_hop(line, name_len) &&
+		    !(named.len && has_token(named.data, line, name_len)))
 			buf_append(out, line, (size_t)(next - line));
 		line = next;
 	}

@@ -180,7 +180,9 @@ static int stat_end(struct inquiry *q, struct exchange *x, struct err *e)
 	struct buf lines = BUF_INIT(64u << 10);
 
 	(void)e;
-	header_lines_pick(&lines, x->answer.lines.data, kept_headers);
+	/* A 416's other headers are those of an error page. */
+	header_lines_pick(&lines, x->answer.lines.data,
+			  x->answer.status == 416 ? validators : kept_headers);
 	free(c->info->headers);
 	c->info->headers = buf_take(&lines);
 	return 0;

@@ -356,8 +356,8 @@ static inline bool fake_file(struct fake_conn *c, uint64_t size, const char *hea
 	if (size == 0 || first >= size)
 		return fake_printf(c,
 				   "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\n"
-				   "Content-Range: bytes */%llu\r\n\r\n",
-				   (unsigned long long)size);
+				   "Content-Range: bytes */%llu\r\n%s\r\n",
+				   (unsigned long long)size, headers);
 	return fake_printf(c,
 			   "HTTP/1.1 206 Partial Content\r\nContent-Length: %llu\r\n"
 			   "Content-Range: bytes %llu-%llu/%llu\r\n%s\r\n",

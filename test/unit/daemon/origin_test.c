@@ -110,7 +110,7 @@ static bool answer_empty(struct fake_conn *c)
 	cleanup(free_at) char *range = fake_header(c->head, "Range");
 
 	if (strcmp(t, "/empty/416") == 0)
-		return fake_file(c, 0, "");
+		return fake_file(c, 0, "ETag: \"empty\"\r\nContent-Type: text/html\r\n");
 	if (strcmp(t, "/empty/200") == 0)
 		return fake_reply(c, "200 OK", "Content-Type: text/x-none\r\n", "");
 	if (strcmp(t, "/empty/bare-416") == 0 && range)
@@ -146,6 +146,12 @@ static bool answer_odd(struct fake_conn *c)
 		while (fake_puts(c, "X-More: 0123456789012345678901234567890123456789\r\n"))
 			continue;
 		return false;
+	}
+	if (strcmp(t, "/many-headers") == 0) {
+		fake_puts(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");
+		for (unsigned i = 0; i < 256; i++)
+			fake_puts(c, "A: b\r\n");
+		return fake_puts(c, "\r\n");
 	}
 	if (strcmp(t, "/switch") == 0)
 		return fake_puts(c, "HTTP/1.1 101 Switching\r\nUpgrade: tea\r\n\r\n") && false;
@@ -297,6 +303,10 @@ static void stat_keeps_headers_worth_replaying(void **state)
 					  "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\n"
 					  "Docker-Content-Digest: sha256:abc\n");
 	origin_info_release(&info);
+	/* those of an error page are not the content's */
+	assert_int_equal(stat_path("/empty/416", &info, &e), 0);
+	assert_string_equal(info.headers, "ETag: \"empty\"\n");
+	origin_info_release(&info);
 }
 
 static void statuses_become_codes(void **state)
@@ -328,6 +338,7 @@ static void nonsense_is_told(void **state)
 	assert_stat_fails("/whole/huge-length", EPROTO);
 	assert_stat_fails("/endless-interim", EPROTO);
 	assert_stat_fails("/endless-headers", EPROTO);
+	assert_stat_fails("/many-headers", EPROTO);
 	assert_stat_fails("/control-character", EPROTO);
 	assert_stat_fails("/garbage", EPROTO);
 	assert_stat_fails("/switch", EPROTO);
