@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-/* Reads of one stream come out of order by about so much (the kernel's read-ahead is split). */
-#define SLACK (4u << 20)
+/* Reads of one stream come out of order by about so much (the kernel's read-ahead is split), but
+ * not by more than a piece. */
+#define SLACK_MAX (4u << 20)
 
 static uint32_t window_max(const struct geometry *g)
 {
@@ -16,14 +17,15 @@ static uint32_t window_max(const struct geometry *g)
 	return pieces < AHEAD_PIECES_MAX ? pieces : AHEAD_PIECES_MAX;
 }
 
-static struct ahead_stream *find(struct ahead *a, uint64_t off)
+static struct ahead_stream *find(struct ahead *a, const struct geometry *g, uint64_t off)
 {
+	uint32_t slack = g->piece_length < SLACK_MAX ? g->piece_length : SLACK_MAX;
 	struct ahead_stream *oldest = &a->streams[0];
 
 	for (unsigned i = 0; i < AHEAD_STREAMS; i++) {
 		struct ahead_stream *s = &a->streams[i];
 
-		if (s->used && off + SLACK >= s->next_off && off <= s->next_off + SLACK)
+		if (s->used && off + slack >= s->next_off && off <= s->next_off + slack)
 			return s;
 		if (s->used < oldest->used)
 			oldest = s;
@@ -35,7 +37,7 @@ static struct ahead_stream *find(struct ahead *a, uint64_t off)
 
 bool ahead_read(struct ahead *a, const struct geometry *g, uint64_t off, uint32_t len)
 {
-	struct ahead_stream *s = find(a, off);
+	struct ahead_stream *s = find(a, g, off);
 	uint32_t index = geometry_index(g, off + len - 1);
 	uint32_t window = s->window;
 	bool known = s->used != 0, moved = !known || index > s->at;

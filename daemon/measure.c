@@ -95,8 +95,7 @@ static int copy_all(const struct spool *s, struct store_task *st, struct err *e)
 	int r = 0;
 
 	for (uint32_t i = 0; i < count && r == 0; i++)
-		if (store_piece_get(st, i, NULL) == STORE_ABSENT)
-			r = copy_piece(s, st, i, chunk, e);
+		r = copy_piece(s, st, i, chunk, e);
 	if (r == 0 && !store_task_is_verified(st))
 		r = store_task_verify_whole(st, e);
 	return r;
@@ -118,8 +117,8 @@ int measure(struct tasks *ts, const struct request *rq, const struct source *s, 
 	r = origin_get(ts->origin, &orq, spool_sink, &spool, e);
 	if (r == 0)
 		r = resolve_create(ts, rq, spool.len, headers, out, e);
-	if (r < 0 || store_task_meta(*out)->geometry.content_length != spool.len)
-		return r; /* another made it meanwhile, of other content: that stands */
+	if (r < 0)
+		return r;
 	r = copy_all(&spool, *out, e);
 	if (r < 0) {
 		store_task_remove(*out);

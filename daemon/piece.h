@@ -130,7 +130,7 @@ void piece_unreserve(struct pieces *p, uint32_t index, uint32_t count);
 void pieces_fail(struct pieces *p, const struct err *e);
 /* Only pieces that readers wait for are wanted. */
 void pieces_want_none(struct pieces *p);
-/* Its bytes turned out wrong. */
+/* Its bytes turned out wrong, and the store has dropped them. */
 void piece_forget(struct pieces *p, uint32_t index);
 void pieces_forget_all(struct pieces *p);
 /* Lets volatile pieces go that nobody read for so long; 0 = all. */

@@ -46,8 +46,6 @@ int resolve_create(struct tasks *ts, const struct request *rq, uint64_t len, con
 		return r;
 	memcpy(m.id, rq->id, sizeof(m.id));
 	r = store_create(ts->store, &m, out, e);
-	if (r == -EEXIST)
-		r = store_find(ts->store, rq->id, out, e);
 	if (r < 0 || len > 0 || store_task_is_verified(*out))
 		return r;
 	/* There is nothing to fetch of an empty file: it is here, or it is not what it should be.
@@ -148,8 +146,24 @@ static int from_origin(struct tasks *ts, const struct request *rq, struct store_
 	return err_copy(e, &first);
 }
 
-int resolve_remote(struct tasks *ts, const struct request *rq, struct store_task **out,
-		   struct err *e)
+/* One worker at a time looks for an id: the others then find what it made. */
+static void making_begin(struct tasks *ts, const char *id)
+{
+	lock_guard(&ts->lock);
+	while (map_get(ts->making, id))
+		cond_wait(&ts->made, &ts->lock);
+	map_put(ts->making, id, ts);
+}
+
+static void making_end(struct tasks *ts, const char *id)
+{
+	lock_guard(&ts->lock);
+	map_remove(ts->making, id);
+	cond_wake_all(&ts->made);
+}
+
+static int look_for(struct tasks *ts, const struct request *rq, struct store_task **out,
+		    struct err *e)
 {
 	struct err cluster = {0};
 	int r = from_cluster(ts, rq, out, &cluster);
@@ -161,4 +175,17 @@ int resolve_remote(struct tasks *ts, const struct request *rq, struct store_task
 	if (rq->disable_back_to_source)
 		return err_set(e, EHOSTUNREACH, "no peer has it and the origin is not allowed");
 	return from_origin(ts, rq, out, e);
+}
+
+int resolve_remote(struct tasks *ts, const struct request *rq, struct store_task **out,
+		   struct err *e)
+{
+	int r;
+
+	making_begin(ts, rq->id);
+	r = store_find(ts->store, rq->id, out, e);
+	if (r == -ENOENT)
+		r = look_for(ts, rq, out, e);
+	making_end(ts, rq->id);
+	return r;
 }

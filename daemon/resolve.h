@@ -12,7 +12,7 @@ must_check int resolve_local(struct tasks *ts, const struct request *rq, struct 
 must_check int resolve_remote(struct tasks *ts, const struct request *rq, struct store_task **out,
 			      struct err *e);
 
-/* Makes it in the store, or takes what was made meanwhile. headers may be NULL. EFBIG. */
+/* Makes it in the store; for those whom resolve_remote() asks. headers may be NULL. EFBIG. */
 must_check int resolve_create(struct tasks *ts, const struct request *rq, uint64_t len,
 			      const char *headers, struct store_task **out, struct err *e);
 

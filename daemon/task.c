@@ -136,13 +136,21 @@ static const struct fetch_ops fetch_ops = {
 
 /* ---- life */
 
+/* Opened by a bare digest: others must be told how the id came about. */
+static bool is_named_by_digest(const struct request *rq)
+{
+	const char *hex;
+
+	return rq->digest && digest_is_sha256(rq->digest, &hex) && strcmp(hex, rq->id) == 0;
+}
+
 struct task *task_new(struct tasks *ts, struct store_task *st, const struct request *rq)
 {
 	struct task *t = mem_new(struct task);
 	struct fetch_options o = {.priority = rq->priority,
 				  .need_back_to_source = rq->need_back_to_source,
 				  .disable_back_to_source = rq->disable_back_to_source,
-				  .blob_digest_id = rq->blob_digest_id,
+				  .blob_digest_id = rq->blob_digest_id || is_named_by_digest(rq),
 				  .filtered_params = (const char *const *)rq->filtered_params,
 				  .filtered_param_count = rq->filtered_param_count,
 				  .piece_length = rq->piece_length,

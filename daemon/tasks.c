@@ -14,7 +14,8 @@
 
 #include <errno.h>
 
-#define TICK_MS		 1000
+#define TICK_MS_MAX	 1000
+#define TICK_MS_MIN	 20
 #define VOLATILE_IDLE_MS 2000
 #define WAITERS_MAX	 65536
 #define LOCAL_THREADS	 4
@@ -149,7 +150,7 @@ static void keep_house(void *arg)
 	drop_volatile(ts);
 	openings_expire(ts, false);
 	if (!__atomic_load_n(&ts->stopping, __ATOMIC_RELAXED))
-		timer_arm(&ts->tick, TICK_MS);
+		timer_arm(&ts->tick, ts->tick_ms);
 }
 
 static void on_tick(struct timer *timer)
@@ -157,7 +158,7 @@ static void on_tick(struct timer *timer)
 	struct tasks *ts = timer->arg;
 
 	if (!pool_run(ts->local, keep_house, ts))
-		timer_arm(timer, TICK_MS);
+		timer_arm(timer, ts->tick_ms);
 }
 
 /* ---- making and freeing */
@@ -203,12 +204,17 @@ struct tasks *tasks_new(const struct tasks_config *c)
 	ts->unknown_length_max = c->unknown_length_max ? c->unknown_length_max : UINT64_C(16) << 30;
 	ts->idle_max = or_else(c->idle_max, 512);
 	ts->idle_ms = ms_or_else(c->idle_ms, 60000);
+	ts->tick_ms = ts->idle_ms / 4 < TICK_MS_MIN ? TICK_MS_MIN : ts->idle_ms / 4;
+	if (ts->tick_ms > TICK_MS_MAX)
+		ts->tick_ms = TICK_MS_MAX;
 	ts->open_timeout_ms = ms_or_else(c->open_timeout_ms, 30000);
 	ts->read_timeout_ms = ms_or_else(c->read_timeout_ms, 60000);
 	ts->tally.waiters_max = WAITERS_MAX;
 	lock_init(&ts->lock, RANK_TASKS);
 	ts->table = map_new();
 	ts->openings = map_new();
+	ts->making = map_new();
+	cond_init(&ts->made);
 	ts->announced = map_new();
 	list_init(&ts->all);
 	list_init(&ts->idle);
@@ -221,7 +227,7 @@ struct tasks *tasks_new(const struct tasks_config *c)
 	ts->local = pool_new("tasks", LOCAL_THREADS, QUEUE_MAX);
 	ts->network = pool_new("resolve", threads, QUEUE_MAX);
 	ts->tick = (struct timer){.fire = on_tick, .arg = ts};
-	timer_arm(&ts->tick, TICK_MS);
+	timer_arm(&ts->tick, ts->tick_ms);
 	return ts;
 }
 
@@ -269,6 +275,8 @@ void tasks_free(struct tasks *ts)
 	sources_free(ts->sources);
 	map_free(ts->table);
 	map_free(ts->openings);
+	map_free(ts->making);
+	cond_release(&ts->made);
 	map_free(ts->announced);
 	lock_release(&ts->lock);
 	free(ts->tmp_dir);

@@ -22,7 +22,7 @@ struct tasks {
 	char *tmp_dir;
 	uint64_t unknown_length_max;
 	unsigned idle_max;
-	int64_t idle_ms, open_timeout_ms, read_timeout_ms;
+	int64_t idle_ms, tick_ms, open_timeout_ms, read_timeout_ms;
 	struct fetchers *fetchers;
 	struct sources *sources;
 	struct pool *local;   /* looks into the store, keeps house; never waits for the network */
@@ -40,6 +40,8 @@ struct tasks {
 	struct map *openings; /* "<id> <fingerprint>" -> struct opening */
 	struct list opening_list;
 	unsigned open_count;   /* opens that wait */
+	struct map *making;    /* ids that somebody looks for in the cluster or at the origin */
+	struct cond made;      /* one of them is done */
 	struct map *announced; /* ids the scheduler was told of, as complete */
 	int64_t announced_since_ms;
 };
