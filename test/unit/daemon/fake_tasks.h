@@ -78,7 +78,7 @@ static inline unsigned fake_get(const unsigned *counter)
 	return *counter;
 }
 
-/* After an answer: what the fake was asked may be looked at without its lock. */
+/* Before and after an answer: what the fake was asked may be looked at without its lock. */
 static inline void fake_sync(void)
 {
 	lock_guard(&fake.lock);

@@ -460,8 +460,10 @@ static int curl(const char *more, const char *url)
 		mem_printf("curl -sS --noproxy '' --max-time 20 -x http://127.0.0.1:%u %s '%s' "
 			   ">%s/out 2>%s/err",
 			   proxy_port(proxy), more, url, dir, dir);
-	int r = system(command);
+	int r;
 
+	fake_sync();
+	r = system(command);
 	assert_true(WIFEXITED(r));
 	fake_sync();
 	return WEXITSTATUS(r);
