@@ -23,6 +23,8 @@
 #define MANIFEST_BYTES_MAX (16u << 20)
 #define POOL_THREADS	   8
 #define POOL_QUEUE	   1024
+#define FILES_THREADS	   2
+#define FILES_QUEUE	   64
 #define CREDENTIALS_MAX	   512
 
 static const struct metric_family requests = {
@@ -285,6 +287,7 @@ int proxy_new(const struct proxy_config *config, struct tasks *tasks, struct rel
 	bucket_init(&p->requests, config->requests_per_s, config->requests_per_s);
 	p->manifests = manifests_new(MANIFEST_BYTES_MAX);
 	p->pool = pool_new("proxy-work", POOL_THREADS, POOL_QUEUE);
+	p->files = pool_new("proxy-files", FILES_THREADS, FILES_QUEUE);
 	r = rules_new(config->rules, config->rule_count, &p->rules, e);
 	if (r == 0)
 		r = intercept_new(config, &p->intercept, e);
@@ -307,8 +310,10 @@ void proxy_free(struct proxy *p)
 {
 	if (!p)
 		return;
+	__atomic_store_n(&p->stopping, true, __ATOMIC_RELAXED);
 	door_free(p->door);
 	pool_free(p->pool);
+	pool_free(p->files);
 	intercept_free(p->intercept);
 	rules_free(p->rules);
 	manifests_free(p->manifests);

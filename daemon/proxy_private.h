@@ -26,6 +26,8 @@ struct proxy {
 	struct manifests *manifests;
 	struct intercept *intercept; /* NULL: no host is intercepted */
 	struct pool *pool;	     /* names to resolve, manifests to read */
+	struct pool *files;	     /* X-Dragonfly-Output-Path */
+	bool stopping;		     /* atomic */
 	struct bucket requests;
 	char via[32]; /* our word in Via, to see our own requests again */
 };

@@ -12,17 +12,20 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/pool.h"
 #include "daemon/header_lines.h"
 #include "daemon/proxy_private.h"
 #include "daemon/task.h"
 #include "daemon/task_id.h"
+#include "daemon/task_output.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
-#define PARTS 2
+#define PARTS	  2
+#define OUTPUT_MS (30 * 60 * INT64_C(1000)) /* to the whole content, for a file of it */
 
 static const struct metric_family via_p2p = {
 	METRIC_COUNTER, "dragonfly_client_proxy_request_via_dfdaemon_total",
@@ -252,6 +255,56 @@ static bool if_range_holds(const struct task_answer *a)
 	return have && strcmp(have, want) == 0;
 }
 
+/* ---- X-Dragonfly-Output-Path */
+
+struct output {
+	struct proxy *p;
+	struct task *task;
+	char *path;
+	bool hard_link;
+};
+
+static void output_free(struct output *o)
+{
+	task_unref(o->task);
+	free(o->path);
+	free(o);
+}
+
+static void output_run(void *arg)
+{
+	struct output *o = arg;
+	const struct task_output out = {
+		.dir = o->p->config.output_dir,
+		.path = o->path,
+		.hard_link = o->hard_link,
+		.deadline_ms = clock_ms() + OUTPUT_MS,
+		.stopping = &o->p->stopping,
+	};
+	struct err e;
+
+	if (task_output_write(o->task, &out, &e) < 0)
+		log_warn("output file not written", "path=\"%s\" why=\"%s\"", o->path, e.text);
+	else
+		log_info("output file written", "path=\"%s\" task=%s", o->path,
+			 task_meta(o->task)->id);
+	output_free(o);
+}
+
+/* The file is made beside the answer, and goes on when the client has left. */
+static void start_output(struct task_answer *a)
+{
+	struct output *o = mem_new(struct output);
+
+	task_ref(a->task);
+	*o = (struct output){a->p, a->task, mem_strdup(a->errand->output_path),
+			     a->errand->force_hard_link};
+	if (pool_run(a->p->files, output_run, o))
+		return;
+	log_warn("output file not written", "path=\"%s\" why=\"too many wait\"", o->path);
+	output_free(o);
+}
+
 static void respond(struct task_answer *a)
 {
 	uint64_t length = task_meta(a->task)->geometry.content_length;
@@ -278,6 +331,8 @@ static void respond(struct task_answer *a)
 			   a->at, a->end - 1, length);
 	if (range.present && a->errand->prefetch)
 		task_want_all(a->task, TASK_REST);
+	if (a->errand->output_path && !head)
+		start_output(a);
 	door_respond(a->conn, a->status, text.data, (int64_t)a->total);
 	if (head || !a->total)
 		door_end(a->conn);
@@ -371,9 +426,16 @@ static void open_task(struct task_answer *a)
 
 void task_answer_start(struct proxy *p, struct door_conn *c, struct errand *x)
 {
-	struct task_answer *a = mem_new(struct task_answer);
+	struct task_answer *a;
+	struct err e;
 
+	if (x->output_path && task_output_check(p->config.output_dir, x->output_path, &e) < 0) {
+		door_reply(c, 403, ERROR_PROXY, e.text);
+		errand_free(x);
+		return;
+	}
 	metric_add(metric_get(&via_p2p), 1);
+	a = mem_new(struct task_answer);
 	*a = (struct task_answer){
 		.call = {answer_drained, NULL, answer_gone},
 		.p = p,

@@ -33,8 +33,10 @@ static struct fake {
 	bool hold_open;	  /* done() comes with fake_release() */
 	bool hold_reads;  /* as well */
 	uint64_t fail_at; /* reads that start here or later fail with EIO */
+	bool complete;
 	/* under lock: what has happened */
 	struct list opens, reads; /* held */
+	struct task_watch *watcher;
 	unsigned open_count, read_count, cancelled, wanted_all, extents, notes;
 	struct {
 		char url[256], digest[80], authorization[80], tag[32], filtered[64], range[32];
@@ -242,6 +244,28 @@ void task_want_all(struct task *t, enum task_priority p)
 	(void)p;
 	lock_guard(&fake.lock);
 	fake.wanted_all++;
+}
+
+/* Complete once told so; the test tells before it asks. */
+int task_complete_fd(struct task *t)
+{
+	(void)t;
+	return fake.complete ? fake.fd : -1;
+}
+
+void task_watch(struct task *t, struct task_watch *w)
+{
+	(void)t;
+	lock_guard(&fake.lock);
+	fake.watcher = w;
+}
+
+void task_unwatch(struct task *t, struct task_watch *w)
+{
+	(void)t;
+	(void)w;
+	lock_guard(&fake.lock);
+	fake.watcher = NULL;
 }
 
 void task_note_source(struct tasks *ts, const char *digest_hex, const char *base,

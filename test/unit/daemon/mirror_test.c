@@ -716,25 +716,6 @@ static void wishes_of_the_request_reach_the_task(void **state)
 	client_close(&c);
 }
 
-static void wishes_that_mean_nothing_are_refused(void **state)
-{
-	static const char *const bad[] = {
-		"X-Dragonfly-Priority: 9\r\n",	      "X-Dragonfly-Priority: high\r\n",
-		"X-Dragonfly-Piece-Length: 1mib\r\n", "X-Dragonfly-Piece-Length: x\r\n",
-		"X-Dragonfly-Use-P2P: maybe\r\n",
-	};
-	struct client c = connect_to_proxy();
-
-	(void)state;
-	for (size_t i = 0; i < array_len(bad); i++) {
-		cleanup(answer_release) struct answer a = ask(&c, "GET", BLOB, bad[i]);
-
-		assert_int_equal(a.head.status, 400);
-	}
-	assert_int_equal(fake.open_count, 0);
-	client_close(&c);
-}
-
 static void hundred_clients_read_one_blob(void **state)
 {
 	struct client c[100];
@@ -789,7 +770,6 @@ int main(void)
 		mirror_test(registry_that_may_not_be_reached_is_refused),
 		mirror_test(request_that_leads_back_is_answered_with_508),
 		mirror_test(wishes_of_the_request_reach_the_task),
-		mirror_test(wishes_that_mean_nothing_are_refused),
 		mirror_test(hundred_clients_read_one_blob),
 	};
 

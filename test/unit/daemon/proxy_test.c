@@ -451,6 +451,50 @@ static void open_tunnel_does_not_hold_up_a_stop(void **state)
 	client_close(&far);
 }
 
+/* <dir>/out. The caller frees. */
+static char *read_output(size_t *len_out)
+{
+	cleanup(free_at) char *path = mem_printf("%s/out", dir);
+	cleanup(fclose_at) FILE *f = fopen(path, "re");
+	char *text = mem_alloc(CONTENT_LEN + 2);
+
+	assert_non_null(f);
+	*len_out = fread(text, 1, CONTENT_LEN + 1, f);
+	return text;
+}
+
+/* ---- X-Dragonfly-Output-Path */
+
+static void output_path_is_refused_where_none_is_configured(void **state)
+{
+	(void)state;
+	open_proxy((struct proxy_config){0});
+	assert_int_equal(status_of("GET", "/x",
+				   "X-Dragonfly-Use-P2P: true\r\n"
+				   "X-Dragonfly-Output-Path: /tmp/x\r\n"),
+			 403);
+	assert_int_equal(fake.open_count, 0);
+}
+
+static void output_path_gets_the_content(void **state)
+{
+	cleanup(free_at) char *more = mem_printf("X-Dragonfly-Use-P2P: true\r\n"
+						 "X-Dragonfly-Output-Path: %s/out\r\n",
+						 dir);
+	cleanup(free_at) char *text = NULL;
+	size_t len;
+
+	(void)state;
+	fake.complete = true;
+	open_proxy((struct proxy_config){.output_dir = dir});
+	assert_int_equal(status_of("GET", "/x", more), 200);
+	proxy_free(proxy); /* ends what it began */
+	proxy = NULL;
+	text = read_output(&len);
+	assert_int_equal(len, CONTENT_LEN);
+	assert_memory_equal(text, fake.content, CONTENT_LEN);
+}
+
 /* ---- interception */
 
 /* Runs curl through the proxy; its exit code. Output goes to <dir>/out. */
@@ -467,17 +511,6 @@ static int curl(const char *more, const char *url)
 	assert_true(WIFEXITED(r));
 	fake_sync();
 	return WEXITSTATUS(r);
-}
-
-static char *read_output(size_t *len_out)
-{
-	cleanup(free_at) char *path = mem_printf("%s/out", dir);
-	cleanup(fclose_at) FILE *f = fopen(path, "re");
-	char *text = mem_alloc(CONTENT_LEN + 2);
-
-	assert_non_null(f);
-	*len_out = fread(text, 1, CONTENT_LEN + 1, f);
-	return text;
 }
 
 static int have_curl(void)
@@ -666,6 +699,8 @@ int main(void)
 		proxy_test(broken_side_ends_the_tunnel),
 		proxy_test(idle_tunnel_is_closed),
 		proxy_test(open_tunnel_does_not_hold_up_a_stop),
+		proxy_test(output_path_is_refused_where_none_is_configured),
+		proxy_test(output_path_gets_the_content),
 		proxy_test(intercepted_host_is_served_by_p2p),
 		proxy_test(port_of_an_intercepted_host_is_kept),
 		proxy_test(address_can_be_intercepted),
