@@ -140,14 +140,18 @@ static int64_t pause_for(unsigned failures)
 	return ms / 2 + (int64_t)(dice % (uint32_t)ms);
 }
 
-/* Sets q->pause_ms; false if there is no try or no time left. */
+/* Sets q->pause_ms; false, and 0, if there is no try or no time left. */
 static bool may_try_again(struct inquiry *q, int64_t at_least_ms)
 {
-	q->pause_ms = pause_for(q->failures);
-	if (q->pause_ms < at_least_ms)
-		q->pause_ms = at_least_ms;
-	return q->failures < q->retries_max && q->pause_ms <= RETRY_AFTER_MAX_MS &&
-	       (!q->rq->deadline_ms || clock_ms() + q->pause_ms < q->rq->deadline_ms);
+	int64_t ms = pause_for(q->failures);
+	bool may;
+
+	if (ms < at_least_ms)
+		ms = at_least_ms;
+	may = q->failures < q->retries_max && ms <= RETRY_AFTER_MAX_MS &&
+	      (!q->rq->deadline_ms || clock_ms() + ms < q->rq->deadline_ms);
+	q->pause_ms = may ? ms : 0;
+	return may;
 }
 
 static int on_head(struct exchange *x, struct err *e)

@@ -44,8 +44,10 @@ int origin_new(const struct origin_config *c, struct origin **out, struct err *e
 {
 	struct exchange_pool *pool;
 	struct origin *o;
-	int r = exchange_pool_new(c, &pool, e);
+	int r = header_pairs_check(c->extra_headers, e);
 
+	if (r == 0)
+		r = exchange_pool_new(c, &pool, e);
 	if (r < 0)
 		return r;
 	o = mem_new(struct origin);

@@ -1,11 +1,14 @@
 /*
  * The origin: http and https through libcurl. Blocking calls for workers, each with a deadline.
- * Handles are pooled, so connections are kept.
+ * Handles are pooled, so connections are kept. No http_proxy is used. Forbidden addresses
+ * (net_ip_is_forbidden()) are refused at every connect, so behind redirects and names too.
  *
- * Redirects are followed here (at most 10); Authorization and Cookie never go to another origin.
- * Retries with back-off on connection errors, 408, 425, 429 (Retry-After honoured within the
- * deadline), 500, 502, 503, 504; none on 401/403/404. Registry challenges (401) are answered by
- * registry.h. No http_proxy is used. Must not know: tasks, pieces.
+ * Redirects are followed here (at most 10, never from https to http unless the caller's URL is
+ * http); another origin gets the caller's Accept, Accept-Language and User-Agent and nothing else.
+ * Retries with back-off on connection errors, bodies that end early, 408, 425, 429 (Retry-After
+ * honoured within the deadline), 500, 502, 503, 504; none on 401/403/404. A 401 is answered with
+ * this daemon's credentials (registry.h) unless the caller came with an Authorization or a Cookie.
+ * inquiry.h has the details. Must not know: tasks, pieces.
  */
 #ifndef DAEMON_ORIGIN_H
 #define DAEMON_ORIGIN_H
@@ -30,7 +33,8 @@ struct origin_config {
 	int64_t stall_timeout_ms;   /* no byte for so long is an error, 0 = 30 s */
 };
 
-/* Nothing of c need outlive the call. EINVAL: ca_file holds no certificate. */
+/* Nothing of c need outlive the call. EINVAL: ca_file holds no certificate, or a malformed header.
+ */
 must_check int origin_new(const struct origin_config *c, struct origin **out, struct err *e);
 void origin_free(struct origin *o);
 

@@ -155,6 +155,10 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
 	if (r > 0) {
 		c->heard_ms = clock_ms();
 		give_head(c);
+		/* A refusal ends the request's body, but curl does not see it while that is held.
+		 */
+		if (c->send_paused)
+			relay_resume(c);
 	}
 	return r < 0 ? CURL_WRITEFUNC_ERROR : len;
 }
@@ -219,6 +223,18 @@ static void socket_ready(struct watch *w, uint32_t events)
 	run_curl(w->arg, w->fd, what);
 }
 
+/* Ends the call of easy; an error told to curl would end all calls. */
+static void fail_call(CURL *easy, const struct err *e)
+{
+	struct relay_call *c = NULL;
+
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&c);
+	if (c) {
+		err_copy(&c->err, e);
+		relay_cancel(c);
+	}
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	struct relay *r = arg;
@@ -226,7 +242,6 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 	uint32_t events = 0;
 	struct err e;
 
-	(void)easy;
 	if (what & CURL_POLL_IN)
 		events |= EPOLLIN;
 	if (what & CURL_POLL_OUT)
@@ -248,7 +263,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 	*w = (struct watch){.fd = fd, .events = events, .ready = socket_ready, .arg = r};
 	if (loop_watch(r->loop, w, &e) < 0) {
 		free(w);
-		return -1;
+		fail_call(easy, &e);
+		return 0;
 	}
 	curl_multi_assign(r->multi, fd, w);
 	return 0;
@@ -343,7 +359,8 @@ static void job_run(struct loop_job *job)
 		return;
 	}
 	if (cancel || c->relay->stopped) {
-		err_set(&c->err, ECANCELED, "cancelled");
+		if (!c->err.code)
+			err_set(&c->err, ECANCELED, "cancelled");
 		call_end(c, &c->err);
 	} else if (!c->added) {
 		start_in_loop(c);

@@ -1,7 +1,8 @@
 /*
  * Requests passed on to an origin as they are (manifests, uploads, what no rule sends through P2P),
  * answers streamed back with back-pressure. One thread with curl's multi interface; nothing blocks.
- * Redirects, 401 and all other answers go to the client unchanged.
+ * Redirects, 401 and all other answers go to the client unchanged; interim answers (1xx) do not.
+ * HTTP/1.1, up to 4096 calls at a time. The origin's bandwidth limit does not count here.
  */
 #ifndef DAEMON_RELAY_H
 #define DAEMON_RELAY_H
@@ -21,7 +22,9 @@ struct relay_ops {
 	/* Asks for request body bytes: > 0 given, 0 end, -1 not now (relay_resume() later). NULL if
 	 * the request has no body. */
 	ssize_t (*body)(struct relay_call *c, void *out, size_t size, void *arg);
-	/* Last. e NULL = whole. After it the call is gone. */
+	/* Last. e NULL = whole. After it the call is gone. Errors: those of origin_get() for the
+	 * connection, ETIMEDOUT no head or no byte in time, EPROTO cut or malformed, EINVAL a
+	 * request that cannot be sent, EBUSY too many calls, ECANCELED. */
 	void (*done)(struct relay_call *c, const struct err *e, void *arg);
 };
 
@@ -29,7 +32,9 @@ struct relay_request {
 	const char *method, *url;
 	const struct config_pairs *headers; /* hop-by-hop ones already removed */
 	int64_t body_length;		    /* 0 none, -1 chunked, else bytes */
-	int64_t deadline_ms; /* clock_ms() to the head of the answer; 0 = 60 s from now */
+	/* clock_ms() to the head of the answer; 0 = 60 s from now. Each byte of the request's body
+	 * moves it on, and it does not run while the client holds the call back. */
+	int64_t deadline_ms;
 };
 
 /* Shares TLS and CA settings with the origin. */

@@ -132,6 +132,8 @@ static bool answer(struct fake_conn *c, void *arg)
 	if (strcmp(t, "/after-date") == 0 && n == 1)
 		return fake_reply(c, "503 Easy", "Retry-After: Fri, 01 Jan 2100 00:00:00 GMT\r\n",
 				  "");
+	if (strcmp(t, "/fails-and-breaks") == 0)
+		return fake_puts(c, "HTTP/1.1 503 No\r\nContent-Length: 100\r\n\r\nnot") && false;
 	if (strcmp(t, "/hangs-up") == 0 && n == 1)
 		return false;
 	if (strncmp(t, "/break/", 7) == 0)
@@ -282,6 +284,9 @@ static void configured_headers_fill_gaps_at_home_only(void **state)
 	struct err e;
 
 	(void)state;
+	extra[1].value = (char *)"a\nb";
+	assert_int_equal(origin_new(&config, &origin, &e), -EINVAL);
+	extra[1].value = (char *)"site";
 	assert_int_equal(origin_new(&config, &origin, &e), 0);
 	assert_int_equal(get("/redirect/302/other", 0, 5, &pairs, &got, &e), 0);
 	last = server->requests[fake_count(server) - 1];
@@ -373,6 +378,20 @@ static void fetch_gives_the_last_failure_whole(void **state)
 	assert_non_null(strstr(headers, "Retry-After: 3600\n"));
 }
 
+static void broken_failure_is_no_endless_one(void **state)
+{
+	cleanup(free_at) char *url = fake_at(server, "/fails-and-breaks");
+	struct origin_request rq = {.url = url};
+	char *body;
+	size_t len;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(origin_fetch(origin, &rq, "GET", 100, NULL, NULL, &body, &len, &e),
+			 -EPROTO);
+	assert_int_equal(count("/fails-and-breaks"), 4);
+}
+
 /* ---- resuming */
 
 static void broken_transfer_goes_on_where_it_stopped(void **state)
@@ -454,6 +473,7 @@ int main(void)
 		cmocka_unit_test(retry_after_is_honoured),
 		cmocka_unit_test(retry_after_beyond_the_deadline_fails_at_once),
 		cmocka_unit_test(fetch_gives_the_last_failure_whole),
+		cmocka_unit_test(broken_failure_is_no_endless_one),
 		cmocka_unit_test(broken_transfer_goes_on_where_it_stopped),
 		cmocka_unit_test(changed_content_is_never_mixed),
 		cmocka_unit_test(endless_breaking_ends),

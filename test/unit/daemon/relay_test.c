@@ -230,6 +230,8 @@ static bool answer(struct fake_conn *c, void *arg)
 	(void)arg;
 	if (strcmp(t, "/upload") == 0)
 		return answer_upload(c);
+	if (strcmp(t, "/refuse") == 0)
+		return fake_reply(c, "401 No", "", "") && (fake_hang(c), false);
 	if (strcmp(t, "/big") == 0)
 		return fake_file(c, BIG, "");
 	if (strcmp(t, "/chunked") == 0)
@@ -503,6 +505,26 @@ static void request_bodies_are_streamed(void **state)
 	assert_true(fake_saw(server, "Expect: 100-continue"));
 }
 
+static void refusal_ends_a_request_that_is_held(void **state)
+{
+	cleanup(client_release) struct client c;
+	cleanup(free_at) char *url = fake_at(server, "/refuse");
+	int64_t deadline = clock_ms() + WAIT_MS;
+
+	(void)state;
+	client_init(&c);
+	c.to_send = BIG;
+	c.pause_every = 1;
+	start(&c, "PUT", url, BIG, NULL);
+	lock_take(&c.lock);
+	while (!c.done && cond_wait_until(&c.changed, &c.lock, deadline))
+		continue;
+	lock_drop(&c.lock);
+	assert_true(c.done);
+	assert_int_equal(c.status, 401);
+	assert_int_equal(c.err.code, 0);
+}
+
 static void short_request_body_ends_the_call(void **state)
 {
 	cleanup(client_release) struct client c;
@@ -656,6 +678,7 @@ int main(void)
 		cmocka_unit_test(head_that_does_not_come_times_out),
 		cmocka_unit_test(unreachable_and_forbidden_are_told),
 		cmocka_unit_test(request_bodies_are_streamed),
+		cmocka_unit_test(refusal_ends_a_request_that_is_held),
 		cmocka_unit_test(short_request_body_ends_the_call),
 		cmocka_unit_test(request_is_passed_on_as_it_is),
 		cmocka_unit_test(requests_that_cannot_be_are_refused),
