@@ -389,6 +389,11 @@ const struct config_key daemon_config_keys[] = {
 	 .offset = AT(proxy.prefetch),
 	 .fallback = "true",
 	 .help = "A range request fetches the whole in the background."},
+	{.path = "proxy.outputDir",
+	 .type = CONFIG_STRING,
+	 .offset = AT(proxy.output_dir),
+	 .help = "Requests may have their content written to files below this directory "
+		 "(X-Dragonfly-Output-Path). Default: none may."},
 	{.path = "proxy.prefetchBandwidthLimit", .type = CONFIG_IGNORED},
 	{.path = "proxy.readBufferSize", .type = CONFIG_IGNORED},
 	/* mount */

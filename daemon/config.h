@@ -86,6 +86,7 @@ struct daemon_config {
 		struct config_list rules; /* struct config_rule */
 		struct config_strings intercept;
 		char *mirror_addr, *mirror_cert;
+		char *output_dir;
 		bool blob_digest_id;
 		bool disable_back_to_source, prefetch;
 	} proxy;

@@ -218,6 +218,7 @@ static int start_proxy(struct daemon *d, struct err *e)
 		.requests_per_s = c->proxy.request_rate_limit,
 		.prefetch = c->proxy.prefetch,
 		.disable_back_to_source = c->proxy.disable_back_to_source,
+		.output_dir = c->proxy.output_dir,
 		.intercept = &c->proxy.intercept,
 		.ca_cert = c->proxy.ca_cert,
 		.ca_key = c->proxy.ca_key,
