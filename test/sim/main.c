@@ -1,0 +1,129 @@
+/* The simulator's command line. */
+#include "base/cli.h"
+#include "test/sim/report.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+struct options {
+	const char *scenario, *order, *csv;
+	uint64_t peers, hands, parents, filter, seed;
+	bool list, no_endgame;
+};
+
+static const struct cli_option option_table[] = {
+	{"peers", 'n', CLI_U64, offsetof(struct options, peers), "N", NULL,
+	 "How many peers (default: the scenario's)."},
+	{"scenario", 's', CLI_TEXT, offsetof(struct options, scenario), "NAME", NULL,
+	 "What happens (default plain)."},
+	{"list", 'l', CLI_FLAG, offsetof(struct options, list), NULL, NULL, "Names the scenarios."},
+	{"order", 0, CLI_TEXT, offsetof(struct options, order), "ORDER", NULL,
+	 "Which missing piece is asked for: ascending, random or rarest."},
+	{"no-endgame", 0, CLI_FLAG, offsetof(struct options, no_endgame), NULL, NULL,
+	 "The last pieces are not asked for twice."},
+	{"hands", 0, CLI_U64, offsetof(struct options, hands), "N", NULL,
+	 "Pieces fetched at a time (default 8)."},
+	{"parents", 0, CLI_U64, offsetof(struct options, parents), "N", NULL,
+	 "candidateParentLimit (default 4)."},
+	{"filter", 0, CLI_U64, offsetof(struct options, filter), "N", NULL,
+	 "filterParentLimit (default 40)."},
+	{"seed", 0, CLI_U64, offsetof(struct options, seed), "N", NULL,
+	 "Of the random numbers (default 1)."},
+	{"csv", 0, CLI_TEXT, offsetof(struct options, csv), "FILE", NULL,
+	 "Writes what plot.py draws."},
+	{0},
+};
+
+static const struct cli program = {
+	.program = "sim",
+	.summary = "the scheduler's real code in a simulated cluster",
+	.usage = "sim [options]",
+	.description = "Simulates downloads under a virtual clock. The last line is \"sim peers=N "
+		       "ratio=R\": R is the last finish over the bound.",
+	.examples = "sim --peers 1000  # a thousand peers, one seed, all cold",
+	.options = option_table,
+};
+
+static double real_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static struct scenario scenario_of(const struct options *o)
+{
+	static const char *const orders[] = {"ascending", "random", "rarest"};
+	const struct scenario *found = scenario_find(o->scenario ? o->scenario : "plain");
+	struct scenario sc;
+	bool known = !o->order;
+
+	if (!found)
+		cli_usage_error(&program, "no such scenario; see --list");
+	sc = *found;
+	for (unsigned i = 0; o->order && i < 3; i++) {
+		if (strcmp(o->order, orders[i]) == 0) {
+			sc.order = (enum order)i;
+			known = true;
+		}
+	}
+	if (!known)
+		cli_usage_error(&program, "no such order");
+	if (o->peers > 1000000 || o->hands > HANDS_MAX)
+		cli_usage_error(&program, "at most 1000000 peers and %d hands", HANDS_MAX);
+	if (o->peers)
+		sc.peers = (uint32_t)o->peers;
+	if (o->hands)
+		sc.hands = (unsigned)o->hands;
+	sc.endgame = sc.endgame && !o->no_endgame;
+	return sc;
+}
+
+/* As control/scheduler/config.c has them by default. */
+static struct state_config config_of(const struct options *o)
+{
+	return (struct state_config){
+		.candidate_parent_limit = o->parents ? (unsigned)o->parents : 4,
+		.filter_parent_limit = o->filter ? (unsigned)o->filter : 40,
+		.back_to_source_count = 200,
+		.wait_ms = 2000,
+		.seed_wait_ms = 5000,
+		.seed_failed_ms = 30000,
+		.peer_ttl_ms = 24 * 3600 * 1000,
+		.host_ttl_ms = 3600 * 1000,
+		.piece_timeout_ms = 30 * 60 * 1000,
+		.random_seed = o->seed,
+	};
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.seed = 1};
+	const char *rest[65];
+	struct scenario sc;
+	struct state_config config;
+	struct world *w;
+	double began = real_s();
+	bool well;
+
+	if (argc > 64 || cli_parse(&program, argc, argv, &o, rest) > 0)
+		cli_usage_error(&program, "too many arguments");
+	if (o.list) {
+		scenario_list();
+		return EXIT_DONE;
+	}
+	sc = scenario_of(&o);
+	config = config_of(&o);
+	w = world_new(&sc, &config, o.seed * 7919);
+	if (!world_run(w, 3600))
+		printf("not all ended within an hour\n");
+	well = report_print(w, real_s() - began);
+	if (o.csv && !report_write(w, o.csv)) {
+		fprintf(stderr, "sim: cannot write %s\n", o.csv);
+		well = false;
+	}
+	world_free(w);
+	return well ? EXIT_DONE : EXIT_OTHER;
+}

@@ -1,0 +1,137 @@
+/*
+ * A cluster under a virtual clock: hosts, links and downloads are modelled here, the scheduler is
+ * the real one (control/scheduler/state.c, schedule.c, pick.c).
+ *
+ *	host 0 is the origin, then come the seeds, then the peers
+ *	child (host, task) is one download; its index is (host - 1) * tasks + task
+ */
+#ifndef TEST_SIM_WORLD_H
+#define TEST_SIM_WORLD_H
+
+#include "test/sim/mail.h"
+#include "test/sim/net.h"
+#include "test/sim/scenario.h"
+
+#define FEEDERS_MAX 32 /* SWARM_FEEDERS_MAX */
+#define HANDS_MAX   16
+#define ORIGIN	    0
+
+enum child_mode { ABSENT, SCHEDULING, PARENTS, FROM_ORIGIN, DONE, FAILED, DEAD };
+
+/* What children tell the scheduler, and hear from it. */
+enum letter_what {
+	SAY_REGISTER,
+	SAY_STARTED,
+	SAY_SOURCE,
+	SAY_PIECE,	  /* arg: index, parents[0]: cost in ms */
+	SAY_PIECE_FAILED, /* parents[0] */
+	SAY_RESCHEDULE,
+	SAY_FINISHED,
+	SAY_GONE,
+	SEED_ENDED, /* arg: well */
+	HEAR_PARENTS,
+	HEAR_SOURCE,
+	HEAR_REFUSED,
+	HEAR_SEED, /* a seed is asked */
+	HEAR_PIECE /* children of it may ask for arg */
+};
+
+struct feeder {
+	uint32_t child;
+	uint8_t in_flight;
+	bool dropped;
+	int64_t open_us; /* from then on it is known what it has */
+};
+
+struct child {
+	enum child_mode mode;
+	uint32_t host, task, done, busy, feeder_count, reschedules;
+	bool asked, started, told_source, has_peer;
+	struct peer *peer; /* the scheduler's */
+	struct feeder feeders[FEEDERS_MAX];
+	struct flow hands[HANDS_MAX];
+	uint64_t *have, *flight, *told; /* bitmaps: here; under way; announced */
+	int64_t begun_us, ended_us, progress_us;
+};
+
+struct sim_host {
+	struct host *known; /* the scheduler's */
+	double up, down;    /* bytes per second */
+	uint32_t rack;
+	bool is_seed, is_slow, is_liar, is_dead;
+	uint64_t sent, sent_before;
+	double tx; /* bytes per second, as last announced */
+	int64_t dies_us;
+};
+
+struct tally {
+	uint64_t letters, origin_bytes, wasted_bytes, rack_bytes, peer_bytes, reschedules;
+	uint64_t to_source, refused, corrupt;
+	double scheduler_s, longest_s; /* of CPU, in the scheduler's code */
+};
+
+struct world {
+	const struct scenario *sc;
+	struct state state;
+	struct net *net;
+	struct sim_host *hosts;
+	uint32_t host_count;
+	struct child *children;
+	uint32_t child_count, pieces, words;
+	uint32_t piece_length;
+	uint32_t *active, active_count; /* children that may fetch */
+	uint32_t ended;			/* peers' children that are DONE, FAILED or DEAD */
+	struct mail to_scheduler, to_child, announced;
+	int64_t now_us, step_us, latency_us, tick_us, gc_us, rates_us;
+	uint32_t joined, seed_turn;
+	bool seed_was_killed;
+	uint64_t random, *bits;
+	struct tally tally;
+	double *timeline; /* per second: bytes that peers' hosts sent */
+	uint32_t timeline_count;
+};
+
+/* ---- world.c */
+struct world *world_new(const struct scenario *sc, const struct state_config *config,
+			uint64_t seed);
+void world_free(struct world *w);
+/* Until every child has ended; false: it did not within limit_s of virtual time. */
+bool world_run(struct world *w, double limit_s);
+uint64_t world_random(struct world *w);
+struct child *world_child(struct world *w, uint32_t host, uint32_t task);
+uint32_t world_index(const struct world *w, const struct child *c);
+uint32_t world_piece_bytes(const struct world *w, uint32_t index);
+/* A child has ended. */
+void world_retire(struct world *w, struct child *c, enum child_mode mode);
+
+/* ---- talk.c: the scheduler and the letters to and from it */
+struct letter *talk_say(struct world *w, const struct child *c, enum letter_what what,
+			uint32_t arg);
+void talk_open(struct world *w, const struct state_config *config);
+/* Delivers what is due, and the scheduler's ticks. */
+void talk_deliver(struct world *w);
+
+/* ---- child.c: a download, as daemon/fetch.c and swarm.c do it */
+void child_begin(struct world *w, struct child *c, bool from_origin);
+void child_hear(struct world *w, struct child *c, const struct letter *l);
+/* Starts what can be started, or asks for other parents. */
+void child_act(struct world *w, struct child *c);
+/* A flow ended: all its bytes are here, or its sender died. */
+void child_arrived(struct world *w, struct child *c, struct flow *f);
+
+static inline bool bit_get(const uint64_t *bits, uint32_t i)
+{
+	return bits[i / 64] >> (i % 64) & 1;
+}
+
+static inline void bit_set(uint64_t *bits, uint32_t i)
+{
+	bits[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+static inline void bit_clear(uint64_t *bits, uint32_t i)
+{
+	bits[i / 64] &= ~(UINT64_C(1) << (i % 64));
+}
+
+#endif
