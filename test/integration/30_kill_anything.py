@@ -1,0 +1,167 @@
+"""kill -9 of the daemon, its parent, the scheduler, the manager and the origin, each in the middle of a
+cold read: right bytes or a clean error within the deadline, never wrong or short ones."""
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+import story
+from lab import Lab, wait_for
+from skimmer import Daemon, Manager, Nginx, Scheduler, random_file
+from story import check, equal
+
+SIZE = 96 << 20
+ORIGIN_MBIT = 160  # some five seconds for the whole
+DEADLINE_S = 8
+
+
+class Read(threading.Thread):
+    """Reads a file through the mount; what came, and how it ended."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.count, self.sha = path, 0, hashlib.sha256()
+        self.error, self.ended = None, None
+        self.start()
+
+    def run(self):
+        try:
+            with open(self.path, "rb", buffering=0) as f:
+                while data := f.read(1 << 20):
+                    self.sha.update(data)
+                    self.count += len(data)
+        except OSError as e:
+            self.error = e
+        self.ended = time.monotonic()
+
+    def wait_until(self, count):
+        wait_for(f"{count} bytes read", lambda: self.count >= count or self.ended, timeout_s=30)
+        check(not self.ended, f"the read lasts until the fault ({self.count} bytes, {self.error})")
+
+    def finish(self, timeout_s=60):
+        self.join(timeout_s)
+        check(not self.is_alive(), "the read ended")
+        return self
+
+
+class World:
+    def __init__(self, lab, config=None):
+        origin, control = lab.host("origin", ORIGIN_MBIT), lab.host("control")
+        web = origin.dir / "web"
+        web.mkdir()
+        self.plain = web / "blob"
+        self.digest = random_file(self.plain, SIZE)
+        self.nginx = Nginx(origin, web)
+        self.manager = Manager(control)
+        self.scheduler = Scheduler(control, self.manager)
+        config = config or {"mount": {"readTimeout": f"{DEADLINE_S}s"}}
+        self.seed = Daemon(lab.host("seed"), self.manager, seed=True, config=config)
+        self.node = Daemon(lab.host("node"), self.manager, config=config)
+        for d in (self.seed, self.node):
+            d.in_swarm()
+        self.address = self.nginx.addr.removesuffix(":80")
+
+    def path(self, daemon=None):
+        return (daemon or self.node).mount / "http" / self.address / "blob"
+
+    def check_whole(self, read, what):
+        equal(read.error, None, f"{what}: the reader's error")
+        equal(read.count, SIZE, f"{what}: bytes read")
+        equal(read.sha.hexdigest(), self.digest, f"{what}: digest of what was read")
+
+
+def killed_in_the_middle(victim, what):
+    with Lab() as lab:
+        world = World(lab)
+        read = Read(world.path())
+        read.wait_until(SIZE // 4)
+        victim(world).process.kill()
+        world.check_whole(read.finish(), what)
+
+
+def test_parent_killed():
+    killed_in_the_middle(lambda w: w.seed, "parent killed")
+
+
+def test_scheduler_killed():
+    killed_in_the_middle(lambda w: w.scheduler, "scheduler killed")
+
+
+def test_manager_killed():
+    killed_in_the_middle(lambda w: w.manager, "manager killed")
+
+
+def test_scheduler_and_manager_dead_from_the_start_and_back_later():
+    with Lab() as lab:
+        world = World(lab)
+        world.scheduler.process.kill()
+        world.manager.process.kill()
+        world.check_whole(Read(world.path()).finish(), "without scheduler and manager")
+        world.manager.process.launch()
+        world.manager.ready()
+        world.scheduler.process.launch()
+        world.scheduler.ready()
+        for d in (world.seed, world.node):
+            d.in_swarm()
+        # The swarm works again: the seed gets it from the node.
+        world.check_whole(Read(world.path(world.seed)).finish(), "after both came back")
+        equal(world.seed.traffic("BACK_TO_SOURCE"), 0, "bytes that the seed had from the origin")
+
+
+def test_origin_killed_and_back():
+    with Lab() as lab:
+        world = World(lab)
+        read = Read(world.path())
+        read.wait_until(SIZE // 4)
+        killed = time.monotonic()
+        world.nginx.process.kill()
+        read.finish()
+        check(read.error is not None and read.count < SIZE, "the reader gets an error")
+        check(read.ended - killed < 2 * DEADLINE_S, "the error comes within the deadline")
+        with open(world.plain, "rb") as f:
+            equal(read.sha.hexdigest(), hashlib.sha256(f.read(read.count)).hexdigest(),
+                  "what was read before")
+        world.nginx.process.launch()
+        end = time.monotonic() + 30
+        while True:
+            again = Read(world.path()).finish()
+            if again.error is None or time.monotonic() > end:
+                break
+        world.check_whole(again, "after the origin came back")
+
+
+def test_daemon_killed_and_nothing_verified_fetched_again():
+    with Lab() as lab:
+        world = World(lab)
+        read = Read(world.path())
+        read.wait_until(SIZE // 3)
+        world.node.process.kill()
+        read.finish()
+        check(read.error is not None and read.count < SIZE, "the reader gets an error")
+        world.seed.process.kill()  # all that comes now comes from the node's store and the origin
+        before = world.nginx.bytes_given()
+        world.node.restart()
+        kept = int(os.getxattr(world.path(), "user.d7y.bytes_local"))
+        check(kept >= SIZE // 3, f"pieces of before are here: {kept} bytes")
+        world.check_whole(Read(world.path()).finish(), "after the restart")
+        given = world.nginx.bytes_given() - before
+        check(given <= SIZE - kept + 4096, f"{kept} bytes were kept, {given} fetched again")
+
+
+def test_reader_by_mirror_sees_no_short_answer_when_the_daemon_dies():
+    with Lab() as lab:
+        world = World(lab)
+        out = world.node.host.dir / "out"
+        p = subprocess.Popen(world.node.host.enter(
+            "curl", "-sS", "-x", "http://127.0.0.1:4001", "-H", "X-Dragonfly-Use-P2P: true",
+            "-o", out, f"http://{world.address}/blob"), stderr=subprocess.PIPE)
+        wait_for("some of it", lambda: out.exists() and out.stat().st_size > SIZE // 4)
+        world.node.process.kill()
+        p.communicate(timeout=30)
+        check(p.returncode != 0, "curl tells that the answer was not whole")
+
+
+story.run(globals())
