@@ -213,6 +213,42 @@ int origin_stat(struct origin *o, const struct origin_request *rq, struct origin
 	return r;
 }
 
+/* ---- probe */
+
+static struct curl_slist *probe_headers(struct inquiry *q, struct curl_slist *list)
+{
+	(void)q;
+	return header_list_add(list, "Range", "bytes=0-0");
+}
+
+static int probe_head(struct inquiry *q, struct exchange *x, struct err *e)
+{
+	cleanup(url_release) struct url asked = {0};
+	struct origin_probe *out = q->arg;
+	int r = url_parse(q->rq->url, &asked, e);
+	size_t len;
+
+	if (r < 0)
+		return r;
+	len = strlen(asked.path);
+	out->status = x->answer.status;
+	out->folder =
+		strncmp(x->url->path, asked.path, len) == 0 && strcmp(x->url->path + len, "/") == 0;
+	q->drop = true;
+	return 0;
+}
+
+int origin_probe(struct origin *o, const struct origin_request *rq, struct origin_probe *out,
+		 struct err *e)
+{
+	struct inquiry q = inquiry_for(o, rq, out);
+
+	q.any_status = true;
+	q.own_headers = probe_headers;
+	q.on_head = probe_head;
+	return inquiry_run(&q, e);
+}
+
 /* ---- get */
 
 struct get_call {

@@ -64,6 +64,14 @@ void origin_info_release(struct origin_info *i);
 must_check int origin_stat(struct origin *o, const struct origin_request *rq,
 			   struct origin_info *out, struct err *e);
 
+/* What stands at a URL, by a GET of its first byte. Any final HTTP status is a success here. */
+struct origin_probe {
+	int status;
+	bool folder; /* redirects led to the same path with '/' at its end */
+};
+must_check int origin_probe(struct origin *o, const struct origin_request *rq,
+			    struct origin_probe *out, struct err *e);
+
 /* Sink of a body: returns 0, or -errno to stop the transfer with *e set. */
 typedef int (*origin_sink)(void *arg, const void *data, size_t len, struct err *e);
 

@@ -41,6 +41,8 @@ int session_errno(const struct err *e)
 	case ENOTDIR:
 	case ENAMETOOLONG:
 	case ENFILE:
+	case ESTALE: /* the kernel looks the name up again */
+	case EINTR:
 		return e->code;
 	default:
 		return EIO;

@@ -22,6 +22,7 @@ struct fs_entry {
 	enum fs_kind kind;
 	uint64_t size;
 	int64_t mtime_ms;     /* wall */
+	uint64_t version;     /* another one: a blob's content is another one */
 	const char *link;     /* FS_LINK: target */
 	const void *data;     /* FS_FILE: small whole content (manifest.json), instead of a blob */
 	struct fs_blob *blob; /* FS_FILE: a new reference, NULL with data */

@@ -31,6 +31,7 @@ struct node {
 	unsigned children, pins;
 	bool named;
 	struct tree_info info;
+	uint64_t version; /* fs_entry's */
 	struct fs_blob *blob;
 	void *data; /* info.size bytes and a NUL; a link's target; else NULL */
 	struct tree_opens opens;
@@ -222,7 +223,7 @@ static bool is_same(const struct node *n, const struct fs_entry *entry)
 		return false;
 	if (data)
 		return memcmp(n->data, data, n->info.size) == 0;
-	return entry->lasting || n->info.mtime_ms == entry->mtime_ms;
+	return entry->lasting || n->version == entry->version;
 }
 
 static struct node *node_add(struct tree *t, struct node *parent, const char *name,
@@ -239,6 +240,7 @@ static struct node *node_add(struct tree *t, struct node *parent, const char *na
 				     .size = data_size(entry),
 				     .mtime_ms = entry->mtime_ms,
 				     .lasting = entry->lasting};
+	n->version = entry->version;
 	if (data_of(entry)) {
 		n->data = mem_alloc(n->info.size + 1);
 		memcpy(n->data, data_of(entry), n->info.size);

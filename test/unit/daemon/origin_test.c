@@ -132,6 +132,14 @@ static bool answer_odd(struct fake_conn *c)
 		return fake_reply(c, line, "X-Kept: yes\r\nConnection: X-Hop\r\nX-Hop: 1\r\n",
 				  "body");
 	}
+	if (strcmp(t, "/folder") == 0)
+		return fake_reply(c, "301 Moved", "Location: /folder/\r\n", "");
+	if (strcmp(t, "/folder/closed") == 0)
+		return fake_reply(c, "301 Moved", "Location: /folder/closed/\r\n", "");
+	if (strcmp(t, "/folder/closed/") == 0)
+		return fake_reply(c, "403 No", "", "");
+	if (strcmp(t, "/moved") == 0)
+		return fake_reply(c, "302 Found", "Location: /headers\r\n", "");
 	if (strcmp(t, "/interim") == 0)
 		return fake_puts(c, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\n"
 				    "ETag: \"hint\"\r\n\r\n") &&
@@ -550,6 +558,37 @@ static void request_headers_are_the_callers(void **state)
 			 -EINVAL);
 }
 
+static void assert_probe(const char *path, int status, bool folder)
+{
+	cleanup(free_at) char *url = fake_at(server, path);
+	struct origin_request rq = {.url = url, .deadline_ms = clock_ms() + 5000};
+	struct origin_probe probe = {0};
+	struct err e = {0};
+
+	assert_int_equal(origin_probe(origin, &rq, &probe, &e), 0);
+	assert_int_equal(probe.status, status);
+	assert_int_equal(probe.folder, folder);
+}
+
+static void probe_tells_folders_from_files(void **state)
+{
+	struct origin_request rq = {.url = "http://127.0.0.1:1/x",
+				    .deadline_ms = clock_ms() + 5000};
+	struct origin_probe probe;
+	struct err e;
+
+	(void)state;
+	assert_probe("/range", 206, false);
+	assert_probe("/whole/length", 200, false);
+	assert_probe("/moved", 206, false);
+	assert_probe("/folder", 206, true);
+	assert_probe("/folder/", 206, false);
+	assert_probe("/folder/closed", 403, true);
+	assert_probe("/status/404", 404, false);
+	assert_probe("/status/503", 503, false);
+	assert_int_equal(origin_probe(origin, &rq, &probe, &e), -EHOSTUNREACH);
+}
+
 static void bad_urls_are_refused(void **state)
 {
 	static const char *const urls[] = {"ftp://127.0.0.1/x", "file:///etc/passwd", "",
@@ -586,6 +625,7 @@ int main(void)
 		cmocka_unit_test(fetch_by_head_has_no_body),
 		cmocka_unit_test(fetch_is_bounded),
 		cmocka_unit_test(request_headers_are_the_callers),
+		cmocka_unit_test(probe_tells_folders_from_files),
 		cmocka_unit_test(bad_urls_are_refused),
 	};
 
