@@ -7,6 +7,7 @@
 #include "base/pool.h"
 #include "base/timer.h"
 #include "daemon/admin.h"
+#include "daemon/blobs.h"
 #include "daemon/manager_client.h"
 #include "daemon/piece_client.h"
 #include "daemon/piece_server.h"
@@ -28,6 +29,7 @@ struct daemon {
 	struct tasks *tasks;
 	struct piece_server *piece_server;
 	struct proxy *proxy;
+	struct blobs *blobs;
 	struct fs_session *mount;
 	struct admin *admin;
 	struct pool *gc_pool;
@@ -232,6 +234,32 @@ static int start_proxy(struct daemon *d, struct err *e)
 	return r < 0 ? err_wrap(e, "proxy") : 0;
 }
 
+static int start_mount(struct daemon *d, struct err *e)
+{
+	const struct daemon_config *c = d->config;
+	const struct blobs_config bc = {
+		.tasks = d->tasks,
+		.origin = d->origin,
+		.allow_hosts = &c->mount.allow_hosts,
+		.plain_http = &c->backend.plain_http,
+		.prefetch = c->mount.prefetch,
+	};
+	const struct fs_config fc = {
+		.path = c->mount.path,
+		.read_ahead_kb = (unsigned)(c->mount.read_ahead >> 10),
+		.passthrough = c->mount.passthrough,
+		.allow_other = c->mount.allow_other,
+		.read_timeout_ms = c->mount.read_timeout_ms,
+	};
+	int r;
+
+	if (!c->mount.enable)
+		return 0;
+	d->blobs = blobs_new(&bc);
+	r = fs_session_new(&fc, &blobs_ops, d->blobs, &d->mount, e);
+	return r < 0 ? err_wrap(e, "mount.path") : 0;
+}
+
 /* ---- what operators see */
 
 static void show_figures(void *arg)
@@ -293,6 +321,8 @@ static int start_all(struct daemon *d, struct err *e)
 	r = start_peer_doors(d, e);
 	if (r == 0)
 		r = start_proxy(d, e);
+	if (r == 0)
+		r = start_mount(d, e);
 	return r < 0 ? r : start_admin(d, e);
 }
 
@@ -318,6 +348,7 @@ void daemon_stop(struct daemon *d)
 	metrics_on_print_remove(show_figures, d);
 	admin_free(d->admin);
 	fs_session_free(d->mount);
+	blobs_free(d->blobs);
 	proxy_free(d->proxy);
 	piece_server_free(d->piece_server);
 	if (d->scheduler_client)
