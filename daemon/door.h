@@ -10,7 +10,8 @@
  *
  * Deadlines: idle between requests; from a head's first byte to its last; without progress while
  * something is being sent or a body is being read. A handler that makes a client wait has deadlines
- * of its own. A client that goes away while it waits is noticed at once.
+ * of its own. A client that goes away while it waits is noticed at once; one that only ends its own
+ * direction counts as gone too.
  */
 #ifndef DAEMON_DOOR_H
 #define DAEMON_DOOR_H

@@ -13,8 +13,10 @@
  */
 #include "daemon/door_conn.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -28,6 +30,7 @@
 #define STEPS_MAX	 16
 #define OUT_KEEP	 (64u << 10)
 #define LINGER_MS	 2000
+#define REFUSALS_MS	 60000
 #define LINGER_BYTES_MAX (1 << 20)
 
 enum { TIMER_NONE, TIMER_IDLE, TIMER_HEAD, TIMER_STALL, TIMER_LINGER };
@@ -168,13 +171,30 @@ static bool fill(struct door_conn *c)
 	return true;
 }
 
+/* Garbage may come by the thousand: the log has one line a minute, and the rest with debug. */
+static void log_refusal(struct door_conn *c, int status, const char *why)
+{
+	struct door *d = c->home->door;
+	int64_t told_ms = __atomic_load_n(&d->refusal_told_ms, __ATOMIC_RELAXED);
+	int64_t now_ms = clock_ms();
+	bool tell = !told_ms || now_ms - told_ms >= REFUSALS_MS;
+
+	if (tell)
+		__atomic_store_n(&d->refusal_told_ms, now_ms, __ATOMIC_RELAXED);
+	log_at(tell ? LOG_WARN : LOG_DEBUG, "request refused",
+	       "door=%s peer=%s status=%d why=\"%s\"", d->config.name, door_peer(c), status, why);
+}
+
 static void refuse(struct door_conn *c, int status, const char *why)
 {
+	static const struct metric_family refused = {METRIC_COUNTER, "skimmer_http_refused_total",
+						     "Requests that are no good HTTP.", "door"};
+
 	c->state = DOOR_CALL;
 	c->responded = c->ended = false;
 	c->keep = c->body_done = false;
-	log_debug("request refused", "door=%s peer=%s status=%d why=\"%s\"",
-		  c->home->door->config.name, door_peer(c), status, why);
+	metric_add(metric_get(&refused, c->home->door->config.name), 1);
+	log_refusal(c, status, why);
 	door_reply(c, status, "X-Dragonfly-Error-Type: proxy\r\n", why);
 }
 

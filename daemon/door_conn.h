@@ -24,7 +24,8 @@ struct door {
 	uint16_t port;
 	struct door_loop *loops;
 	unsigned loop_count;
-	unsigned connections; /* atomic */
+	unsigned connections;	 /* atomic */
+	int64_t refusal_told_ms; /* atomic; when the log last said that a request was refused */
 	struct lock lock;
 	struct cond cond;
 	unsigned holds;	   /* lock */

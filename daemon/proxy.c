@@ -29,9 +29,14 @@
 
 static const struct metric_family requests = {
 	METRIC_COUNTER, "dragonfly_client_proxy_request_total", "Requests to the proxy.", NULL};
-static const struct metric_family refused = {METRIC_COUNTER,
-					     "dragonfly_client_proxy_request_failure_total",
-					     "Requests that the proxy refused.", NULL};
+static const struct metric_family failures = {
+	METRIC_COUNTER, "dragonfly_client_proxy_request_failure_total",
+	"Requests to the proxy that it refused or could not answer.", NULL};
+
+void proxy_count_failure(void)
+{
+	metric_add(metric_get(&failures), 1);
+}
 
 /* ---- who may come in */
 
@@ -94,7 +99,7 @@ static bool let_in(struct proxy *p, struct door_conn *c, const char **used_out)
 		*used_out = proxy_value ? NULL : "Authorization";
 		return true;
 	}
-	metric_add(metric_get(&refused), 1);
+	proxy_count_failure();
 	if (given == CREDENTIALS_MALFORMED)
 		door_reply(c, 400, ERROR_PROXY, "malformed credentials");
 	else if (mirror && !proxy_value)
@@ -225,7 +230,7 @@ static void handle(struct door_conn *c, void *arg)
 	if (!let_in(p, c, &used))
 		return;
 	if (p->config.requests_per_s && !bucket_try(&p->requests, 1)) {
-		metric_add(metric_get(&refused), 1);
+		proxy_count_failure();
 		door_reply(c, 429, ERROR_PROXY "Retry-After: 1\r\n", "too many requests");
 		return;
 	}

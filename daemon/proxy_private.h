@@ -38,6 +38,8 @@ void task_answer_start(struct proxy *p, struct door_conn *c, struct errand *x);
 /* Passes the request on; x is taken. */
 void relay_answer_start(struct proxy *p, struct door_conn *c, struct errand *x);
 
+/* A request that we could not answer as asked. */
+void proxy_count_failure(void);
 /* One request in origin-form; x (without url) is taken. */
 void mirror_request(struct proxy *p, struct door_conn *c, struct errand *x);
 /* Sends x (with url) by P2P or relay, as the rules and its headers say; x is taken. */

@@ -42,8 +42,9 @@ struct relay_answer {
 	/* the loop's thread alone */
 	struct door_conn *conn; /* NULL: it has gone */
 	unsigned refs;
+	int told;	    /* status that the client got; 0 = none yet */
 	struct buf collect; /* a manifest, to look into */
-	bool collecting, responded, busy, finished, broken, body_due;
+	bool collecting, busy, finished, broken, body_due;
 	uint64_t sent;
 };
 
@@ -131,7 +132,7 @@ static void log_end(const struct relay_answer *a, const char *why)
 	url = errand_print_url(a->errand);
 	log_debug("request relayed",
 		  "method=%s url=%s rule=\"%s\" status=%d bytes=%llu ms=%lld why=\"%s\"",
-		  a->errand->method, url, a->errand->rule, a->status, (unsigned long long)a->sent,
+		  a->errand->method, url, a->errand->rule, a->told, (unsigned long long)a->sent,
 		  (long long)(clock_ms() - a->errand->started_ms), why);
 }
 
@@ -178,9 +179,8 @@ static void copy_headers(const char *lines, struct buf *out)
 	}
 }
 
-static void respond(struct relay_answer *a, const char *headers)
+static void respond(struct relay_answer *a, int status, const char *headers)
 {
-	int status = a->status;
 	const struct errand *x = a->errand;
 	cleanup(buf_release) struct buf text = {0};
 	int64_t length = length_of(headers);
@@ -190,7 +190,8 @@ static void respond(struct relay_answer *a, const char *headers)
 		buf_puts(&text, ERROR_BACKEND);
 	a->collecting = x->kind == ERRAND_MANIFEST && status == 200 &&
 			strcmp(x->method, "GET") == 0 && length <= (int64_t)MANIFEST_LEN_MAX;
-	a->responded = a->busy = true;
+	a->told = status;
+	a->busy = true;
 	door_respond(a->conn, status, text.data ? text.data : "", length);
 }
 
@@ -204,13 +205,13 @@ static void fail(struct relay_answer *a, const struct err *e)
 					  : 502;
 
 	log_end(a, e->text);
+	proxy_count_failure();
 	a->broken = true;
-	if (a->responded) {
+	if (a->told) {
 		door_abort(a->conn);
 		return;
 	}
-	a->responded = true;
-	a->status = status;
+	a->told = status;
 	door_reply(a->conn, status, a->errand->failed_by_p2p ? ERROR_BACKEND : ERROR_PROXY,
 		   e->text);
 }
@@ -309,13 +310,15 @@ static void advance(struct relay_answer *a)
 {
 	cleanup(buf_release) struct buf part = {0};
 	char *headers;
+	int status;
 
 	if (!a->conn || a->broken)
 		return;
 	want_body(a);
 	lock_take(&a->lock);
-	headers = a->headers; /* set once */
-	if (a->responded && !a->busy) {
+	status = a->status; /* set once, as the headers are */
+	headers = a->headers;
+	if (a->told && !a->busy) {
 		part = a->in;
 		a->in = (struct buf){0};
 	}
@@ -326,8 +329,8 @@ static void advance(struct relay_answer *a)
 	lock_drop(&a->lock);
 	if (part.len) {
 		send_some(a, &part);
-	} else if (headers && !a->responded) {
-		respond(a, headers);
+	} else if (status && !a->told) {
+		respond(a, status, headers);
 	} else if (a->finished && !a->busy) {
 		look_into_manifest(a);
 		door_end(a->conn);

@@ -143,6 +143,7 @@ static void advance(struct task_answer *a)
 	} else if (part->state == PART_FAILED) {
 		log_warn("p2p answer broken off", "task=%s at=%" PRIu64 " why=\"%s\"",
 			 task_meta(a->task)->id, a->sent, part->err.text);
+		proxy_count_failure();
 		door_abort(a->conn);
 	}
 }
@@ -370,6 +371,7 @@ static void give_up(struct task_answer *a)
 		return;
 	}
 	a->status = status;
+	proxy_count_failure();
 	door_reply(c, status, ERROR_DFDAEMON, a->err.text);
 }
 
