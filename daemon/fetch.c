@@ -239,6 +239,7 @@ static void take_parents(struct fetch *f, const struct talk_news *news)
 	uint32_t *missing;
 	size_t count;
 	char own_peer_id[256];
+	bool origin_only = f->origin_only;
 
 	if (f->mode == SCHEDULING)
 		set_mode(f, PARENTS);
@@ -251,7 +252,7 @@ static void take_parents(struct fetch *f, const struct talk_news *news)
 	snprintf(own_peer_id, sizeof(own_peer_id), "%s", talk_peer_id(f->talk));
 	lock_drop(&f->lock);
 	missing = pieces_missing(f->pieces, &count);
-	if (count > 0)
+	if (count > 0 && !origin_only)
 		swarm_add(f->swarm, news->parents, news->parent_count, own_peer_id, missing, count);
 	free(missing);
 	lock_take(&f->lock);

@@ -66,6 +66,7 @@ struct fetch {
 	bool origin_only; /* parents' bytes turned out wrong */
 
 	/* success and failure */
+	unsigned transfers; /* workers that prove, fetch or probe */
 	bool verifying, verified, told_complete;
 	unsigned mismatches;
 	int64_t verify_after_ms, disk_after_ms; /* not sooner */

@@ -97,8 +97,9 @@ static bool choose_origin(struct fetch *f, enum piece_rank least, struct work *w
 
 static bool choose_verify(struct fetch *f, enum piece_rank least, struct work *w)
 {
-	if (f->verified || f->verifying || f->verify_after_ms || least < PIECE_REST ||
-	    pieces_ready_count(f->pieces) < f->meta->geometry.piece_count)
+	/* Not while somebody still has to tell of a piece that he published. */
+	if (f->verified || f->verifying || f->verify_after_ms || f->transfers ||
+	    least < PIECE_REST || pieces_ready_count(f->pieces) < f->meta->geometry.piece_count)
 		return false;
 	f->verifying = true;
 	w->kind = VERIFY;
@@ -123,6 +124,8 @@ enum piece_rank fetch_choose(struct gang *g, enum piece_rank least, void *work)
 		found = found || (f->mode == ORIGIN && choose_origin(f, least, w));
 	}
 	found = found || choose_verify(f, least, w);
+	if (found && w->kind != VERIFY)
+		f->transfers++;
 	return found ? w->job.rank : PIECE_NONE;
 }
 
@@ -398,8 +401,8 @@ static void whole_is_wrong(struct fetch *f, const struct err *e)
 	size_t len = 0;
 
 	__atomic_add_fetch(&f->all->tally.digest_failures, 1, __ATOMIC_RELAXED);
-	pieces_forget_all(f->pieces);
 	lock_take(&f->lock);
+	/* From here on no parent is asked any more, so none of their pieces outlives this. */
 	f->failing_softly = f->mismatches++ % 2 == 0;
 	f->failing = *e;
 	f->origin_only = true;
@@ -410,6 +413,7 @@ static void whole_is_wrong(struct fetch *f, const struct err *e)
 	uint64_t from_origin = f->from_origin - f->began_from_origin;
 	uint64_t from_peers = f->from_peers - f->began_from_peers;
 	lock_drop(&f->lock);
+	pieces_forget_all(f->pieces);
 	log_error("task has wrong bytes, all of it is dropped",
 		  "task=%s from_origin=%" PRIu64 " from_peers=%" PRIu64 " hosts=%s why=\"%s\"",
 		  f->meta->id, from_origin, from_peers, hosts, e->text);
@@ -454,6 +458,8 @@ void fetch_perform(struct gang *g, void *work)
 		break;
 	case VERIFY:
 		verify(f);
-		break;
+		return;
 	}
+	lock_guard(&f->lock);
+	f->transfers--;
 }

@@ -39,7 +39,7 @@ struct fake_peer {
 	bool held;  /* fetches wait until it is not */
 	int closes; /* > 0: tells this error once it has announced; -1: tells the regular end */
 	uint32_t odd_len; /* added to the lengths it announces */
-	unsigned fetches, opens, frees;
+	unsigned fetches, opens, frees, announcements;
 };
 
 static struct fake {
@@ -50,7 +50,8 @@ static struct fake {
 	unsigned seed;
 	uint64_t length;
 	uint32_t piece_length;
-	bool no_ranges, no_length, held, stat_held, wrong_bytes;
+	bool no_ranges, no_length, held, stat_held;
+	uint64_t wrong_until; /* its first so many bytes are wrong */
 	int stat_error, get_error;
 	unsigned get_errors_left; /* get_error counts so often; 0 = always */
 	unsigned stats, gets, running;
@@ -270,7 +271,7 @@ int origin_get(struct origin *o, const struct origin_request *rq, origin_sink si
 		r = err_set(e, code ? code : fake_url_error(rq->url), "get");
 	while (r == 0 && off < end) {
 		size_t n = end - off < 16384 ? (size_t)(end - off) : 16384;
-		unsigned seed = fake.wrong_bytes ? fake.seed + 1000 : fake.seed;
+		unsigned seed = fake.bytes < fake.wrong_until ? fake.seed + 1000 : fake.seed;
 
 		if (off % fake.piece_length == 0)
 			fake.fetched[off / fake.piece_length % FAKE_PIECES]++;
@@ -499,6 +500,7 @@ static inline void fake_announce(void *arg)
 		if (closes)
 			p->ops.closed(p, closes > 0 ? &e : NULL, p->arg);
 		fake_call_end(&p->o);
+		fake.peers[p->peer].announcements++;
 	}
 	lock_drop(&fake.lock);
 }
