@@ -90,12 +90,10 @@ static void handle_free(struct handle *h)
 
 void exchange_pool_free(struct exchange_pool *p)
 {
-	struct list *l;
-
 	if (!p)
 		return;
-	while ((l = list_pop_front(&p->idle)) != NULL)
-		handle_free(list_entry(l, struct handle, link));
+	list_each_safe (it, &p->idle)
+		handle_free(list_entry(it, struct handle, link));
 	map_free(p->seats);
 	cond_release(&p->seat_free);
 	lock_release(&p->lock);

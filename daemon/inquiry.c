@@ -266,26 +266,30 @@ static int ask(struct inquiry *q, struct exchange *x, bool at_home, struct err *
 	return ask_once(q, x, at_home, fresh, e);
 }
 
-/* One try: from the caller's URL to an answer that is no redirect. */
-static int try_once(struct inquiry *q, const struct url *home, struct exchange *x, struct err *e)
+/* One try: from the caller's URL to an answer that is no redirect. *at is the hop, released by the
+ * caller. */
+static int try_once(struct inquiry *q, const struct url *home, struct url *at, struct exchange *x,
+		    struct err *e)
 {
-	cleanup(url_release) struct url at = {0};
 	cleanup(free_at) char *text = url_print(home);
-	int r = url_parse(text, &at, e);
+	cleanup(url_release) struct url first = {0};
+	int r = url_parse(text, &first, e);
 
-	x->url = &at;
+	if (r < 0)
+		return r;
+	url_move(at, &first);
 	for (unsigned hop = 0; r == 0; hop++) {
 		q->retryable = false;
 		if (hop > REDIRECTS_MAX)
 			return err_set(e, ELOOP, "more than %d redirects", REDIRECTS_MAX);
-		r = ask(q, x, url_same_origin(home, &at), e);
+		r = ask(q, x, url_same_origin(home, at), e);
 		if (r < 0) {
 			q->retryable = x->retryable;
 			return r;
 		}
 		if (!is_redirect(x->answer.status) || q->form)
 			break;
-		r = follow(x, home, &at, e);
+		r = follow(x, home, at, e);
 	}
 	if (r < 0)
 		return r;
@@ -296,14 +300,16 @@ static int try_once(struct inquiry *q, const struct url *home, struct exchange *
 
 int inquiry_run(struct inquiry *q, struct err *e)
 {
+	cleanup(url_release) struct url home = {0};
+	cleanup(url_release) struct url at = {0};
 	cleanup(exchange_release) struct exchange x = {.method = q->method,
 						       .form = q->form,
+						       .url = &at,
 						       .deadline_ms = q->rq->deadline_ms,
 						       .cancelled = q->rq->cancelled,
 						       .on_head = on_head,
 						       .on_body = on_body,
 						       .arg = q};
-	cleanup(url_release) struct url home = {0};
 	uint64_t before = q->progress;
 	int r = url_parse(q->rq->url, &home, e);
 
@@ -315,8 +321,7 @@ int inquiry_run(struct inquiry *q, struct err *e)
 		struct err why;
 
 		q->pause_ms = 0;
-		r = try_once(q, &home, &x, e);
-		x.url = NULL;
+		r = try_once(q, &home, &at, &x, e);
 		if (r == 0 || !q->retryable)
 			return r;
 		if (q->progress - before >= INQUIRY_PROGRESS)

@@ -42,7 +42,7 @@ static void copy_pairs(struct config_pairs *to, const struct config_pairs *from)
 
 int origin_new(const struct origin_config *c, struct origin **out, struct err *e)
 {
-	struct exchange_pool *pool;
+	struct exchange_pool *pool = NULL;
 	struct origin *o;
 	int r = header_pairs_check(c->extra_headers, e);
 
@@ -147,7 +147,7 @@ static int stat_head(struct inquiry *q, struct exchange *x, struct err *e)
 {
 	struct stat_call *c = q->arg;
 	struct origin_info *i = c->info;
-	uint64_t first, last;
+	uint64_t first = 0, last = 0;
 	int r = 0;
 
 	q->drop = true;
@@ -301,8 +301,8 @@ static int check_total(struct get_call *c, const struct exchange *x, int64_t tot
 
 static int judge_part(struct get_call *c, const struct exchange *x, struct err *e)
 {
-	uint64_t first, last;
-	int64_t total;
+	uint64_t first = 0, last = 0;
+	int64_t total = -1;
 	int r = content_range(x, &first, &last, &total, e);
 
 	if (r < 0)

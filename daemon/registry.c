@@ -213,12 +213,10 @@ static int check_realm(const struct registry_ask *ask, const struct challenge *c
 static char *basic_of(const struct docker_credential *c)
 {
 	cleanup(secret_free_at) char *plain = mem_printf("%s:%s", c->user, text_of(c->password));
-	size_t len = strlen(plain);
-	char *text = mem_alloc(8 + 4 * (len / 3 + 1));
+	cleanup(secret_free_at) char *encoded = mem_alloc(4 * (strlen(plain) / 3 + 1) + 1);
 
-	memcpy(text, "Basic ", 6);
-	EVP_EncodeBlock((unsigned char *)text + 6, (const unsigned char *)plain, (int)len);
-	return text;
+	EVP_EncodeBlock((unsigned char *)encoded, (const unsigned char *)plain, (int)strlen(plain));
+	return mem_printf("Basic %s", encoded);
 }
 
 /* The token in the answer, as an Authorization with its life. */

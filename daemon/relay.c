@@ -1,7 +1,11 @@
 /*
- * Relay: curl's multi interface driven by one epoll loop (curl_multi_socket_action()), so that a
- * thousand quiet calls cost nothing. All of a call happens on the loop's thread; resume and cancel
- * are posted to it, so a resume cannot overtake the pause that it answers.
+ * Relay: curl's multi interface driven by epoll (curl_multi_socket_action()), so that a thousand
+ * quiet calls cost nothing. All of a call happens on the loop's thread; resume and cancel are
+ * posted to it, so a resume cannot overtake the pause that it answers.
+ *
+ * curl's sockets are in an epoll set of their own, which the loop watches: curl 7.88 closes sockets
+ * that are still connecting without a word and may get the same number again, so whether a number
+ * is in the set is the kernel's to know, and every new socket is put into it at once.
  *
  * HTTP/1.1 only: with HTTP/2 a paused call's bytes would pile up in curl (up to its 32 MB window),
  * here they stay in the kernel's socket.
@@ -36,6 +40,8 @@ struct relay {
 	struct transport *transport;
 	struct loop *loop;
 	CURLM *multi;
+	int sockets_fd; /* epoll set of curl's sockets */
+	struct watch sockets;
 	int64_t stall_ms;
 	struct loop_timer curl_timer; /* what curl asked for */
 	struct loop_timer tick;	      /* looks for calls that are overdue */
@@ -210,64 +216,71 @@ static void run_curl(struct relay *r, curl_socket_t fd, int events)
 	reap(r);
 }
 
-static void socket_ready(struct watch *w, uint32_t events)
+static void sockets_ready(struct watch *w, uint32_t events)
 {
-	int what = 0;
+	struct relay *r = w->arg;
+	struct epoll_event ready[64];
+	int n = epoll_wait(r->sockets_fd, ready, array_len(ready), 0);
 
-	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP))
-		what |= CURL_CSELECT_IN;
-	if (events & EPOLLOUT)
-		what |= CURL_CSELECT_OUT;
-	if (events & EPOLLERR)
-		what |= CURL_CSELECT_ERR;
-	run_curl(w->arg, w->fd, what);
+	(void)events;
+	/* One that another's turn has closed meanwhile is unknown to curl, and passed over. */
+	for (int i = 0; i < n; i++) {
+		int what = 0;
+
+		if (ready[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP))
+			what |= CURL_CSELECT_IN;
+		if (ready[i].events & EPOLLOUT)
+			what |= CURL_CSELECT_OUT;
+		if (ready[i].events & EPOLLERR)
+			what |= CURL_CSELECT_ERR;
+		run_curl(r, ready[i].data.fd, what);
+	}
 }
 
-/* Ends the call of easy; an error told to curl would end all calls. */
-static void fail_call(CURL *easy, const struct err *e)
+static int watch_socket(struct relay *r, curl_socket_t fd, uint32_t events)
 {
-	struct relay_call *c = NULL;
+	struct epoll_event ev = {.events = events, .data.fd = fd};
 
-	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&c);
-	if (c) {
-		err_copy(&c->err, e);
-		relay_cancel(c);
-	}
+	if (epoll_ctl(r->sockets_fd, EPOLL_CTL_MOD, fd, &ev) == 0)
+		return 0;
+	return epoll_ctl(r->sockets_fd, EPOLL_CTL_ADD, fd, &ev);
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	struct relay *r = arg;
-	struct watch *w = socket_arg;
+	struct relay_call *c = NULL;
 	uint32_t events = 0;
-	struct err e;
 
+	(void)socket_arg;
 	if (what & CURL_POLL_IN)
 		events |= EPOLLIN;
 	if (what & CURL_POLL_OUT)
 		events |= EPOLLOUT;
-	/* Removed, or paused: a hang-up that nobody may look at yet would wake the loop for ever.
-	 */
 	if (events == 0) {
-		if (w)
-			loop_unwatch(r->loop, w);
-		free(w);
-		curl_multi_assign(r->multi, fd, NULL);
+		/* Removed, or paused: a hang-up nobody may look at would wake us for ever. */
+		epoll_ctl(r->sockets_fd, EPOLL_CTL_DEL, fd, NULL);
 		return 0;
 	}
-	if (w) {
-		loop_rewatch(r->loop, w, events);
+	if (watch_socket(r, fd, events) == 0)
 		return 0;
+	/* Ends this call; an error told to curl would end all. */
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&c);
+	if (c) {
+		err_set(&c->err, errno, "watch a socket");
+		relay_cancel(c);
 	}
-	w = mem_new(struct watch);
-	*w = (struct watch){.fd = fd, .events = events, .ready = socket_ready, .arg = r};
-	if (loop_watch(r->loop, w, &e) < 0) {
-		free(w);
-		fail_call(easy, &e);
-		return 0;
-	}
-	curl_multi_assign(r->multi, fd, w);
 	return 0;
+}
+
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+{
+	struct relay_call *c = arg;
+	curl_socket_t fd = transport_open_socket(&c->refused, purpose, a);
+
+	if (fd != CURL_SOCKET_BAD)
+		watch_socket(c->relay, fd, EPOLLOUT);
+	return fd;
 }
 
 /* curl forbids to be run from within: "at once" is a job. */
@@ -454,6 +467,8 @@ static int set_up(struct relay_call *c, const struct relay_request *rq, struct e
 	int r;
 
 	transport_apply(c->relay->transport, easy, &c->refused);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, c);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, c->detail);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, c);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -511,16 +526,21 @@ static void stop_run(struct loop_job *job)
 		call_end(c, &c->err);
 	}
 	loop_timer_cancel(r->loop, &r->tick);
-	/* Here, because it tells the loop which sockets go. */
+	/* Here, because it calls on_timer(). */
 	curl_multi_cleanup(r->multi);
 	r->multi = NULL;
 	loop_timer_cancel(r->loop, &r->curl_timer);
+	loop_unwatch(r->loop, &r->sockets);
 }
 
-static void first_tick(struct loop_job *job)
+static void start_run(struct loop_job *job)
 {
 	struct relay *r = job->arg;
+	struct err e;
 
+	/* A set of one: only want of memory could refuse it. */
+	if (loop_watch(r->loop, &r->sockets, &e) < 0)
+		abort();
 	loop_timer_arm(r->loop, &r->tick, TICK_MS);
 }
 
@@ -537,11 +557,15 @@ int relay_new(const struct origin_config *config, struct relay **out, struct err
 	list_init(&r->tick.link);
 	r->curl_job = (struct loop_job){.run = curl_job_run, .arg = r};
 	list_init(&r->curl_job.link);
-	r->start_job = (struct loop_job){.run = first_tick, .arg = r};
+	r->start_job = (struct loop_job){.run = start_run, .arg = r};
 	list_init(&r->start_job.link);
 	r->stop_job = (struct loop_job){.run = stop_run, .arg = r};
 	list_init(&r->stop_job.link);
-	result = transport_new(config, &r->transport, e);
+	r->sockets_fd = epoll_create1(EPOLL_CLOEXEC);
+	r->sockets = (struct watch){
+		.fd = r->sockets_fd, .events = EPOLLIN, .ready = sockets_ready, .arg = r};
+	result = r->sockets_fd < 0 ? err_set(e, errno, "epoll_create1")
+				   : transport_new(config, &r->transport, e);
 	if (result == 0)
 		result = loop_new("relay", &r->loop, e);
 	if (result < 0) {
@@ -571,5 +595,6 @@ void relay_free(struct relay *r)
 		loop_free(r->loop); /* runs what is posted first */
 	}
 	transport_free(r->transport);
+	close_at(&r->sockets_fd);
 	free(r);
 }

@@ -80,7 +80,7 @@ static CURLcode use_roots(CURL *easy, void *ssl_ctx, void *arg)
 }
 
 /* The address that will really be connected to: covers redirects and names that change. */
-static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+curl_socket_t transport_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
 	bool *refused = arg;
 	char ip[INET6_ADDRSTRLEN] = "";
@@ -120,7 +120,7 @@ void transport_apply(const struct transport *t, CURL *easy, bool *refused)
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)t->connect_timeout_ms);
 	/* A name server that does not answer must not hold up who gives up. */
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, transport_open_socket);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, refused);
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, t->roots ? 1L : 0L);

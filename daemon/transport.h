@@ -24,6 +24,9 @@ void transport_free(struct transport *t);
  * address that content may not be fetched from. */
 void transport_apply(const struct transport *t, CURL *easy, bool *refused);
 
+/* What CURLOPT_OPENSOCKETFUNCTION is set to, for who wants to know of each socket. */
+curl_socket_t transport_open_socket(void *refused, curlsocktype purpose, struct curl_sockaddr *a);
+
 /* Translates what curl says. EHOSTUNREACH cannot be reached or the certificate is not trusted,
  * EACCES refused address, EPROTO nonsense, ETIMEDOUT. *retryable_out: trying again may help. */
 int transport_error(CURLcode code, bool refused, const char *detail, const char *what,

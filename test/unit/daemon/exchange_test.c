@@ -7,6 +7,7 @@
 
 #define SIZE	 600000u
 #define CROWD	 64
+#define HOSTS	 70 /* more than handles are kept */
 #define PER_HOST 4
 #define WAIT_MS	 10000
 
@@ -254,6 +255,27 @@ static void connections_are_kept(void **state)
 	origin_free(o);
 }
 
+static void many_hosts_do_not_pile_up_handles(void **state)
+{
+	struct origin_config config = {0};
+	struct origin *o = origin_with(&config);
+	struct fake_http *hosts[HOSTS], *first = server;
+
+	(void)state;
+	for (unsigned i = 0; i < HOSTS; i++) {
+		struct reader r = {.origin = o, .path = "/x", .len = 10};
+
+		hosts[i] = fake_start(answer, NULL, NULL);
+		server = hosts[i];
+		read_run(&r);
+		assert_int_equal(r.result, 0);
+	}
+	server = first;
+	for (unsigned i = 0; i < HOSTS; i++)
+		fake_stop(hosts[i]);
+	origin_free(o);
+}
+
 static void crowd_gets_right_bytes(void **state)
 {
 	struct origin_config config = {0};
@@ -289,6 +311,7 @@ int main(void)
 		with_server(deadline_ends_a_transfer),
 		with_server(cancel_ends_a_transfer),
 		with_server(connections_are_kept),
+		with_server(many_hosts_do_not_pile_up_handles),
 		with_server(crowd_gets_right_bytes),
 	};
 

@@ -8,9 +8,12 @@
 #include <time.h>
 
 #define SIZE 200000u
+#define BIG  (6u << 20)
 
 static struct fake_http *server, *other; /* two hosts: their ports differ */
 static struct origin *origin;
+
+static bool give_up; /* atomic: the server wants the request cancelled */
 
 static int take(void *arg, const void *data, size_t len, struct err *e)
 {
@@ -77,11 +80,30 @@ static bool answer_redirect(struct fake_conn *c)
 	return fake_file(c, SIZE, "ETag: \"one\"\r\n");
 }
 
+/* Six MiB, of which each connection gives somewhat more than one. */
+static bool break_often(struct fake_conn *c)
+{
+	uint64_t first = 0, last = BIG - 1, n = 1200000;
+
+	fake_range(c, BIG, &first, &last);
+	if (n > last - first + 1)
+		n = last - first + 1;
+	fake_printf(c,
+		    "HTTP/1.1 %s\r\nContent-Range: bytes %llu-%llu/%u\r\n"
+		    "Content-Length: %llu\r\nETag: \"big\"\r\n\r\n",
+		    first ? "206 P" : "200 OK", (unsigned long long)first, (unsigned long long)last,
+		    BIG, (unsigned long long)(last - first + 1));
+	fake_send_content(c, first, n);
+	return false;
+}
+
 static bool answer_break(struct fake_conn *c)
 {
 	const char *t = c->target;
 	unsigned n = times_asked(c);
 
+	if (strcmp(t, "/break/often") == 0)
+		return break_often(c);
 	if (strncmp(t, "/break/twice", 12) == 0 && n <= 2)
 		return break_off(c, "ETag: \"one\"\r\n", 50000);
 	if (strcmp(t, "/break/always") == 0)
@@ -129,6 +151,25 @@ static bool answer(struct fake_conn *c, void *arg)
 		return fake_reply(c, "429 Easy", "Retry-After: 1\r\n", "");
 	if (strncmp(t, "/after-long", 11) == 0)
 		return fake_reply(c, "503 Easy", "Retry-After: 3600\r\n", "");
+	if (strcmp(t, "/after-nonsense") == 0 && n <= 2)
+		return fake_reply(c, "503 Easy",
+				  n == 1 ? "Retry-After: soon\r\n"
+					 : "Retry-After: Sat, 01 Jan 2000 00:00:00 GMT\r\n",
+				  "");
+	if (strcmp(t, "/give-up") == 0) {
+		__atomic_store_n(&give_up, true, __ATOMIC_RELEASE);
+		return fake_reply(c, "503 Easy", "Retry-After: 60\r\n", "");
+	}
+	if (strcmp(t, "/big-404") == 0)
+		return fake_puts(c, "HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n"
+				    "100000\r\n") &&
+		       fake_send_content(c, 0, 0x100000) && fake_puts(c, "\r\n0\r\n\r\n");
+	if (strcmp(t, "/if") == 0) {
+		cleanup(free_at) char *known = fake_header(c->head, "If-None-Match");
+
+		return known ? fake_puts(c, "HTTP/1.1 304 Same\r\nETag: \"x\"\r\n\r\n")
+			     : fake_reply(c, "200 OK", "ETag: \"x\"\r\n", "body");
+	}
 	if (strcmp(t, "/after-date") == 0 && n == 1)
 		return fake_reply(c, "503 Easy", "Retry-After: Fri, 01 Jan 2100 00:00:00 GMT\r\n",
 				  "");
@@ -350,6 +391,13 @@ static void retry_after_is_honoured(void **state)
 	assert_true(clock_ms() - start >= 1000);
 }
 
+static void odd_retry_after_is_passed_over(void **state)
+{
+	(void)state;
+	assert_get("/after-nonsense", 0, 10, 10);
+	assert_int_equal(count("/after-nonsense"), 3);
+}
+
 static void retry_after_beyond_the_deadline_fails_at_once(void **state)
 {
 	int64_t start = clock_ms();
@@ -359,6 +407,40 @@ static void retry_after_beyond_the_deadline_fails_at_once(void **state)
 	assert_get_fails("/after-date", EHOSTUNREACH);
 	assert_true(clock_ms() - start < 1000);
 	assert_int_equal(count("/after-long"), 1);
+}
+
+static void long_error_pages_are_not_read(void **state)
+{
+	int64_t start = clock_ms();
+
+	(void)state;
+	assert_get_fails("/big-404", ENOENT);
+	assert_get("/file", 0, 10, 10);
+	assert_true(clock_ms() - start < 2000);
+}
+
+static void fetch_can_ask_for_what_is_new(void **state)
+{
+	struct {
+		char *name, *value;
+	} header = {(char *)"If-None-Match", (char *)"\"x\""};
+	struct config_pairs pairs = {.items = (void *)&header, .count = 1};
+	cleanup(free_at) char *url = fake_at(server, "/if");
+	struct origin_request rq = {.url = url, .headers = &pairs};
+	struct origin_info info = {0};
+	cleanup(free_at) char *body = NULL;
+	size_t len;
+	int status;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(origin_fetch(origin, &rq, "GET", 100, &status, NULL, &body, &len, &e), 0);
+	assert_int_equal(status, 304);
+	assert_int_equal(len, 0);
+	/* A length must not depend on what the caller knows already. */
+	assert_int_equal(origin_stat(origin, &rq, &info, &e), 0);
+	assert_int_equal(info.content_length, 4);
+	origin_info_release(&info);
 }
 
 static void fetch_gives_the_last_failure_whole(void **state)
@@ -416,6 +498,18 @@ static void changed_content_is_never_mixed(void **state)
 	assert_get_fails("/break/no-ranges-changed", EPROTO);
 }
 
+static void progress_earns_more_tries(void **state)
+{
+	struct buf got = BUF_INIT(8u << 20);
+	struct err e;
+
+	(void)state;
+	assert_int_equal(get("/break/often", 0, 0, NULL, &got, &e), 0);
+	assert_true(is_content(&got, 0, BIG));
+	assert_int_equal(count("/break/often"), 6);
+	buf_release(&got);
+}
+
 static void endless_breaking_ends(void **state)
 {
 	(void)state;
@@ -428,14 +522,16 @@ static void endless_breaking_ends(void **state)
 
 static void cancel_ends_the_wait_for_another_try(void **state)
 {
-	bool cancelled = true;
-	cleanup(free_at) char *url = fake_at(server, "/fails/503/99");
-	struct origin_request rq = {.url = url, .cancelled = &cancelled};
+	cleanup(free_at) char *url = fake_at(server, "/give-up");
+	struct origin_request rq = {.url = url, .cancelled = &give_up};
 	struct origin_info info;
+	int64_t start = clock_ms();
 	struct err e = {0};
 
 	(void)state;
 	assert_int_equal(origin_stat(origin, &rq, &info, &e), -ECANCELED);
+	assert_int_equal(count("/give-up"), 1);
+	assert_true(clock_ms() - start < 5000);
 }
 
 static void deadline_ends_the_tries(void **state)
@@ -471,11 +567,15 @@ int main(void)
 		cmocka_unit_test(lasting_failures_are_not),
 		cmocka_unit_test(tries_are_counted),
 		cmocka_unit_test(retry_after_is_honoured),
+		cmocka_unit_test(odd_retry_after_is_passed_over),
+		cmocka_unit_test(long_error_pages_are_not_read),
+		cmocka_unit_test(fetch_can_ask_for_what_is_new),
 		cmocka_unit_test(retry_after_beyond_the_deadline_fails_at_once),
 		cmocka_unit_test(fetch_gives_the_last_failure_whole),
 		cmocka_unit_test(broken_failure_is_no_endless_one),
 		cmocka_unit_test(broken_transfer_goes_on_where_it_stopped),
 		cmocka_unit_test(changed_content_is_never_mixed),
+		cmocka_unit_test(progress_earns_more_tries),
 		cmocka_unit_test(endless_breaking_ends),
 		cmocka_unit_test(cancel_ends_the_wait_for_another_try),
 		cmocka_unit_test(deadline_ends_the_tries),

@@ -5,6 +5,7 @@
 #include "base/pool.h"
 #include "daemon/origin.h"
 #include "test/unit/daemon/fake_http.h"
+#include "test/unit/daemon/fake_tls.h"
 
 #include <sys/stat.h>
 
@@ -14,6 +15,7 @@ static char dir[] = "/tmp/skimmer_registry_XXXXXX";
 static char file[64];
 static struct fake_http *registry, *tokens, *other;
 static struct origin *origin;
+static bool released;	      /* under tokens->lock */
 static unsigned token_number; /* atomic: each token is another one */
 
 /* ---- a registry and its token service */
@@ -29,6 +31,18 @@ static bool challenge(struct fake_conn *c, const char *repository)
 	return fake_reply(c, "401 Unauthorized", text, "who are you?");
 }
 
+/* How often this Authorization has come before the request being answered. */
+static unsigned times_seen(struct fake_conn *c, const char *authorization)
+{
+	cleanup(free_at) char *line = mem_printf("Authorization: %s\r\n", authorization);
+	unsigned n = 0;
+
+	lock_guard(&c->server->lock);
+	for (unsigned i = 0; i < c->number; i++)
+		n += strstr(c->server->requests[i], line) != NULL;
+	return n;
+}
+
 static bool answer_registry(struct fake_conn *c, void *arg)
 {
 	cleanup(free_at) char *given = fake_header(c->head, "Authorization");
@@ -41,6 +55,10 @@ static bool answer_registry(struct fake_conn *c, void *arg)
 			return fake_file(c, 10, "");
 		return fake_reply(c, "401 U", "WWW-Authenticate: Basic realm=\"r\"\r\n", "");
 	}
+	if (strcmp(repository, "basic-once") == 0)
+		return given && !times_seen(c, given)
+			       ? fake_file(c, 10, "")
+			       : fake_reply(c, "401 U", "WWW-Authenticate: Basic\r\n", "");
 	if (strcmp(repository, "plain401") == 0)
 		return fake_reply(c, "401 U", "", "");
 	if (strcmp(repository, "bad-challenge") == 0)
@@ -59,17 +77,19 @@ static bool answer_registry(struct fake_conn *c, void *arg)
 		return challenge(c, repository);
 	if (strcmp(repository, "private") == 0 && !strstr(given, "-user-"))
 		return challenge(c, repository);
-	if (strcmp(repository, "expiring") == 0) {
-		cleanup(free_at) char *line = mem_printf("Authorization: %s\r\n", given);
-		unsigned uses = 0;
-
-		lock_guard(&registry->lock);
-		for (unsigned i = 0; i < registry->request_count; i++)
-			uses += strstr(registry->requests[i], line) != NULL;
-		if (uses > 1)
-			return challenge(c, repository);
-	}
+	if (strcmp(repository, "expiring") == 0 && times_seen(c, given))
+		return challenge(c, repository);
 	return fake_file(c, 10, "");
+}
+
+/* The slow token service waits for the test. */
+static void wait_released(void)
+{
+	int64_t deadline = clock_ms() + 10000;
+
+	lock_guard(&tokens->lock);
+	while (!released && cond_wait_until(&tokens->changed, &tokens->lock, deadline))
+		continue;
 }
 
 static bool answer_tokens(struct fake_conn *c, void *arg)
@@ -102,6 +122,19 @@ static bool answer_tokens(struct fake_conn *c, void *arg)
 	if (strcmp(kind, "huge") == 0) {
 		fake_puts(c, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
 		return fake_send_content(c, 0, 1000000000) && false;
+	}
+	if (strcmp(kind, "busy") == 0)
+		return fake_reply(c, "429 Easy", "Retry-After: 3600\r\n", "");
+	if (strcmp(kind, "down") == 0)
+		return fake_reply(c, "503 Down", "Retry-After: 3600\r\n", "");
+	if (strcmp(kind, "slow") == 0) {
+		wait_released();
+		return fake_reply(c, "403 Forbidden", "", "");
+	}
+	if (strcmp(kind, "no-life") == 0 || strcmp(kind, "long-life") == 0) {
+		snprintf(text, sizeof(text), "{\"token\": \"%s-x\", \"expires_in\": %s}", kind,
+			 kind[0] == 'n' ? "0" : "99999999999");
+		return fake_reply(c, "200 OK", "", text);
 	}
 	if (strcmp(kind, "redirected") == 0)
 		return fake_reply(c, "302 Off", "Location: /token2\r\n", "");
@@ -319,9 +352,45 @@ static void nonsense_of_the_token_service_is_refused(void **state)
 	assert_refused("no-token", EPROTO);
 	assert_refused("bad-token", EPROTO);
 	assert_refused("huge", EPROTO);
+	assert_refused("busy", EBUSY);
+	assert_refused("down", EHOSTUNREACH);
 	assert_refused("bad-challenge", EPROTO);
 	assert_refused("bad-realm", EPROTO);
 	assert_false(fake_saw(registry, "X-Injected"));
+}
+
+static void odd_lives_of_tokens_are_bounded(void **state)
+{
+	(void)state;
+	assert_reads("no-life");
+	assert_reads("no-life");
+	assert_reads("long-life");
+	assert_int_equal(fake_count(tokens), 2);
+}
+
+static void secret_is_not_carried_from_https_to_http(void **state)
+{
+	struct fake_ca *ca = fake_ca_new();
+	SSL_CTX *tls = fake_tls_new(ca, "IP:127.0.0.1", -3600, 3600);
+	struct fake_http *f = fake_start(answer_registry, NULL, tls);
+	struct origin_config config = {.docker_config = file, .ca_file = ca->path};
+	cleanup(free_at) char *url = fake_at(f, "/v2/private/blobs/x");
+	cleanup(free_at) char *auths =
+		mem_printf("{\"auths\": {\"%s\": {\"auth\": \"dXNlcjpwYXNz\"}}}", f->url);
+	struct origin_request rq = {.url = url};
+	struct origin_info info;
+	struct origin *o;
+	struct err e;
+
+	(void)state;
+	configure(auths);
+	assert_int_equal(origin_new(&config, &o, &e), 0);
+	assert_int_equal(origin_stat(o, &rq, &info, &e), -EPROTO);
+	assert_int_equal(fake_count(tokens), 0);
+	origin_free(o);
+	fake_stop(f);
+	SSL_CTX_free(tls);
+	fake_ca_free(ca);
 }
 
 static void identity_token_is_not_sent_after_a_redirect(void **state)
@@ -344,6 +413,14 @@ static void basic_is_answered_and_remembered(void **state)
 	assert_int_equal(fake_count(tokens), 0);
 	configure_for(registry, "{\"username\": \"user\", \"password\": \"wrong\"}");
 	assert_refused("basic", EACCES);
+}
+
+static void remembered_basic_that_is_refused_is_told(void **state)
+{
+	(void)state;
+	configure_for(registry, "{\"auth\": \"dXNlcjpwYXNz\"}");
+	assert_reads("basic-once");
+	assert_refused("basic-once", EACCES);
 }
 
 /* ---- the caller's own */
@@ -424,6 +501,65 @@ static void crowd_shares_one_token(void **state)
 	assert_int_equal(fake_count(tokens), 1);
 }
 
+/* One who waits for another's token. */
+struct waiter {
+	pthread_t thread;
+	bool cancelled;
+	int64_t deadline_ms;
+	int result;
+};
+
+static void *wait_slow(void *arg)
+{
+	struct waiter *w = arg;
+	cleanup(free_at) char *url = fake_at(registry, "/v2/slow/blobs/sha256:abc");
+	struct origin_request rq = {
+		.url = url, .cancelled = &w->cancelled, .deadline_ms = w->deadline_ms};
+	struct origin_info info;
+	struct err e;
+
+	w->result = origin_stat(origin, &rq, &info, &e);
+	return NULL;
+}
+
+static bool wait_count(struct fake_http *f, unsigned n)
+{
+	int64_t deadline = clock_ms() + 10000;
+
+	lock_guard(&f->lock);
+	while (f->request_count < n && cond_wait_until(&f->changed, &f->lock, deadline))
+		continue;
+	return f->request_count >= n;
+}
+
+static void wait_for_anothers_token_has_ends(void **state)
+{
+	struct waiter fetcher = {0}, hasty = {0}, fickle = {0}, patient = {0};
+
+	(void)state;
+	released = false;
+	thread_start(&fetcher.thread, "fetcher", wait_slow, &fetcher);
+	assert_true(wait_count(tokens, 1));
+	hasty.deadline_ms = clock_ms() + 300;
+	thread_start(&hasty.thread, "hasty", wait_slow, &hasty);
+	thread_start(&fickle.thread, "fickle", wait_slow, &fickle);
+	thread_start(&patient.thread, "patient", wait_slow, &patient);
+	assert_true(wait_count(registry, 4));
+	__atomic_store_n(&fickle.cancelled, true, __ATOMIC_RELEASE);
+	pthread_join(fickle.thread, NULL);
+	assert_int_equal(fickle.result, -ECANCELED);
+	pthread_join(hasty.thread, NULL);
+	assert_int_equal(hasty.result, -ETIMEDOUT);
+	lock_take(&tokens->lock);
+	released = true;
+	cond_wake_all(&tokens->changed);
+	lock_drop(&tokens->lock);
+	pthread_join(fetcher.thread, NULL);
+	pthread_join(patient.thread, NULL);
+	assert_int_equal(fetcher.result, -EACCES);
+	assert_int_equal(patient.result, -EACCES);
+}
+
 #define with_servers(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -439,8 +575,12 @@ int main(void)
 		with_servers(identity_token_is_exchanged),
 		with_servers(registry_token_is_used_as_it_is),
 		with_servers(nonsense_of_the_token_service_is_refused),
+		with_servers(odd_lives_of_tokens_are_bounded),
+		with_servers(secret_is_not_carried_from_https_to_http),
 		with_servers(identity_token_is_not_sent_after_a_redirect),
 		with_servers(basic_is_answered_and_remembered),
+		with_servers(remembered_basic_that_is_refused_is_told),
+		with_servers(wait_for_anothers_token_has_ends),
 		with_servers(callers_authorization_is_used_alone),
 		with_servers(behind_a_redirect_only_anonymous_tokens_are_tried),
 		with_servers(fetch_shows_the_refusal),

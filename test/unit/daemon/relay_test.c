@@ -9,6 +9,7 @@
 
 #define BIG	   (8u << 20)
 #define WAIT_MS	   20000
+#define LIMIT	   4096
 #define CROWD	   1000
 #define CROWD_SIZE (256u << 10)
 #define CHUNK_AT   100000u /* bytes that a client takes before it wants a pause */
@@ -363,6 +364,26 @@ static void paused_call_outlives_the_stall_timeout(void **state)
 	assert_true(c.right);
 }
 
+/* Its first address may refuse: the next one's socket then has the same number. */
+static void name_with_several_addresses_is_reached(void **state)
+{
+	cleanup(free_at) char *url = mem_printf("http://localhost:%u/x", server->port);
+	int64_t start_ms = clock_ms();
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++) {
+		cleanup(client_release) struct client c;
+
+		client_init(&c);
+		/* POST is never sent on an old connection. */
+		start(&c, "POST", url, 0, NULL);
+		assert_true(finish(&c));
+		assert_int_equal(c.err.code, 0);
+		assert_int_equal(c.received, 1000);
+	}
+	assert_true(clock_ms() - start_ms < 5000);
+}
+
 static void answers_go_to_the_client_unchanged(void **state)
 {
 	static const struct {
@@ -565,6 +586,11 @@ static void request_is_passed_on_as_it_is(void **state)
 static void requests_that_cannot_be_are_refused(void **state)
 {
 	static const char *const methods[] = {"GET /x HTTP/1.1\r\nA:", "CONNECT", ""};
+	struct {
+		char *name, *value;
+	} bad = {(char *)"A", (char *)"b\r\nC: d"};
+	struct config_pairs pairs = {.items = (void *)&bad, .count = 1};
+	cleanup(client_release) struct client other;
 	cleanup(free_at) char *url = fake_at(server, "/x");
 
 	(void)state;
@@ -576,6 +602,50 @@ static void requests_that_cannot_be_are_refused(void **state)
 		assert_true(finish(&c));
 		assert_int_equal(c.err.code, EINVAL);
 	}
+	client_init(&other);
+	start(&other, "GET", url, 0, &pairs);
+	assert_true(finish(&other));
+	assert_int_equal(other.err.code, EINVAL);
+}
+
+static void authority_file_must_hold_one(void **state)
+{
+	struct origin_config config = {.ca_file = "/nonexistent"};
+	struct relay *r;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(relay_new(&config, &r, &e), -EINVAL);
+}
+
+/* The loop is held in a callback, so calls pile up before they need a socket. */
+static void calls_are_limited(void **state)
+{
+	struct client *crowd = mem_array(LIMIT + 1, sizeof(*crowd));
+	cleanup(free_at) char *url = fake_at(server, "/silent");
+	cleanup(free_at) char *quick = fake_at(server, "/x");
+	struct relay_request rq = {.method = "GET", .url = quick};
+	struct client *last = &crowd[LIMIT];
+
+	(void)state;
+	client_init(&crowd[0]);
+	lock_take(&crowd[0].lock); /* its callbacks wait for this */
+	crowd[0].call = relay_start(relay, &rq, &ops, &crowd[0]);
+	for (unsigned i = 1; i <= LIMIT; i++) {
+		client_init(&crowd[i]);
+		lock_init(&crowd[i].lock, 2);
+		start(&crowd[i], "GET", url, 0, NULL);
+	}
+	for (unsigned i = 1; i < LIMIT; i++)
+		relay_cancel(crowd[i].call);
+	lock_drop(&crowd[0].lock);
+	for (unsigned i = 0; i <= LIMIT; i++)
+		assert_true(finish(&crowd[i]));
+	assert_int_equal(last->err.code, EBUSY);
+	assert_int_equal(crowd[LIMIT - 1].err.code, ECANCELED);
+	for (unsigned i = 0; i <= LIMIT; i++)
+		client_release(&crowd[i]);
+	free(crowd);
 }
 
 /* ---- many */
@@ -671,6 +741,7 @@ int main(void)
 		cmocka_unit_test(answer_is_streamed_whole),
 		cmocka_unit_test(slow_client_gets_all_bytes),
 		cmocka_unit_test(paused_call_outlives_the_stall_timeout),
+		cmocka_unit_test(name_with_several_addresses_is_reached),
 		cmocka_unit_test(answers_go_to_the_client_unchanged),
 		cmocka_unit_test(hop_by_hop_headers_stay_behind),
 		cmocka_unit_test(head_has_a_length_and_no_body),
@@ -682,6 +753,8 @@ int main(void)
 		cmocka_unit_test(short_request_body_ends_the_call),
 		cmocka_unit_test(request_is_passed_on_as_it_is),
 		cmocka_unit_test(requests_that_cannot_be_are_refused),
+		cmocka_unit_test(authority_file_must_hold_one),
+		cmocka_unit_test(calls_are_limited),
 		cmocka_unit_test(cancel_ends_calls_in_any_state),
 		cmocka_unit_test(thousand_calls_at_a_time),
 		cmocka_unit_test(free_cancels_what_runs),
