@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define RANK_FETCH	25
-#define RESCHEDULES_MAX 5
+#define PATIENCE_MS_MAX 30000
 
 /* ---- what all share */
 
@@ -26,6 +26,7 @@ struct fetchers *fetchers_new(const struct fetchers_config *c)
 	struct fetchers *all = mem_new(struct fetchers);
 
 	all->c = *c;
+	bucket_init(&all->bandwidth, c->bandwidth_per_s, PIECE_LENGTH_MIN);
 	all->crew = crew_new(c->threads, fetch_work_size);
 	return all;
 }
@@ -35,6 +36,7 @@ void fetchers_free(struct fetchers *all)
 	if (!all)
 		return;
 	crew_free(all->crew);
+	bucket_release(&all->bandwidth);
 	free(all);
 }
 
@@ -285,13 +287,12 @@ static void hear(struct fetch *f, const struct talk_news *news)
 
 /* ---- deciding; these drop the lock and take it again where they act */
 
+/* A parent may be busy fetching just the piece that is missing, for about a second per MiB. */
 static int64_t patience_ms(const struct fetch *f)
 {
-	int64_t ms = 5000 + (f->meta->geometry.piece_length >> 20) * INT64_C(1000);
+	int64_t ms = f->all->c.patience_ms + (f->meta->geometry.piece_length >> 10);
 
-	if (f->all->c.patience_ms)
-		return f->all->c.patience_ms;
-	return ms < 30000 ? ms : 30000;
+	return ms < PATIENCE_MS_MAX ? ms : PATIENCE_MS_MAX;
 }
 
 static void ask_for_others(struct fetch *f)
@@ -323,13 +324,13 @@ static bool despair(struct fetch *f)
 
 	if (f->asked)
 		return false;
-	/* A parent that is there may be busy fetching just this piece: the scheduler would only say
-	 * "the origin", and there would be two copies of it. */
+	/* Given up too early the scheduler would only say "the origin", and there would be two
+	 * copies of what a slow seed is fetching. */
 	if (swarm_is_live(f->swarm) && clock_ms() < since + patience_ms(f)) {
 		due_at(f, since + patience_ms(f));
 		return false;
 	}
-	if (talk_is_open(f->talk) && f->reschedules < RESCHEDULES_MAX)
+	if (talk_is_open(f->talk) && f->reschedules < f->all->c.reschedules_max)
 		ask_for_others(f);
 	else if (!talk_is_open(f->talk) && !f->reopened &&
 		 scheduler_client_alive(f->all->c.scheduler) > 0)
@@ -511,6 +512,7 @@ struct fetch *fetch_new(struct fetchers *all, struct store_task *st, struct piec
 					.piece_client = all->c.piece_client,
 					.origin = all->c.origin,
 					.host = all->c.host,
+					.bandwidth = &all->bandwidth,
 					.cancelled = &f->cancelled,
 					.stall_ms = all->c.stall_ms};
 	/* Content that has a digest is compared with that, wherever it comes from. */

@@ -36,9 +36,11 @@ struct fetchers_config {
 	struct piece_client *piece_client;
 	struct host *host;
 	unsigned threads, piece_workers; /* of all, of one task; > 0 */
+	uint64_t bandwidth_per_s;	 /* from parents; 0 = unlimited */
+	unsigned reschedules_max;	 /* in one conversation */
 	int64_t stall_ms;		 /* a parent that sends nothing for so long is dropped */
-	int64_t patience_ms; /* parents that announce nothing for so long: others are asked for; 0 =
-				5 s and another for each MiB of a piece, at most 30 s */
+	int64_t patience_ms; /* parents that announce nothing for so long, and another second for
+				each MiB of a piece: others are asked for */
 	int64_t linger_ms;   /* parents and scheduler are kept for so long after the last want */
 	int64_t retry_ms;    /* a task that failed is not tried again sooner */
 	int64_t mismatch_retry_ms; /* ... whose origin sends wrong bytes */

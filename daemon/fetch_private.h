@@ -2,6 +2,7 @@
 #ifndef DAEMON_FETCH_PRIVATE_H
 #define DAEMON_FETCH_PRIVATE_H
 
+#include "base/bucket.h"
 #include "base/list.h"
 #include "daemon/crew.h"
 #include "daemon/fetch.h"
@@ -12,6 +13,7 @@
 struct fetchers {
 	struct fetchers_config c; /* constant */
 	struct fetch_tally tally; /* atomic */
+	struct bucket bandwidth;  /* of what comes from parents */
 	struct crew *crew;
 };
 

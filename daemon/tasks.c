@@ -184,7 +184,9 @@ static struct fetchers *make_fetchers(const struct tasks_config *c)
 				     .threads = or_else(c->fetch_threads, threads),
 				     .piece_workers = workers,
 				     .stall_ms = ms_or_else(c->piece_stall_ms, 5000),
-				     .patience_ms = c->patience_ms,
+				     .bandwidth_per_s = c->bandwidth_per_s,
+				     .reschedules_max = or_else(c->reschedules_max, 5),
+				     .patience_ms = ms_or_else(c->patience_ms, 5000),
 				     .linger_ms = ms_or_else(c->linger_ms, LINGER_MS),
 				     .retry_ms = ms_or_else(c->retry_ms, RETRY_MS),
 				     .mismatch_retry_ms = MISMATCH_MS};

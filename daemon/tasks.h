@@ -33,14 +33,16 @@ struct tasks_config {
 	uint64_t unknown_length_max; /* such content may be as long as this; 16 GiB */
 	unsigned piece_workers;	     /* pieces of one task at a time (concurrentPieceCount); 8 */
 	unsigned fetch_threads;	     /* of all tasks together; 4 * piece_workers, at least 16 */
+	uint64_t bandwidth_per_s;    /* from parents; unlimited */
+	unsigned reschedules_max;    /* times that one download asks for other parents; 5 */
 	unsigned resolve_threads;    /* opens that ask scheduler or origin at a time; 16 */
 	unsigned idle_max;	     /* tasks kept open that nobody holds; 512 */
 	int64_t idle_ms;	     /* ... for so long; 60 s */
 	int64_t open_timeout_ms;     /* 30 s */
 	int64_t read_timeout_ms;     /* 60 s */
 	int64_t piece_stall_ms;	     /* a parent that sends nothing for so long is dropped; 5 s */
-	int64_t patience_ms; /* parents that announce nothing for so long: others are asked for; by
-				the piece length, 9 to 30 s */
+	int64_t patience_ms; /* parents that announce nothing for so long, and another second for
+				each MiB of a piece, 30 s at most: others are asked for; 5 s */
 	int64_t linger_ms;   /* parents are kept for so long after the last want; 10 s */
 	int64_t retry_ms;    /* a task that failed is not tried again sooner; 1 s */
 };

@@ -1,6 +1,7 @@
 /* Bytes on their way into the store. */
 #include "daemon/transfer.h"
 
+#include "base/bucket.h"
 #include "base/clock.h"
 #include "daemon/host.h"
 #include "daemon/origin.h"
@@ -8,10 +9,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 
 /* A transfer slower than this on the whole is given up. */
 #define BYTES_PER_MS_MIN 16
 #define TIME_MIN_MS	 60000
+#define TURN_MS_MAX	 50
 
 /* A piece on its way. */
 struct arrival {
@@ -101,9 +104,27 @@ static enum transfer_fault fault_of(const struct transfer *t, const struct arriv
 
 /* ---- from a parent */
 
+/* Sleeps as long as the limit on bandwidth says, or until it is cancelled. */
+static int wait_for_turn(const struct transfer *t, size_t len, struct err *e)
+{
+	int64_t until = clock_ms() + bucket_take(t->bandwidth, len), now;
+
+	while ((now = clock_ms()) < until) {
+		int64_t ms = until - now < TURN_MS_MAX ? until - now : TURN_MS_MAX;
+
+		if (__atomic_load_n(t->cancelled, __ATOMIC_RELAXED))
+			return err_set(e, ECANCELED, "cancelled");
+		poll(NULL, 0, (int)ms);
+	}
+	return 0;
+}
+
 static int parent_sink(void *arg, const void *data, size_t len, struct err *e)
 {
-	return arrival_write(arg, data, len, e);
+	struct arrival *a = arg;
+	int r = arrival_write(a, data, len, e);
+
+	return r < 0 ? r : wait_for_turn(a->t, len, e);
 }
 
 enum transfer_fault transfer_from_parent(const struct transfer *t, const struct net_addr *addr,

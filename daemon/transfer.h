@@ -11,6 +11,7 @@
 #include "daemon/source.h"
 #include "daemon/store.h"
 
+struct bucket;
 struct host;
 struct origin;
 struct piece_client;
@@ -31,6 +32,7 @@ struct transfer {
 	struct piece_client *piece_client;
 	struct origin *origin;
 	struct host *host;
+	struct bucket *bandwidth; /* of what comes from parents */
 	const char *same_as; /* headers that the origin's answers must agree with, NULL = any */
 	const bool *cancelled;
 	int64_t stall_ms;

@@ -139,6 +139,15 @@ static inline void fake_teardown(void)
 		value_;                                                                            \
 	})
 
+/* Is a text of the fake's this one? */
+static inline bool fake_says(const char *field, const char *text)
+{
+	lock_guard(&fake.lock);
+	if (strcmp(field, text) != 0)
+		print_error("\"%s\" is not \"%s\"\n", field, text);
+	return strcmp(field, text) == 0;
+}
+
 static inline void fake_replies(const struct fake_reply *replies, unsigned count)
 {
 	lock_guard(&fake.lock);

@@ -134,9 +134,9 @@ static void a_failure_without_credentials_does_not_count_for_those_who_have_them
 	fake_set(fake.stat_error = 0);
 	rq.headers = &headers;
 	t = open_task(s, &rq);
-	assert_string_equal(fake.last_authorization, "Bearer b");
+	assert_true(fake_says(fake.last_authorization, "Bearer b"));
 	assert_int_equal(read_piece(t, 1), 0);
-	assert_string_equal(fake.last_authorization, "Bearer b");
+	assert_true(fake_says(fake.last_authorization, "Bearer b"));
 	task_unref(t);
 }
 
@@ -153,7 +153,7 @@ static void the_latest_credentials_are_used(void **state)
 	rq.headers = &two;
 	task_unref(open_task(s, &rq));
 	assert_int_equal(read_piece(t, 0), 0);
-	assert_string_equal(fake.last_authorization, "Bearer 2");
+	assert_true(fake_says(fake.last_authorization, "Bearer 2"));
 	/* And the same URL need not be asked again what it is. */
 	assert_int_equal(fake_get(stats), 1);
 	task_unref(t);
@@ -307,14 +307,14 @@ static void a_bare_digest_is_looked_for_where_it_was_seen(void **state)
 	task_note_source(s->ts, digest + 7, "https://r:5000", "library/debian", "Bearer n");
 	task_note_source(s->ts, digest + 7, "https://denied", "a", NULL);
 	await(open_error(s, &rq) == 0);
-	assert_string_equal(fake.last_url, want);
-	assert_string_equal(fake.last_authorization, "Bearer n");
+	assert_true(fake_says(fake.last_url, want));
+	assert_true(fake_says(fake.last_authorization, "Bearer n"));
 	t = open_task(s, &rq);
 	assert_string_equal(task_meta(t)->id, digest + 7);
 	assert_string_equal(task_meta(t)->digest, digest);
 	/* The places are tried in turn when it is read, too. */
 	assert_int_equal(read_piece(t, 0), 0);
-	assert_string_equal(fake.last_url, want);
+	assert_true(fake_says(fake.last_url, want));
 	task_unref(t);
 }
 
@@ -339,8 +339,8 @@ static void configured_places_are_asked_for_any_digest(void **state)
 	s->config.source_count = 1;
 	setting_start(s);
 	task_unref(open_task(s, &rq));
-	assert_string_equal(fake.last_url, "https://mirror/v2/all/blobs/sha256:" HEX);
-	assert_string_equal(fake.last_authorization, "Basic c");
+	assert_true(fake_says(fake.last_url, "https://mirror/v2/all/blobs/sha256:" HEX));
+	assert_true(fake_says(fake.last_authorization, "Basic c"));
 }
 
 static void a_blob_url_and_its_digest_are_one_task(void **state)
@@ -373,7 +373,7 @@ static void what_does_not_count_is_not_kept(void **state)
 	rq.filtered_param_count = 1;
 	t = open_task(s, &rq);
 	assert_string_equal(task_meta(t)->url, "http://origin/file?a=1");
-	assert_string_equal(fake.last_url, "http://origin/file?Signature=secret&a=1");
+	assert_true(fake_says(fake.last_url, "http://origin/file?Signature=secret&a=1"));
 	assert_string_equal(task_meta(t)->headers, "Content-Type: text/plain\n");
 	task_unref(t);
 }
@@ -427,7 +427,7 @@ static void the_seed_is_told_where_a_noted_digest_is(void **state)
 	task_note_source(s->ts, HEX, "https://r", "a", NULL);
 	read_start(t, &r, 0, 10, 0);
 	await(fake_get(registers) == 1);
-	assert_string_equal(fake.registered_url, "https://r/v2/a/blobs/sha256:" HEX);
+	assert_true(fake_says(fake.registered_url, "https://r/v2/a/blobs/sha256:" HEX));
 	assert_true(task_read_cancel(&r.w));
 	task_unref(t);
 }
