@@ -41,7 +41,12 @@ void scheduler_client_set(struct scheduler_client *sc, const char *const *addrs,
 
 void scheduler_client_leave(struct scheduler_client *sc)
 {
-	schedulers_leave(sc->schedulers, LEAVE_MS);
+	schedulers_leave(sc->schedulers, true, LEAVE_MS);
+}
+
+void scheduler_client_delete_host(struct scheduler_client *sc)
+{
+	schedulers_leave(sc->schedulers, false, LEAVE_MS);
 }
 
 unsigned scheduler_client_alive(const struct scheduler_client *sc)
@@ -108,18 +113,24 @@ static int call(struct scheduler_client *sc, const char *task_id, const char *pa
 	return err_set(e, ENOENT, "no scheduler answers");
 }
 
-int scheduler_client_stat_task(struct scheduler_client *sc, const char *task_id,
-			       uint64_t *length_out, uint32_t *piece_count_out, struct err *e)
+int scheduler_client_find_task(struct scheduler_client *sc, const char *task_id,
+			       ProtobufCMessage **out, struct err *e)
 {
 	Scheduler__V2__StatTaskRequest rq = SCHEDULER__V2__STAT_TASK_REQUEST__INIT;
-	ProtobufCMessage *msg;
-	const Common__V2__Task *task;
-	int r;
 
 	rq.host_id = (char *)host_id(sc->host);
 	rq.task_id = (char *)task_id;
-	r = call(sc, task_id, STAT_TASK_PATH, &rq.base, &common__v2__task__descriptor,
-		 STAT_TIMEOUT_MS, &msg, e);
+	return call(sc, task_id, STAT_TASK_PATH, &rq.base, &common__v2__task__descriptor,
+		    STAT_TIMEOUT_MS, out, e);
+}
+
+int scheduler_client_stat_task(struct scheduler_client *sc, const char *task_id,
+			       uint64_t *length_out, uint32_t *piece_count_out, struct err *e)
+{
+	ProtobufCMessage *msg;
+	const Common__V2__Task *task;
+	int r = scheduler_client_find_task(sc, task_id, &msg, e);
+
 	if (r < 0)
 		return r;
 	task = (const Common__V2__Task *)msg;

@@ -12,6 +12,8 @@
 #include "daemon/parent.h"
 #include "daemon/store.h"
 
+#include <protobuf-c/protobuf-c.h>
+
 struct scheduler_client;
 struct schedule; /* one conversation: one peer (download) of one task */
 
@@ -25,8 +27,10 @@ struct scheduler_client *scheduler_client_new(const struct scheduler_client_conf
 					      struct host *host);
 /* The addresses now in force ("ip:port"), from the manager or the configuration. Any thread. */
 void scheduler_client_set(struct scheduler_client *sc, const char *const *addrs, size_t count);
-/* Says DeleteHost to all, waits at most 2 s. */
+/* Says DeleteHost to all, waits at most 2 s; nothing is announced afterwards. */
 void scheduler_client_leave(struct scheduler_client *sc);
+/* The same, but the next announcement comes at its time. */
+void scheduler_client_delete_host(struct scheduler_client *sc);
 void scheduler_client_free(struct scheduler_client *sc);
 unsigned scheduler_client_alive(const struct scheduler_client *sc); /* addresses that answer */
 
@@ -34,6 +38,9 @@ unsigned scheduler_client_alive(const struct scheduler_client *sc); /* addresses
 must_check int scheduler_client_stat_task(struct scheduler_client *sc, const char *task_id,
 					  uint64_t *length_out, uint32_t *piece_count_out,
 					  struct err *e);
+/* Blocking: the same as a common.v2.Task, to be freed with protobuf_c_message_free_unpacked(). */
+must_check int scheduler_client_find_task(struct scheduler_client *sc, const char *task_id,
+					  ProtobufCMessage **out, struct err *e);
 /* Blocking, best effort. */
 void scheduler_client_delete_task(struct scheduler_client *sc, const char *task_id);
 

@@ -367,14 +367,14 @@ static void left_one(const ProtobufCMessage *msg, enum rpc_code code, const char
 	cond_wake_all(&l->set->changed);
 }
 
-void schedulers_leave(struct schedulers *ss, int64_t timeout_ms)
+void schedulers_leave(struct schedulers *ss, bool for_good, int64_t timeout_ms)
 {
 	Scheduler__V2__DeleteHostRequest rq = SCHEDULER__V2__DELETE_HOST_REQUEST__INIT;
 	struct leaving l = {.set = ss};
 
 	rq.host_id = (char *)host_id(ss->host);
 	lock_guard(&ss->lock);
-	ss->left = true;
+	ss->left = ss->left || for_good;
 	for (unsigned i = 0; i < ss->ring.count; i++) {
 		const struct scheduler *s = ss->ring.points[i].value;
 

@@ -4,8 +4,8 @@
  *
  *	an address is	what it means				what moves it on
  *	NEW		not heard of yet			a check -> UP | DOWN
- *	UP		serves, and knows this host		a failed check, scheduler_failed() ->
- *DOWN DOWN		does not answer, or does not serve	a check (with back-off) -> UP
+ *	UP		serves, and knows this host		a failed check, scheduler_failed()
+ *-> DOWN DOWN		does not answer, or does not serve	a check (with back-off) -> UP
  *
  * A check is a health call and, if it serves, AnnounceHost; an UP one is checked at the announce
  * interval. Only UP ones are in the ring. Thread-safe; nothing blocks but schedulers_leave().
@@ -27,9 +27,9 @@ void schedulers_free(struct schedulers *ss);
 /* The addresses in force from now on; those that are new are checked at once. At most RING_MAX. */
 void schedulers_set(struct schedulers *ss, const char *const *addrs, size_t count);
 unsigned schedulers_up(struct schedulers *ss);
-/* Takes back what the UP ones know of this host, waiting at most timeout_ms; nothing is announced
- * afterwards. */
-void schedulers_leave(struct schedulers *ss, int64_t timeout_ms);
+/* Takes back what the UP ones know of this host, waiting at most timeout_ms. for_good: nothing is
+ * announced afterwards. */
+void schedulers_leave(struct schedulers *ss, bool for_good, int64_t timeout_ms);
 
 /* A new reference to the one that keeps the task; NULL if none is UP. */
 struct scheduler *schedulers_pick(struct schedulers *ss, const char *task_id);

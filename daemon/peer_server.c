@@ -1,0 +1,183 @@
+/* The daemon's gRPC doors: two servers and their tables of methods (peer_server.h). */
+#include "base/mem.h"
+#include "base/net.h"
+#include "daemon/peer_server_private.h"
+
+#include "dfdaemon_v2.pb-c.h"
+
+#include <errno.h>
+#include <google/protobuf/empty.pb-c.h>
+#include <string.h>
+
+#define WORKERS	       8
+#define TELLERS	       2
+#define CALLS_MAX      16384
+#define STREAMS_MAX    4096 /* of one connection */
+#define GRACE_MS       500
+#define UPLOAD(name)   "/dfdaemon.v2.DfdaemonUpload/" name
+#define DOWNLOAD(name) "/dfdaemon.v2.DfdaemonDownload/" name
+
+static const struct rpc_method upload_methods[] = {
+	{.path = UPLOAD("DownloadTask"),
+	 .request = &dfdaemon__v2__download_task_request__descriptor,
+	 .message = peer_download_remote,
+	 .closed = peer_download_closed},
+	{.path = UPLOAD("StatTask"),
+	 .request = &dfdaemon__v2__stat_task_request__descriptor,
+	 .message = peer_stat_task},
+	{.path = UPLOAD("StatLocalTask"),
+	 .request = &dfdaemon__v2__stat_local_task_request__descriptor,
+	 .message = peer_stat_local_task},
+	{.path = UPLOAD("DeleteTask"),
+	 .request = &dfdaemon__v2__delete_task_request__descriptor,
+	 .message = peer_delete_task},
+	{.path = UPLOAD("SyncPieces"),
+	 .request = &dfdaemon__v2__sync_pieces_request__descriptor,
+	 .message = sync_pieces,
+	 .closed = sync_pieces_closed},
+	{.path = UPLOAD("SyncHost"),
+	 .request = &dfdaemon__v2__sync_host_request__descriptor,
+	 .message = sync_host,
+	 .closed = sync_host_closed},
+	{.path = NULL},
+};
+
+static const struct rpc_method download_methods[] = {
+	{.path = DOWNLOAD("DownloadTask"),
+	 .request = &dfdaemon__v2__download_task_request__descriptor,
+	 .message = peer_download_local,
+	 .closed = peer_download_closed},
+	{.path = DOWNLOAD("StatTask"),
+	 .request = &dfdaemon__v2__stat_task_request__descriptor,
+	 .message = peer_stat_task},
+	{.path = DOWNLOAD("StatLocalTask"),
+	 .request = &dfdaemon__v2__stat_local_task_request__descriptor,
+	 .message = peer_stat_local_task},
+	{.path = DOWNLOAD("ListLocalTasks"),
+	 .request = &dfdaemon__v2__list_local_tasks_request__descriptor,
+	 .message = peer_list_local_tasks},
+	{.path = DOWNLOAD("DeleteTask"),
+	 .request = &dfdaemon__v2__delete_task_request__descriptor,
+	 .message = peer_delete_task},
+	{.path = DOWNLOAD("DeleteLocalTask"),
+	 .request = &dfdaemon__v2__delete_local_task_request__descriptor,
+	 .message = peer_delete_local_task},
+	{.path = DOWNLOAD("DeleteHost"),
+	 .request = &google__protobuf__empty__descriptor,
+	 .message = peer_delete_host},
+	{.path = NULL},
+};
+
+bool peer_server_enter(struct peer_server *s)
+{
+	lock_guard(&s->lock);
+	if (s->stopping || s->calls == s->config.calls_max)
+		return false;
+	s->calls++;
+	return true;
+}
+
+void peer_server_leave(struct peer_server *s)
+{
+	lock_guard(&s->lock);
+	s->calls--;
+	cond_wake_all(&s->changed);
+}
+
+void peer_fail(struct rpc_call *call, const struct err *e)
+{
+	rpc_call_finish(call, rpc_code_of_errno(e->code), e->text);
+}
+
+static int listen_on(struct peer_server *s, const char *address, const struct rpc_method *methods,
+		     struct rpc_server **out, struct err *e)
+{
+	const struct rpc_method *const services[] = {methods, NULL};
+	const char *const addresses[] = {address, NULL};
+	void *const args[] = {s};
+	const struct rpc_server_config c = {.listen = addresses,
+					    .services = services,
+					    .service_args = args,
+					    .streams_max = STREAMS_MAX};
+
+	return rpc_server_new(&c, out, e);
+}
+
+static int listen_tcp(struct peer_server *s, const char *ip, struct err *e)
+{
+	cleanup(free_at) char *address =
+		mem_printf(net_ip_is_v6(ip) ? "[%s]:%u" : "%s:%u", ip, s->config.port);
+
+	return listen_on(s, address, upload_methods, &s->upload, e);
+}
+
+static int start_servers(struct peer_server *s, struct err *e)
+{
+	bool any = !s->config.ip || !s->config.ip[0];
+	cleanup(free_at) char *socket = NULL;
+	int r = listen_tcp(s, any ? "::" : s->config.ip, e);
+
+	/* A host may have no IPv6. */
+	if (r < 0 && r != -EADDRINUSE && any)
+		r = listen_tcp(s, "0.0.0.0", e);
+	if (r < 0 || !s->config.socket_path)
+		return r;
+	socket = mem_printf("unix:%s", s->config.socket_path);
+	return listen_on(s, socket, download_methods, &s->download, e);
+}
+
+int peer_server_new(const struct peer_server_config *c, const struct peer_server_parts *parts,
+		    struct peer_server **out, struct err *e)
+{
+	struct peer_server *s = mem_new(struct peer_server);
+
+	s->config = *c;
+	s->parts = *parts;
+	if (s->config.workers == 0)
+		s->config.workers = WORKERS;
+	if (s->config.calls_max == 0)
+		s->config.calls_max = CALLS_MAX;
+	lock_init(&s->lock, PEER_SERVER_LOCK_RANK);
+	cond_init(&s->changed);
+	list_init(&s->hosts);
+	s->host_timer = (struct timer){.fire = sync_host_fire, .arg = s};
+	/* Every actor can be queued at once, and finds room besides the questions. */
+	s->workers = pool_new("peer-worker", s->config.workers,
+			      s->config.calls_max + PEER_QUESTIONS_MAX);
+	s->tellers = pool_new("peer-teller", TELLERS, s->config.calls_max + 1);
+	if (start_servers(s, e) < 0) {
+		peer_server_free(s);
+		return -e->code;
+	}
+	*out = s;
+	return 0;
+}
+
+void peer_server_free(struct peer_server *s)
+{
+	if (!s)
+		return;
+	lock_take(&s->lock);
+	s->stopping = true;
+	lock_drop(&s->lock);
+	timer_cancel(&s->host_timer);
+	if (s->download)
+		rpc_server_free(s->download, GRACE_MS);
+	if (s->upload)
+		rpc_server_free(s->upload, GRACE_MS);
+	lock_take(&s->lock);
+	while (s->calls > 0)
+		cond_wait(&s->changed, &s->lock);
+	lock_drop(&s->lock);
+	pool_free(s->workers);
+	pool_free(s->tellers);
+	timer_cancel(&s->host_timer);
+	cond_release(&s->changed);
+	lock_release(&s->lock);
+	free(s);
+}
+
+uint16_t peer_server_port(const struct peer_server *s)
+{
+	return rpc_server_port(s->upload);
+}

@@ -1,0 +1,110 @@
+/* The pieces that somebody is interested in, as they become READY (piece_feed.h). */
+#include "daemon/piece_feed.h"
+
+#include "base/mem.h"
+
+#define FEED_LOCK_RANK 8
+
+static void bit_set(uint64_t *bits, uint32_t i)
+{
+	bits[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+static void bit_clear(uint64_t *bits, uint32_t i)
+{
+	bits[i / 64] &= ~(UINT64_C(1) << i % 64);
+}
+
+static bool bit_get(const uint64_t *bits, uint32_t i)
+{
+	return bits[i / 64] >> i % 64 & 1;
+}
+
+static void feed_want(struct piece_feed *f, uint32_t number)
+{
+	if (number >= f->piece_count || bit_get(f->wanted, number))
+		return;
+	bit_set(f->wanted, number);
+	f->left++;
+}
+
+static void feed_changed(struct task_watch *w, uint32_t index, const struct err *e)
+{
+	struct piece_feed *f = w->arg;
+
+	lock_take(&f->lock);
+	if (e && f->failed.code == 0)
+		f->failed = *e;
+	else if (index < f->piece_count && bit_get(f->wanted, index))
+		bit_set(f->ready, index);
+	lock_drop(&f->lock);
+	f->wake(f->arg);
+}
+
+void piece_feed_open(struct piece_feed *f, struct task *t, const uint32_t *numbers, size_t count,
+		     uint32_t first, uint32_t end, void (*wake)(void *arg), void *arg)
+{
+	*f = (struct piece_feed){.task = t,
+				 .wake = wake,
+				 .arg = arg,
+				 .piece_count = task_meta(t)->geometry.piece_count};
+	lock_init(&f->lock, FEED_LOCK_RANK);
+	f->wanted = mem_array(f->piece_count / 64 + 1, sizeof(uint64_t));
+	f->ready = mem_array(f->piece_count / 64 + 1, sizeof(uint64_t));
+	for (size_t i = 0; numbers && i < count; i++)
+		feed_want(f, numbers[i]);
+	for (uint32_t i = first; !numbers && i < end; i++)
+		feed_want(f, i);
+	f->watch = (struct task_watch){.changed = feed_changed, .arg = f};
+	list_init(&f->watch.link);
+	task_watch(t, &f->watch);
+	for (uint32_t i = 0; i < f->piece_count; i++) {
+		if (!bit_get(f->wanted, i) || !task_piece_ready(t, i))
+			continue;
+		lock_guard(&f->lock);
+		/* The watch may have told it, and it may have been given. */
+		if (bit_get(f->wanted, i))
+			bit_set(f->ready, i);
+	}
+}
+
+void piece_feed_close(struct piece_feed *f)
+{
+	task_unwatch(f->task, &f->watch);
+	lock_release(&f->lock);
+	free(f->wanted);
+	free(f->ready);
+	f->wanted = f->ready = NULL;
+}
+
+bool piece_feed_next(struct piece_feed *f, uint32_t *number_out)
+{
+	uint32_t words = f->piece_count / 64 + 1;
+
+	lock_guard(&f->lock);
+	for (uint32_t i = 0; i < words; i++, f->at = (f->at + 1) % words) {
+		if (!f->ready[f->at])
+			continue;
+		*number_out = f->at * 64 + (uint32_t)__builtin_ctzll(f->ready[f->at]);
+		bit_clear(f->ready, *number_out);
+		bit_clear(f->wanted, *number_out);
+		f->left--;
+		return true;
+	}
+	return false;
+}
+
+uint32_t piece_feed_left(struct piece_feed *f)
+{
+	lock_guard(&f->lock);
+	return f->left;
+}
+
+bool piece_feed_failed(struct piece_feed *f, struct err *e)
+{
+	lock_guard(&f->lock);
+	if (f->failed.code == 0)
+		return false;
+	*e = f->failed;
+	return true;
+}

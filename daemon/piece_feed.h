@@ -1,0 +1,40 @@
+/*
+ * The pieces of a task that somebody is interested in: each is given once, when it is READY. Costs
+ * two bits per piece of the task and no thread, so many may follow one task.
+ */
+#ifndef DAEMON_PIECE_FEED_H
+#define DAEMON_PIECE_FEED_H
+
+#include "base/lock.h"
+#include "daemon/task.h"
+
+struct piece_feed {
+	struct task *task; /* borrowed while it is open */
+	struct task_watch watch;
+	/* Something is new: a piece, completion, a failure. Any thread, without locks, must not
+	 * block. */
+	void (*wake)(void *arg);
+	void *arg;
+	uint32_t piece_count;
+	struct lock lock;
+	/* all below: lock */
+	uint64_t *wanted, *ready; /* bits; ready is part of wanted */
+	uint32_t left;		  /* wanted and not given yet */
+	uint32_t at;		  /* word to look at next */
+	struct err failed;	  /* code 0 = has not; the first of them */
+};
+
+/* numbers: which; those that the task has not got are left out. NULL: [first, end). wake() may be
+ * called before this returns. */
+void piece_feed_open(struct piece_feed *f, struct task *t, const uint32_t *numbers, size_t count,
+		     uint32_t first, uint32_t end, void (*wake)(void *arg), void *arg);
+/* wake() is not running afterwards and will not be called. Not from wake(). */
+void piece_feed_close(struct piece_feed *f);
+/* Gives a piece that is READY, lower ones first. */
+bool piece_feed_next(struct piece_feed *f, uint32_t *number_out);
+/* How many are still to be given. */
+uint32_t piece_feed_left(struct piece_feed *f);
+/* True if the task failed; *e says why. */
+bool piece_feed_failed(struct piece_feed *f, struct err *e);
+
+#endif
