@@ -106,7 +106,9 @@ def test_scheduler_and_manager_dead_from_the_start_and_back_later():
         world.scheduler.ready()
         for d in (world.seed, world.node):
             d.in_swarm()
-        # The swarm works again: the seed gets it from the node.
+        # The scheduler knows nothing: the node tells it what it has, and the seed gets it from there.
+        wait_for("the node's announcement",
+                 lambda: "told what is here" in world.node.process.log_text())
         world.check_whole(Read(world.path(world.seed)).finish(), "after both came back")
         equal(world.seed.traffic("BACK_TO_SOURCE"), 0, "bytes that the seed had from the origin")
 
