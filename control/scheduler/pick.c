@@ -7,8 +7,9 @@
 
 #define LOCATION_LEVELS	 5
 #define DURATION_SECONDS 60.0
-#define CONCURRENCY_UNIT (16.0 * 1024 * 1024) /* bytes per second that one concurrent piece wants  \
-					       */
+#define CONCURRENCY_UNIT                                                                           \
+	(16.0 * 1024 * 1024) /* bytes per second that one concurrent piece wants                   \
+			      */
 #define SLOW_FACTOR 20
 #define COST_WINDOW 2000
 
