@@ -9,7 +9,7 @@
 struct scheduler_config {
 	char *advertise_ip, *listen_ip, *hostname, *idc, *location;
 	uint16_t port;
-	char *manager_addr;
+	char *manager_addr, *algorithm;
 	uint64_t cluster_id;
 	int64_t keep_alive_ms, refresh_ms;
 	uint64_t candidate_parent_limit, filter_parent_limit, back_to_source_count;

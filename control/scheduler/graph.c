@@ -1,5 +1,7 @@
-/* Who feeds whom: edges from a child to its parents, without circles. */
+/* Who feeds whom: edges from a child to its parents. Those that are not mates make no circle. */
 #include "control/scheduler/state.h"
+
+#include "base/mem.h"
 
 #include <assert.h>
 
@@ -21,7 +23,7 @@ static bool reaches(struct walk *w, struct peer *from)
 	from->mark = w->mark;
 	w->seen++;
 	for (uint32_t i = 0; i < from->parent_count; i++)
-		if (reaches(w, from->parents[i]))
+		if (!from->edges[i].is_mate && reaches(w, from->edges[i].parent))
 			return true;
 	return false;
 }
@@ -36,26 +38,78 @@ bool graph_would_circle(struct state *s, struct peer *parent, const struct peer 
 	return reaches(&w, parent);
 }
 
-bool graph_link(struct state *s, struct peer *parent, struct peer *child)
+bool graph_is_parent(const struct peer *parent, const struct peer *child)
 {
-	if (child->parent_count == PEER_PARENTS_MAX || graph_would_circle(s, parent, child))
+	for (uint32_t i = 0; i < child->parent_count; i++)
+		if (child->edges[i].parent == parent)
+			return true;
+	return false;
+}
+
+static bool link_as(struct peer *parent, struct peer *child, bool is_mate)
+{
+	struct edge *e;
+
+	if (child->parent_count == PEER_PARENTS_MAX)
 		return false;
-	child->parents[child->parent_count++] = parent;
+	if (!child->edges)
+		child->edges = mem_array(PEER_PARENTS_MAX, sizeof(*child->edges));
+	e = &child->edges[child->parent_count++];
+	*e = (struct edge){.parent = parent, .child = child, .is_mate = is_mate};
+	list_push_back(&parent->children, &e->link);
 	parent->child_count++;
+	parent->host->child_count++;
 	parent->host->assigned_bytes += child->task->content_length;
 	parent->host->assigned_pieces += child->concurrent_pieces;
 	return true;
 }
 
+bool graph_link(struct state *s, struct peer *parent, struct peer *child)
+{
+	return !graph_would_circle(s, parent, child) && link_as(parent, child, false);
+}
+
+bool graph_link_mate(struct peer *parent, struct peer *child)
+{
+	return parent != child && !graph_is_parent(parent, child) && link_as(parent, child, true);
+}
+
+static void edge_cut(struct edge *e)
+{
+	struct peer *parent = e->parent, *child = e->child;
+
+	assert(parent->child_count > 0);
+	list_remove(&e->link);
+	parent->child_count--;
+	parent->host->child_count--;
+	parent->host->assigned_bytes -= child->task->content_length;
+	parent->host->assigned_pieces -= child->concurrent_pieces;
+}
+
 void graph_unlink_parents(struct peer *child)
 {
-	for (uint32_t i = 0; i < child->parent_count; i++) {
-		struct peer *parent = child->parents[i];
-
-		assert(parent->child_count > 0);
-		parent->child_count--;
-		parent->host->assigned_bytes -= child->task->content_length;
-		parent->host->assigned_pieces -= child->concurrent_pieces;
-	}
+	for (uint32_t i = 0; i < child->parent_count; i++)
+		edge_cut(&child->edges[i]);
 	child->parent_count = 0;
+	free(child->edges);
+	child->edges = NULL;
+}
+
+/* Its children keep what they have and find out by themselves. */
+void graph_unlink_children(struct peer *parent)
+{
+	while (!list_empty(&parent->children)) {
+		struct edge *e = list_entry(parent->children.next, struct edge, link), *last;
+		struct peer *child = e->child;
+
+		edge_cut(e);
+		last = &child->edges[--child->parent_count];
+		if (e == last)
+			continue;
+		/* The last edge moves into the gap, and its link with it. */
+		e->parent = last->parent;
+		e->is_mate = last->is_mate;
+		list_insert_before(&last->link, &e->link);
+		list_remove(&last->link);
+	}
 }

@@ -56,6 +56,7 @@ static int load(const struct options *o, struct scheduler_config *c, struct err 
 static struct state_config state_config_of(const struct scheduler_config *c)
 {
 	return (struct state_config){
+		.algorithm = strcmp(c->algorithm, "default") == 0 ? PICK_DEFAULT : PICK_SKIMMER,
 		.candidate_parent_limit = (unsigned)c->candidate_parent_limit,
 		.filter_parent_limit = (unsigned)c->filter_parent_limit,
 		.back_to_source_count = (unsigned)c->back_to_source_count,

@@ -1,4 +1,4 @@
-/* Dragonfly's default evaluator as pure functions. */
+/* Dragonfly's default evaluator and ours as pure functions. */
 #include "control/scheduler/pick.h"
 
 #include <math.h>
@@ -10,8 +10,9 @@
 #define CONCURRENCY_UNIT                                                                           \
 	(16.0 * 1024 * 1024) /* bytes per second that one concurrent piece wants                   \
 			      */
-#define SLOW_FACTOR 20
-#define COST_WINDOW 2000
+#define TX_MAX_UNKNOWN 125e6
+#define SLOW_FACTOR    20
+#define COST_WINDOW    2000
 
 static double at_least_zero(double x)
 {
@@ -63,12 +64,22 @@ static double type_score(const struct pick_candidate *c)
 	return c->is_seed_ready ? 1 : 0;
 }
 
-double pick_score(const struct pick_child *child, const struct pick_candidate *c)
+static double skimmer_score(const struct pick_candidate *c, double idc, double location)
+{
+	double tx = c->tx_max ? (double)c->tx_max : TX_MAX_UNKNOWN;
+
+	return tx / (c->children + 1.0) * (1 + idc + location) * (0.5 + 0.5 * (double)c->progress);
+}
+
+double pick_score(enum pick_algorithm a, const struct pick_child *child,
+		  const struct pick_candidate *c)
 {
 	double idc = *child->idc && strcasecmp(child->idc, c->idc) == 0 ? 1 : 0;
+	double location = location_score(child->location, c->location);
 
-	return 0.6 * load_score(c) + 0.2 * idc +
-	       0.1 * location_score(child->location, c->location) + 0.1 * type_score(c);
+	if (a == PICK_SKIMMER)
+		return skimmer_score(c, idc, location);
+	return 0.6 * load_score(c) + 0.2 * idc + 0.1 * location + 0.1 * type_score(c);
 }
 
 static bool is_better(double a_score, const struct pick_candidate *a, double b_score,
@@ -81,26 +92,52 @@ static bool is_better(double a_score, const struct pick_candidate *a, double b_s
 	return a->index < b->index;
 }
 
-unsigned pick_best(const struct pick_child *child, struct pick_candidate *list, unsigned count,
-		   unsigned limit)
+static bool is_near(const struct pick_child *child, const struct pick_candidate *c)
+{
+	return strcasecmp(child->idc, c->idc) == 0 && strcasecmp(child->location, c->location) == 0;
+}
+
+static void swap(struct pick_candidate *a, struct pick_candidate *b)
+{
+	struct pick_candidate c = *a;
+
+	*a = *b;
+	*b = c;
+}
+
+/* The best of list[from..count) comes to list[from]; of those elsewhere only, if there is one. */
+static void bring_best(enum pick_algorithm a, const struct pick_child *child,
+		       struct pick_candidate *list, unsigned from, unsigned count, bool elsewhere)
+{
+	unsigned best = count;
+	double best_score = 0;
+
+	for (unsigned i = from; i < count; i++) {
+		double score;
+
+		if (elsewhere && is_near(child, &list[i]))
+			continue;
+		score = pick_score(a, child, &list[i]);
+		if (best == count || is_better(score, &list[i], best_score, &list[best])) {
+			best = i;
+			best_score = score;
+		}
+	}
+	if (best < count)
+		swap(&list[from], &list[best]);
+	else if (elsewhere)
+		bring_best(a, child, list, from, count, false);
+}
+
+unsigned pick_best(enum pick_algorithm a, const struct pick_child *child,
+		   struct pick_candidate *list, unsigned count, unsigned limit)
 {
 	unsigned taken = count < limit ? count : limit;
+	bool all_near = a == PICK_SKIMMER && taken > 1;
 
 	for (unsigned i = 0; i < taken; i++) {
-		unsigned best = i;
-		double best_score = pick_score(child, &list[i]);
-
-		for (unsigned j = i + 1; j < count; j++) {
-			double score = pick_score(child, &list[j]);
-
-			if (is_better(score, &list[j], best_score, &list[best])) {
-				best = j;
-				best_score = score;
-			}
-		}
-		struct pick_candidate swap = list[i];
-		list[i] = list[best];
-		list[best] = swap;
+		bring_best(a, child, list, i, count, all_near && i == taken - 1);
+		all_near = all_near && is_near(child, &list[i]);
 	}
 	return taken;
 }

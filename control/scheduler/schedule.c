@@ -7,7 +7,8 @@
 #include "control/scheduler/state.h"
 
 #define SAMPLE_MAX 64 /* bounds filter_parent_limit */
-#define TYPE_SEED  1
+#define LOOKS	   8  /* peers looked at for each to be found */
+#define MATES	   2  /* parents of a peer, mates among them, in candidate_parent_limit */
 
 static uint64_t next_random(struct state *s)
 {
@@ -26,27 +27,40 @@ static bool is_slow(const struct peer *p)
 			    c->last_ms);
 }
 
-static bool is_parent_already(const struct peer *child, const struct peer *p)
+/* Has it, or will get it: a runner with nothing yet and nobody to get it from is no help. By ours,
+ * a peer that was just given parents will soon have something, and is a mate until then. */
+static bool has_prospects(const struct state *s, const struct peer *p)
 {
-	for (uint32_t i = 0; i < child->parent_count; i++)
-		if (child->parents[i] == p)
-			return true;
-	return false;
+	switch (p->state) {
+	case PEER_BACK_TO_SOURCE:
+	case PEER_SUCCEEDED:
+		return true;
+	case PEER_RUNNING:
+		return p->parent_count > 0 || p->finished_pieces > 0;
+	case PEER_RECEIVED:
+		return s->config.algorithm == PICK_SKIMMER && p->parent_count > 0;
+	default:
+		return false;
+	}
 }
 
 /* May p feed the child? The cheap questions first. */
 static bool is_eligible(struct state *s, const struct peer *child, struct peer *p)
 {
-	if (p == child || p->host == child->host || p->host->disable_shared)
+	if (!has_prospects(s, p) || p == child || p->host == child->host || p->host->disable_shared)
 		return false;
-	if (p->state != PEER_RUNNING && !peer_is_source(p))
+	if (graph_is_parent(p, child) || state_peer_is_blocked(child, p->id) || is_slow(p))
 		return false;
-	/* A runner with nothing yet and nobody to get it from is no help. */
-	if (p->state == PEER_RUNNING && p->parent_count == 0 && p->finished_pieces == 0)
-		return false;
-	if (is_parent_already(child, p) || state_peer_is_blocked(child, p->id) || is_slow(p))
-		return false;
-	return !graph_would_circle(s, p, child);
+	return s->config.algorithm == PICK_SKIMMER || !graph_would_circle(s, p, child);
+}
+
+static float progress_of(const struct peer *p)
+{
+	if (peer_is_source(p))
+		return 1;
+	if (p->task->piece_count == 0 || p->finished_pieces >= p->task->piece_count)
+		return 0;
+	return (float)p->finished_pieces / (float)p->task->piece_count;
 }
 
 static struct pick_candidate candidate_of(const struct peer *p)
@@ -60,6 +74,8 @@ static struct pick_candidate candidate_of(const struct peer *p)
 		.piece_length = p->task->piece_length,
 		.assigned_bytes = h->assigned_bytes,
 		.assigned_pieces = h->assigned_pieces,
+		.children = h->child_count,
+		.progress = progress_of(p),
 		.is_seed = h->type == TYPE_SEED,
 		.is_seed_ready = p->state == PEER_RECEIVED || p->state == PEER_RUNNING ||
 				 p->state == PEER_BACK_TO_SOURCE,
@@ -67,18 +83,20 @@ static struct pick_candidate candidate_of(const struct peer *p)
 	};
 }
 
-/* Up to filter_parent_limit eligible peers, from a random place on. */
+/* Up to filter_parent_limit eligible peers, from all over the task. */
 static unsigned sample(struct state *s, const struct peer *child, struct pick_candidate *out)
 {
 	const struct task *t = child->task;
 	unsigned limit = s->config.filter_parent_limit, count = 0;
-	uint32_t start = (uint32_t)(next_random(s) % t->peer_count);
-	uint32_t looks = t->peer_count < 8 * limit ? t->peer_count : 8 * limit;
+	uint32_t looks, step;
+	uint64_t at = next_random(s) % t->peer_count;
 
 	if (limit > SAMPLE_MAX)
 		limit = SAMPLE_MAX;
-	for (uint32_t i = 0; i < looks && count < limit; i++) {
-		struct peer *p = t->peers[(start + i) % t->peer_count];
+	looks = t->peer_count < LOOKS * limit ? t->peer_count : LOOKS * limit;
+	step = 1 + (uint32_t)(next_random(s) % (t->peer_count / looks));
+	for (uint32_t i = 0; i < looks && count < limit; i++, at += step) {
+		struct peer *p = t->peers[at % t->peer_count];
 
 		if (is_eligible(s, child, p))
 			out[count++] = candidate_of(p);
@@ -86,20 +104,46 @@ static unsigned sample(struct state *s, const struct peer *child, struct pick_ca
 	return count;
 }
 
+/* By ours somebody below the child may be its mate, if others feed it too. */
 static unsigned find_parents(struct state *s, struct peer *child, struct peer **out)
 {
 	struct pick_candidate list[SAMPLE_MAX];
 	const struct pick_child who = {child->host->idc, child->host->location};
 	unsigned count = sample(s, child, list), taken = 0, best;
 
-	best = pick_best(&who, list, count, s->config.candidate_parent_limit);
+	best = pick_best(s->config.algorithm, &who, list, count, s->config.candidate_parent_limit);
 	for (unsigned i = 0; i < best && taken < PEER_PARENTS_MAX; i++) {
 		struct peer *p = child->task->peers[list[i].index];
 
 		if (graph_link(s, p, child))
 			out[taken++] = p;
 	}
+	for (unsigned i = 0; taken > 0 && i < best && taken < PEER_PARENTS_MAX; i++) {
+		struct peer *p = child->task->peers[list[i].index];
+
+		if (s->config.algorithm == PICK_SKIMMER && graph_link_mate(p, child))
+			out[taken++] = p;
+	}
 	return taken;
+}
+
+/* Those who were told of few parents are told of the newcomer: so the first of a crowd, who only
+ * know the seed, get from each other what each got from it. */
+static void introduce(struct state *s, struct peer *newcomer, struct peer *const *to,
+		      unsigned count)
+{
+	if (s->config.algorithm != PICK_SKIMMER || newcomer->host->disable_shared)
+		return;
+	for (unsigned i = 0; i < count; i++) {
+		struct peer *p = to[i];
+
+		if (peer_is_source(p) || !p->host->takes_more || p->host == newcomer->host ||
+		    p->parent_count >= MATES * s->config.candidate_parent_limit ||
+		    state_peer_is_blocked(p, newcomer->id) || !graph_link_mate(newcomer, p))
+			continue;
+		s->introductions++;
+		s->ops.answer(p, ANSWER_PARENTS, &newcomer, 1, NULL, s->ops.arg);
+	}
 }
 
 static void answer(struct state *s, struct peer *p, enum answer a, struct peer *const *parents,
@@ -189,27 +233,53 @@ static void consider(struct state *s, struct peer *p, int64_t now_ms)
 		return;
 	}
 	count = find_parents(s, p, parents);
-	if (count)
+	if (count) {
 		answer(s, p, ANSWER_PARENTS, parents, count, NULL);
-	else if (!task_has_available_peer(p->task) && !source_is_coming(s, p->task, now_ms))
+		introduce(s, p, parents, count);
+	} else if (!task_has_available_peer(p->task) && !source_is_coming(s, p->task, now_ms)) {
 		get_from_source(s, p, now_ms);
-	else if (!may_still_wait(s, p, now_ms))
+	} else if (!may_still_wait(s, p, now_ms)) {
 		give_up_waiting(s, p);
+	}
 }
 
 void state_schedule(struct state *s, struct peer *p, int64_t now_ms)
 {
+	struct task *t = p->task;
+
 	graph_unlink_parents(p);
 	p->wait_until_ms = now_ms + s->config.wait_ms;
 	if (list_empty(&p->wait_link))
-		list_push_back(&p->task->waiting, &p->wait_link);
+		list_push_back(&t->waiting, &p->wait_link);
+	if (list_empty(&t->waiting_link))
+		list_push_back(&s->waiting_tasks, &t->waiting_link);
 	consider(s, p, now_ms);
+}
+
+/* Those who download have lost a piece with the peer that had it, and nobody reads the origin: a
+ * seed does, or the one who lacks least. */
+static void rescue(struct state *s, struct task *t, int64_t now_ms)
+{
+	struct peer *best = NULL;
+
+	if (t->in_state[PEER_RUNNING] == 0 || !holdings_lost(t) || source_is_coming(s, t, now_ms))
+		return;
+	for (uint32_t i = 0; i < t->peer_count; i++) {
+		struct peer *p = t->peers[i];
+
+		if (p->state == PEER_RUNNING && p->stream && p->may_back_to_source &&
+		    (!best || p->finished_pieces > best->finished_pieces))
+			best = p;
+	}
+	if (best && !ask_seed(s, best, now_ms))
+		send_to_source(s, best, "nobody else has all of it");
 }
 
 void state_wake(struct state *s, struct task *t, int64_t now_ms)
 {
 	struct list round = LIST_INIT(round);
 
+	rescue(s, t, now_ms);
 	/* consider() takes a peer off the list or leaves it: a round of its own ends. */
 	list_splice(&round, &t->waiting);
 	while (!list_empty(&round)) {
@@ -218,6 +288,8 @@ void state_wake(struct state *s, struct task *t, int64_t now_ms)
 		list_push_back(&t->waiting, link);
 		consider(s, list_entry(link, struct peer, wait_link), now_ms);
 	}
+	if (list_empty(&t->waiting))
+		list_remove(&t->waiting_link);
 }
 
 void state_seed_ended(struct state *s, const char *task_id, bool well, int64_t now_ms)
@@ -234,13 +306,8 @@ void state_seed_ended(struct state *s, const char *task_id, bool well, int64_t n
 
 void state_tick(struct state *s, int64_t now_ms)
 {
-	size_t at = 0;
-	const char *id;
-	void *task;
-
-	while (map_next(s->tasks, &at, &id, &task))
-		if (!list_empty(&((struct task *)task)->waiting))
-			state_wake(s, task, now_ms);
+	list_each_safe (it, &s->waiting_tasks)
+		state_wake(s, list_entry(it, struct task, waiting_link), now_ms);
 }
 
 static bool peer_is_due(const struct state *s, const struct peer *p, int64_t now_ms)

@@ -291,8 +291,8 @@ static void reschedule(struct service *s, struct peer *p,
 static void piece_finished(struct service *s, struct peer *p, const Common__V2__Piece *piece)
 {
 	if (piece)
-		state_peer_piece(&s->state, p, (uint32_t)message_duration_ms(piece->cost),
-				 clock_ms());
+		state_peer_piece(&s->state, p, piece->number,
+				 (uint32_t)message_duration_ms(piece->cost), clock_ms());
 }
 
 static void ended(struct service *s, struct rpc_call *call, struct peer *p, enum peer_event event)
@@ -419,6 +419,8 @@ static void fill_host(struct host *h, const Common__V2__Host *m)
 	h->disable_shared = m->disable_shared;
 	h->tx_max = m->network ? m->network->max_tx_bandwidth : 0;
 	h->unhealthy = false;
+	/* Dragonfly's clients count every answer as one of few tries. */
+	h->takes_more = m->build && strncmp(m->build->git_version, "skimmer-", 8) == 0;
 }
 
 static void announce_host(struct rpc_call *call, const ProtobufCMessage *req, void *arg)

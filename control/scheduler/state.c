@@ -16,6 +16,7 @@ void state_init(struct state *s, const struct state_config *c, const struct stat
 		.peers = map_new(),
 		.random = c->random_seed | 1,
 	};
+	list_init(&s->waiting_tasks);
 }
 
 /* ---- hosts */
@@ -81,6 +82,7 @@ static void task_free(struct task *t)
 	free(t->tag);
 	free(t->application);
 	free(t->peers);
+	free(t->holders);
 	free(t);
 }
 
@@ -101,6 +103,7 @@ struct task *state_task_make(struct state *s, const char *id, uint64_t content_l
 	t->piece_count = (uint32_t)((content_length + piece_length - 1) / piece_length);
 	t->created_ms = t->updated_ms = now_ms;
 	list_init(&t->waiting);
+	list_init(&t->waiting_link);
 	map_put(s->tasks, id, t);
 	return t;
 }
@@ -109,32 +112,23 @@ void state_task_remove(struct state *s, struct task *t)
 {
 	while (t->peer_count)
 		state_peer_remove(s, t->peers[t->peer_count - 1], t->updated_ms);
+	list_remove(&t->waiting_link);
 	map_remove(s->tasks, t->id);
 	task_free(t);
 }
 
 bool task_has_available_peer(const struct task *t)
 {
-	for (uint32_t i = 0; i < t->peer_count; i++) {
-		enum peer_state state = t->peers[i]->state;
-
-		if (state == PEER_RUNNING || state == PEER_SUCCEEDED ||
-		    state == PEER_BACK_TO_SOURCE)
-			return true;
-	}
-	return false;
+	return t->in_state[PEER_RUNNING] + t->in_state[PEER_SUCCEEDED] +
+		       t->in_state[PEER_BACK_TO_SOURCE] >
+	       0;
 }
 
 const char *task_state_name(const struct task *t)
 {
-	bool running = false;
-
-	for (uint32_t i = 0; i < t->peer_count; i++) {
-		if (t->peers[i]->state == PEER_SUCCEEDED)
-			return "Succeeded";
-		running |= t->peers[i]->state != PEER_FAILED;
-	}
-	return running ? "Running" : "Pending";
+	if (t->in_state[PEER_SUCCEEDED] > 0)
+		return "Succeeded";
+	return t->peer_count > t->in_state[PEER_FAILED] ? "Running" : "Pending";
 }
 
 /* ---- peers */
@@ -142,6 +136,8 @@ const char *task_state_name(const struct task *t)
 static void peer_free(struct peer *p)
 {
 	map_free(p->blocked);
+	free(p->edges);
+	free(p->pieces);
 	free(p->id);
 	free(p);
 }
@@ -159,6 +155,7 @@ static void task_add_peer(struct task *t, struct peer *p)
 	}
 	p->index = t->peer_count;
 	t->peers[t->peer_count++] = p;
+	t->in_state[p->state]++;
 }
 
 static void task_remove_peer(struct task *t, struct peer *p)
@@ -167,6 +164,7 @@ static void task_remove_peer(struct task *t, struct peer *p)
 
 	t->peers[p->index] = last;
 	last->index = p->index;
+	t->in_state[p->state]--;
 }
 
 struct peer *state_peer_make(struct state *s, const char *id, struct host *h, struct task *t,
@@ -183,28 +181,11 @@ struct peer *state_peer_make(struct state *s, const char *id, struct host *h, st
 	p->created_ms = p->updated_ms = now_ms;
 	list_init(&p->wait_link);
 	list_init(&p->host_link);
+	list_init(&p->children);
 	list_push_back(&h->peers, &p->host_link);
 	task_add_peer(t, p);
 	map_put(s->peers, id, p);
 	return p;
-}
-
-/* Its children keep what they have and find out by themselves. */
-static void drop_from_children(struct peer *p)
-{
-	for (uint32_t i = 0; p->child_count && i < p->task->peer_count; i++) {
-		struct peer *child = p->task->peers[i];
-
-		for (uint32_t j = 0; j < child->parent_count; j++) {
-			if (child->parents[j] != p)
-				continue;
-			child->parents[j] = child->parents[--child->parent_count];
-			p->child_count--;
-			p->host->assigned_bytes -= child->task->content_length;
-			p->host->assigned_pieces -= child->concurrent_pieces;
-			break;
-		}
-	}
 }
 
 static void stop_being_source(struct peer *p)
@@ -220,7 +201,8 @@ void state_peer_remove(struct state *s, struct peer *p, int64_t now_ms)
 
 	stop_being_source(p);
 	graph_unlink_parents(p);
-	drop_from_children(p);
+	graph_unlink_children(p);
+	holdings_drop(p);
 	list_remove(&p->wait_link);
 	list_remove(&p->host_link);
 	task_remove_peer(t, p);
@@ -250,11 +232,18 @@ static const struct {
 #undef IN
 };
 
+static void move_to(struct peer *p, enum peer_state state)
+{
+	p->task->in_state[p->state]--;
+	p->task->in_state[state]++;
+	p->state = state;
+}
+
 bool state_peer_event(struct state *s, struct peer *p, enum peer_event event, int64_t now_ms)
 {
 	if (!(transitions[event].from & (1u << p->state)))
 		return false;
-	p->state = transitions[event].to;
+	move_to(p, transitions[event].to);
 	p->updated_ms = p->task->updated_ms = now_ms;
 	if (p->state == PEER_SUCCEEDED || p->state == PEER_FAILED ||
 	    p->state == PEER_BACK_TO_SOURCE)
@@ -266,12 +255,16 @@ bool state_peer_event(struct state *s, struct peer *p, enum peer_event event, in
 	if (p->state == PEER_SUCCEEDED || p->state == PEER_FAILED) {
 		stop_being_source(p);
 		list_remove(&p->wait_link);
+		holdings_drop(p);
 	}
-	state_wake(s, p->task, now_ms);
+	/* A peer that asks is no news to others who ask. */
+	if (event != PEER_EVENT_REGISTER)
+		state_wake(s, p->task, now_ms);
 	return true;
 }
 
-void state_peer_piece(struct state *s, struct peer *p, uint32_t cost_ms, int64_t now_ms)
+void state_peer_piece(struct state *s, struct peer *p, uint32_t index, uint32_t cost_ms,
+		      int64_t now_ms)
 {
 	struct costs *c = &p->costs;
 	double delta = cost_ms - c->mean;
@@ -283,6 +276,7 @@ void state_peer_piece(struct state *s, struct peer *p, uint32_t cost_ms, int64_t
 	c->mean += delta / c->count;
 	c->m2 += delta * (cost_ms - c->mean);
 	c->last_ms = cost_ms;
+	holdings_add(p, index);
 	/* With its first piece a peer becomes worth asking. */
 	if (first)
 		state_wake(s, p->task, now_ms);

@@ -1,7 +1,7 @@
 /*
  * What a scheduler knows: hosts, tasks, and peers (one download of a task on a host), in memory,
- *and for each task who feeds whom. No lock and no thread of its own, time is given: the service
- *calls it under one lock, the simulator under a virtual clock.
+ * and for each task who feeds whom. No lock and no thread of its own, time is given: the service
+ * calls it under one lock, the simulator under a virtual clock.
  *
  *	peer state	event that leads here			in the graph as
  *	PENDING		made					-
@@ -17,11 +17,13 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "control/scheduler/pick.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define PEER_PARENTS_MAX 16
+#define TYPE_SEED	 1 /* host.type */
 
 enum peer_state {
 	PEER_PENDING,
@@ -30,6 +32,7 @@ enum peer_state {
 	PEER_BACK_TO_SOURCE,
 	PEER_SUCCEEDED,
 	PEER_FAILED,
+	PEER_STATES
 };
 
 enum peer_event {
@@ -42,14 +45,16 @@ enum peer_event {
 
 struct host {
 	char *id, *hostname, *ip, *idc, *location, *os;
-	uint32_t type; /* 0 normal, 1 super (seed) */
+	uint32_t type; /* 0 normal, TYPE_SEED */
 	int port, download_port;
 	bool disable_shared;
+	bool takes_more; /* its peers may be told of further parents at any time */
 	uint64_t tx_max; /* bytes per second, 0 = unknown */
 	int64_t announced_ms, interval_ms;
 	struct list peers;	  /* peer.host_link */
 	uint64_t assigned_bytes;  /* contents of the children it was given */
 	uint32_t assigned_pieces; /* their concurrent pieces */
+	uint32_t child_count;	  /* edges from all its peers */
 	bool unhealthy;		  /* a seed that failed its health check */
 };
 
@@ -59,11 +64,23 @@ struct task {
 	uint32_t piece_length, piece_count;
 	struct peer **peers; /* all of it, any order */
 	uint32_t peer_count, peer_cap;
-	struct list waiting; /* peer.wait_link: want an answer */
+	uint32_t in_state[PEER_STATES]; /* how many */
+	struct list waiting;		/* peer.wait_link: want an answer */
+	struct list waiting_link;	/* in state.waiting_tasks while somebody waits */
+	uint32_t *holders;		/* per piece: peers that have it; NULL = not counted */
+	uint32_t lost_pieces;		/* with no holder, complete peers not counted */
 	int64_t created_ms, updated_ms;
 	int64_t seed_asked_ms;	/* a seed's answer is out since; 0 = none */
 	int64_t seed_failed_ms; /* when a seed last failed; 0 = never */
 	uint32_t source_count;	/* peers told to read the origin, not ended */
+};
+
+/* parent feeds child. A mate is a parent that may be its child's child as well: it feeds what it
+ * happens to have. The edges that are not mates make no circle. */
+struct edge {
+	struct peer *parent, *child;
+	struct list link; /* parent.children */
+	bool is_mate;
 };
 
 /* Mean and spread of what a peer's pieces cost (Welford). */
@@ -86,10 +103,12 @@ struct peer {
 	bool told_source; /* counted in task->source_count */
 	uint32_t concurrent_pieces, finished_pieces;
 	struct costs costs;
-	struct peer *parents[PEER_PARENTS_MAX];
+	struct edge *edges; /* to its parents, PEER_PARENTS_MAX; NULL while it has none */
 	uint32_t parent_count, child_count;
-	struct map *blocked; /* ids of parents that are no good to it; NULL = none */
-	uint64_t mark;	     /* visited in this walk of the graph */
+	struct list children; /* edge.link */
+	uint64_t *pieces;     /* bitmap of those it has; NULL = none or all */
+	struct map *blocked;  /* ids of parents that are no good to it; NULL = none */
+	uint64_t mark;	      /* visited in this walk of the graph */
 	int64_t created_ms, updated_ms, wait_until_ms;
 	void *stream; /* the service's: where answers go, NULL = gone */
 };
@@ -109,6 +128,7 @@ struct state_ops {
 };
 
 struct state_config {
+	enum pick_algorithm algorithm;
 	unsigned candidate_parent_limit, filter_parent_limit, back_to_source_count;
 	int64_t wait_ms;	/* a peer without parents goes to the origin after so long */
 	int64_t seed_wait_ms;	/* the same while a seed was asked */
@@ -121,8 +141,10 @@ struct state {
 	struct state_config config;
 	struct state_ops ops;
 	struct map *hosts, *tasks, *peers; /* by id */
+	struct list waiting_tasks;	   /* task.waiting_link */
 	uint64_t random, walk;
-	uint64_t decisions; /* answers given */
+	uint64_t decisions;	/* answers given to those who asked */
+	uint64_t introductions; /* told to others */
 };
 
 void state_init(struct state *s, const struct state_config *c, const struct state_ops *ops);
@@ -148,8 +170,9 @@ struct peer *state_peer_make(struct state *s, const char *id, struct host *h, st
 void state_peer_remove(struct state *s, struct peer *p, int64_t now_ms);
 /* False: the state does not allow it (nothing is changed). Wakes those that wait. */
 bool state_peer_event(struct state *s, struct peer *p, enum peer_event event, int64_t now_ms);
-/* Finished one more piece (cost 0 = unknown). */
-void state_peer_piece(struct state *s, struct peer *p, uint32_t cost_ms, int64_t now_ms);
+/* Finished piece index, which may be nonsense (cost 0 = unknown). */
+void state_peer_piece(struct state *s, struct peer *p, uint32_t index, uint32_t cost_ms,
+		      int64_t now_ms);
 void state_peer_block(struct peer *p, const char *parent_id);
 bool state_peer_is_blocked(const struct peer *p, const char *parent_id);
 bool peer_is_source(const struct peer *p);	/* has or gets bytes without another peer */
@@ -168,10 +191,21 @@ void state_tick(struct state *s, int64_t now_ms);
 /* TTLs. Returns how many peers and hosts went. */
 unsigned state_gc(struct state *s, int64_t now_ms);
 
+/* ---- who has which piece (holdings.c) */
+void holdings_add(struct peer *p, uint32_t index);
+/* p has all, or is no more. */
+void holdings_drop(struct peer *p);
+/* Some piece is with nobody; true as well when pieces are not counted. */
+bool holdings_lost(const struct task *t);
+
 /* ---- the graph (graph.c) */
 /* parent -> child, unless it would make a circle or a bound is reached. */
 bool graph_link(struct state *s, struct peer *parent, struct peer *child);
+/* The same as mates, circle or not. */
+bool graph_link_mate(struct peer *parent, struct peer *child);
+bool graph_is_parent(const struct peer *parent, const struct peer *child);
 void graph_unlink_parents(struct peer *child);
+void graph_unlink_children(struct peer *parent);
 /* Would parent -> child close a circle? True as well when it cannot be told cheaply. */
 bool graph_would_circle(struct state *s, struct peer *parent, const struct peer *child);
 

@@ -39,8 +39,8 @@ static void take_parents(struct world *w, struct child *c, const struct letter *
 			known |= c->feeders[j].child == l->parents[i];
 		if (known)
 			continue;
-		c->feeders[c->feeder_count++] = (struct feeder){
-			.child = l->parents[i], .open_us = w->now_us + 2 * w->latency_us};
+		c->feeders[c->feeder_count].child = l->parents[i];
+		news_subscribe(w, c, c->feeder_count++);
 	}
 }
 
@@ -82,11 +82,6 @@ static uint64_t weight(const struct world *w, const struct feeder *f)
 	return (uint64_t)idle / (1u + f->in_flight) + 1;
 }
 
-static bool is_open(const struct world *w, const struct feeder *f)
-{
-	return !f->dropped && w->now_us >= f->open_us;
-}
-
 static void drop_dead(struct world *w, struct child *c)
 {
 	for (uint32_t i = 0; i < c->feeder_count; i++)
@@ -103,7 +98,7 @@ static uint32_t choose_feeder(struct world *w, struct child *c, uint32_t piece, 
 	for (uint32_t i = 0; i < c->feeder_count; i++) {
 		const struct feeder *f = &c->feeders[i];
 
-		if (i == except || !is_open(w, f) || !bit_get(w->children[f->child].told, piece))
+		if (i == except || f->dropped || !bit_get(f->told, piece))
 			continue;
 		sum += weight(w, f);
 		if (world_random(w) % sum < weight(w, f))
@@ -136,9 +131,9 @@ static bool count_holders(struct world *w, const struct child *c, uint64_t *sets
 
 	memset(w->bits, 0, 3 * w->words * sizeof(uint64_t));
 	for (uint32_t i = 0; i < c->feeder_count; i++) {
-		const uint64_t *told = w->children[c->feeders[i].child].told;
+		const uint64_t *told = c->feeders[i].told;
 
-		if (!is_open(w, &c->feeders[i]))
+		if (c->feeders[i].dropped)
 			continue;
 		for (uint32_t k = 0; k < w->words; k++) {
 			uint64_t b = told[k] & ~c->have[k] & ~c->flight[k];
@@ -152,16 +147,13 @@ static bool count_holders(struct world *w, const struct child *c, uint64_t *sets
 	return any != 0;
 }
 
-static uint32_t choose_piece(struct world *w, const struct child *c)
+/* One of those in sets, which hold what one, two, and more parents have. */
+static uint32_t choose_piece(struct world *w, uint64_t *sets[3])
 {
-	uint64_t *sets[3] = {w->bits, w->bits + w->words, w->bits + 2 * w->words};
-	uint32_t start, found = NOBODY;
+	uint32_t start = (uint32_t)(world_random(w) % w->pieces), found = NOBODY;
 
-	if (!count_holders(w, c, sets))
-		return NOBODY;
 	if (w->sc->order == ORDER_ASCENDING)
 		return bit_from(sets[0], w->words, 0);
-	start = (uint32_t)(world_random(w) % w->pieces);
 	if (w->sc->order == ORDER_RANDOM)
 		return bit_from(sets[0], w->words, start);
 	for (uint32_t k = 0; k < w->words; k++) {
@@ -171,6 +163,27 @@ static uint32_t choose_piece(struct world *w, const struct child *c)
 	for (unsigned i = 0; i < 3 && found == NOBODY; i++)
 		found = bit_from(sets[i], w->words, start);
 	return found;
+}
+
+/* A parent that has something in wanted; NOBODY. */
+static uint32_t choose_useful(struct world *w, const struct child *c, const uint64_t *wanted)
+{
+	uint32_t chosen = NOBODY;
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < c->feeder_count; i++) {
+		const struct feeder *f = &c->feeders[i];
+		uint64_t any = 0;
+
+		for (uint32_t k = 0; k < w->words && !f->dropped && !any; k++)
+			any = f->told[k] & wanted[k];
+		if (!any)
+			continue;
+		sum += weight(w, f);
+		if (world_random(w) % sum < weight(w, f))
+			chosen = i;
+	}
+	return chosen;
 }
 
 /* ---- flows */
@@ -197,17 +210,28 @@ static void start(struct world *w, struct child *c, struct flow *f, uint32_t fro
 	f->ready_us = w->now_us + 2 * w->latency_us;
 	bit_set(c->flight, piece);
 	c->busy++;
+	w->hosts[from].uploads++;
 	if (feeder != NOBODY)
 		c->feeders[feeder].in_flight++;
 }
 
 static bool fetch_from_parent(struct world *w, struct child *c, struct flow *f)
 {
-	uint32_t piece = choose_piece(w, c), feeder;
+	uint64_t *sets[3] = {w->bits, w->bits + w->words, w->bits + 2 * w->words};
+	uint32_t piece, feeder;
 
-	if (piece == NOBODY)
+	if (!count_holders(w, c, sets))
 		return false;
-	feeder = choose_feeder(w, c, piece, NOBODY);
+	feeder = NOBODY;
+	if (w->sc->parent_first) {
+		feeder = choose_useful(w, c, sets[0]);
+		for (unsigned i = 0; i < 3; i++)
+			for (uint32_t k = 0; k < w->words; k++)
+				sets[i][k] &= c->feeders[feeder].told[k];
+	}
+	piece = choose_piece(w, sets);
+	if (feeder == NOBODY)
+		feeder = choose_feeder(w, c, piece, NOBODY);
 	start(w, c, f, w->children[c->feeders[feeder].child].host, piece, feeder);
 	return true;
 }
@@ -223,17 +247,18 @@ static bool fetch_from_origin(struct world *w, struct child *c, struct flow *f)
 	return false;
 }
 
-/* Asks a second parent for a piece that is under way, when nothing else is left to ask for. */
+/* Asks a second parent for a piece that takes twice as long as they mostly do, when nothing else is
+ * left to ask for. */
 static bool fetch_again(struct world *w, struct child *c, struct flow *f)
 {
-	if (w->pieces - c->done > w->sc->hands)
+	if (w->pieces - c->done > w->sc->hands || c->done == 0)
 		return false;
 	for (unsigned i = 0; i < w->sc->hands; i++) {
 		const struct flow *g = &c->hands[i];
 		unsigned times = 0;
 		uint32_t feeder;
 
-		if (!g->busy)
+		if (!g->busy || w->now_us - g->asked_us < 2 * c->cost_us / c->done)
 			continue;
 		for (unsigned j = 0; j < w->sc->hands; j++)
 			times += c->hands[j].busy && c->hands[j].piece == g->piece;
@@ -310,11 +335,19 @@ static void feeder_failed(struct world *w, struct child *c, const struct flow *f
 	talk_say(w, c, SAY_PIECE_FAILED, f->piece)->parents[0] = c->feeders[f->feeder].child;
 }
 
+void child_stop(struct world *w, struct child *c)
+{
+	for (unsigned i = 0; i < w->sc->hands; i++) {
+		if (c->hands[i].busy)
+			w->hosts[c->hands[i].from].uploads--;
+		c->hands[i].busy = false;
+	}
+	c->busy = 0;
+}
+
 static void finish(struct world *w, struct child *c)
 {
-	for (unsigned i = 0; i < w->sc->hands; i++)
-		c->hands[i].busy = false;
-	c->busy = 0;
+	child_stop(w, c);
 	talk_say(w, c, SAY_FINISHED, 0);
 	world_retire(w, c, DONE);
 }
@@ -326,6 +359,7 @@ void child_arrived(struct world *w, struct child *c, struct flow *f)
 	assert(f->busy);
 	f->busy = false;
 	c->busy--;
+	w->hosts[f->from].uploads--;
 	if (f->feeder != NOBODY)
 		c->feeders[f->feeder].in_flight--;
 	if (from->is_dead || from->is_liar) {
@@ -340,11 +374,11 @@ void child_arrived(struct world *w, struct child *c, struct flow *f)
 	bit_clear(c->flight, f->piece);
 	bit_set(c->have, f->piece);
 	c->done++;
+	c->cost_us += w->now_us - f->asked_us;
 	c->progress_us = w->now_us;
 	talk_say(w, c, SAY_PIECE, f->piece)->parents[0] =
 		(uint32_t)((w->now_us - f->asked_us) / 1000);
-	mail_post(&w->announced, w->now_us + w->latency_us, HEAR_PIECE, world_index(w, c),
-		  f->piece);
+	news_add(w, c, f->piece);
 	if (c->done == w->pieces)
 		finish(w, c);
 }

@@ -7,9 +7,9 @@
 #include <time.h>
 
 struct options {
-	const char *scenario, *order, *csv;
-	uint64_t peers, hands, parents, filter, seed;
-	bool list, no_endgame;
+	const char *scenario, *algorithm, *order, *csv;
+	uint64_t peers, hands, slots, parents, filter, seed;
+	bool list, no_endgame, piece_first;
 };
 
 static const struct cli_option option_table[] = {
@@ -17,13 +17,19 @@ static const struct cli_option option_table[] = {
 	 "How many peers (default: the scenario's)."},
 	{"scenario", 's', CLI_TEXT, offsetof(struct options, scenario), "NAME", NULL,
 	 "What happens (default plain)."},
+	{"algorithm", 'a', CLI_TEXT, offsetof(struct options, algorithm), "NAME", NULL,
+	 "scheduler.algorithm: skimmer (default) or default, which is Dragonfly's."},
 	{"list", 'l', CLI_FLAG, offsetof(struct options, list), NULL, NULL, "Names the scenarios."},
 	{"order", 0, CLI_TEXT, offsetof(struct options, order), "ORDER", NULL,
 	 "Which missing piece is asked for: ascending, random or rarest."},
 	{"no-endgame", 0, CLI_FLAG, offsetof(struct options, no_endgame), NULL, NULL,
 	 "The last pieces are not asked for twice."},
+	{"piece-first", 0, CLI_FLAG, offsetof(struct options, piece_first), NULL, NULL,
+	 "A child draws a piece, then a parent that has it, not the other way round."},
 	{"hands", 0, CLI_U64, offsetof(struct options, hands), "N", NULL,
 	 "Pieces fetched at a time (default 8)."},
+	{"slots", 0, CLI_U64, offsetof(struct options, slots), "N", NULL,
+	 "A parent announces new pieces while fewer uploads run (default 6, 0 = always)."},
 	{"parents", 0, CLI_U64, offsetof(struct options, parents), "N", NULL,
 	 "candidateParentLimit (default 4)."},
 	{"filter", 0, CLI_U64, offsetof(struct options, filter), "N", NULL,
@@ -77,6 +83,9 @@ static struct scenario scenario_of(const struct options *o)
 		sc.peers = (uint32_t)o->peers;
 	if (o->hands)
 		sc.hands = (unsigned)o->hands;
+	if (o->slots <= 1000)
+		sc.slots = (unsigned)o->slots;
+	sc.parent_first = sc.parent_first && !o->piece_first;
 	sc.endgame = sc.endgame && !o->no_endgame;
 	return sc;
 }
@@ -84,7 +93,12 @@ static struct scenario scenario_of(const struct options *o)
 /* As control/scheduler/config.c has them by default. */
 static struct state_config config_of(const struct options *o)
 {
+	const char *algorithm = o->algorithm ? o->algorithm : "skimmer";
+
+	if (strcmp(algorithm, "skimmer") != 0 && strcmp(algorithm, "default") != 0)
+		cli_usage_error(&program, "no such algorithm");
 	return (struct state_config){
+		.algorithm = strcmp(algorithm, "default") == 0 ? PICK_DEFAULT : PICK_SKIMMER,
 		.candidate_parent_limit = o->parents ? (unsigned)o->parents : 4,
 		.filter_parent_limit = o->filter ? (unsigned)o->filter : 40,
 		.back_to_source_count = 200,
@@ -100,7 +114,7 @@ static struct state_config config_of(const struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.seed = 1};
+	struct options o = {.seed = 1, .slots = UINT64_MAX};
 	const char *rest[65];
 	struct scenario sc;
 	struct state_config config;

@@ -80,20 +80,23 @@ static void print_scheduler(const struct world *w, double virtual_s)
 {
 	const struct tally *t = &w->tally;
 
-	printf("scheduler   %lu messages, %lu decisions, %.2f s of CPU in %.1f s (%.0f %% of a "
+	printf("scheduler   %lu messages, %lu decisions, %lu introductions, %.2f s of CPU in %.1f "
+	       "s (%.0f %% of a "
 	       "core), longest call %.1f ms\n",
-	       t->letters, w->state.decisions, t->scheduler_s, virtual_s,
+	       t->letters, w->state.decisions, w->state.introductions, t->scheduler_s, virtual_s,
 	       100 * t->scheduler_s / virtual_s, t->longest_s * 1e3);
 }
 
 static void print_bytes(const struct world *w)
 {
 	const struct tally *t = &w->tally;
-	double one = (double)w->sc->size * w->sc->tasks;
+	double one = (double)w->sc->size * w->sc->tasks, seeds = 0;
 
-	printf("bytes       %.2f origin copies, %.2f %% fetched twice, %.0f %% of the peers' "
-	       "crossed racks\n",
-	       (double)t->origin_bytes / one,
+	for (uint32_t i = 1; i <= w->sc->seeds; i++)
+		seeds += (double)w->hosts[i].sent;
+	printf("bytes       %.2f origin copies, %.2f from seeds, %.2f %% fetched twice, %.0f %% of "
+	       "the peers' crossed racks\n",
+	       (double)t->origin_bytes / one, seeds / one,
 	       t->peer_bytes ? 100.0 * (double)t->wasted_bytes / (double)t->peer_bytes : 0,
 	       t->peer_bytes ? 100.0 * (double)t->rack_bytes / (double)t->peer_bytes : 0);
 	printf("trouble     %lu asked for other parents, %lu went to the origin, %lu refused, %lu "
@@ -110,10 +113,10 @@ bool report_print(const struct world *w, double real_s)
 
 	printf("scenario    %s: %s\n", sc->name, sc->help);
 	printf("parameters  %u peers, %u seeds, %u x %.1f MiB, %.0f Mbit/s, %u racks (%.0f:1), "
-	       "%.2f ms, joins in %.1f s, %u hands, order %d, endgame %d\n",
+	       "%.2f ms, joins in %.1f s, %u hands, %u slots, order %d, endgame %d\n",
 	       sc->peers, sc->seeds, sc->tasks, (double)sc->size / 1048576, sc->link_mbit,
-	       sc->racks, sc->oversubscribed, sc->latency_ms, sc->join_s, sc->hands, sc->order,
-	       sc->endgame);
+	       sc->racks, sc->oversubscribed, sc->latency_ms, sc->join_s, sc->hands, sc->slots,
+	       sc->order, sc->endgame);
 	printf("ended       %u of %u downloads, %u killed\n", done, sc->peers * sc->tasks, dead);
 	printf("seconds     bound %.2f  p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  last %.2f\n",
 	       bound, at(&all, 0.5), at(&all, 0.9), at(&all, 0.99), at(&all, 0.999), at(&all, 1));

@@ -23,6 +23,8 @@ struct scenario {
 	double kill_seed_at;   /* fraction of the task the seed has when it is killed; 0 = never */
 	unsigned hands;	       /* pieces that a child fetches at a time, of a task */
 	enum order order;      /* which of the missing pieces is asked for */
+	unsigned slots;	       /* a parent announces while so few uploads run; 0 = at once to all */
+	bool parent_first;     /* draws a parent, then a piece it has; else the other way round */
 	bool endgame;	       /* the last pieces are asked for twice */
 	const char *published; /* somebody else's figures, for the report; NULL = none */
 };

@@ -90,6 +90,7 @@ void talk_open(struct world *w, const struct state_config *config)
 			 i & 255, i);
 		h->known = state_host_announce(&w->state, text, 0);
 		h->known->type = h->is_seed;
+		h->known->takes_more = true;
 		h->known->tx_max = (uint64_t)h->up;
 		h->known->interval_ms = 3600000;
 		snprintf(text, sizeof(text), "idc-%u", h->rack % w->sc->idcs);
@@ -164,7 +165,7 @@ static void deliver(struct world *w, const struct letter *l)
 		state_peer_event(&w->state, p, PEER_EVENT_BACK_TO_SOURCE, now_ms);
 		break;
 	case SAY_PIECE:
-		state_peer_piece(&w->state, p, l->parents[0], now_ms);
+		state_peer_piece(&w->state, p, l->arg, l->parents[0], now_ms);
 		break;
 	case SAY_PIECE_FAILED:
 		parent = w->children[l->parents[0]].peer;
@@ -226,5 +227,5 @@ void talk_deliver(struct world *w)
 	while (mail_take(&w->to_child, w->now_us, &l))
 		child_hears(w, &l);
 	while (mail_take(&w->announced, w->now_us, &l))
-		bit_set(w->children[l.child].told, l.arg);
+		bit_set(w->children[l.child].feeders[l.arg].told, l.parents[0]);
 }

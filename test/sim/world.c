@@ -78,16 +78,22 @@ static void make_racks(struct world *w)
 
 static void make_children(struct world *w)
 {
-	uint64_t *bits = mem_array((size_t)w->child_count * 3 * w->words, sizeof(*bits));
+	size_t each = (size_t)(4 + 2 * FEEDERS_MAX) * w->words;
+	uint64_t *bits = mem_array(w->child_count * each, sizeof(*bits));
 
 	for (uint32_t i = 0; i < w->child_count; i++) {
 		struct child *c = &w->children[i];
 
 		c->host = 1 + i / w->sc->tasks;
 		c->task = i % w->sc->tasks;
-		c->have = bits + (size_t)i * 3 * w->words;
+		c->have = bits + i * each;
 		c->flight = c->have + w->words;
-		c->told = c->flight + w->words;
+		c->once = c->flight + w->words;
+		c->often = c->once + w->words;
+		for (uint32_t k = 0; k < FEEDERS_MAX; k++) {
+			c->feeders[k].told = c->often + (2 * k + 1) * w->words;
+			c->feeders[k].under_way = c->feeders[k].told + w->words;
+		}
 	}
 }
 
@@ -98,10 +104,8 @@ static void warm_up(struct world *w)
 		for (uint32_t host = 1; host <= w->sc->seeds; host++) {
 			struct child *c = world_child(w, host, task);
 
-			for (uint32_t i = 0; i < w->pieces; i++) {
+			for (uint32_t i = 0; i < w->pieces; i++)
 				bit_set(c->have, i);
-				bit_set(c->told, i);
-			}
 			c->done = w->pieces;
 			c->mode = DONE;
 			talk_say(w, c, SAY_REGISTER, true);
@@ -124,6 +128,7 @@ struct world *world_new(const struct scenario *sc, const struct state_config *co
 	w->hosts = mem_array(w->host_count, sizeof(*w->hosts));
 	w->children = mem_array(w->child_count, sizeof(*w->children));
 	w->active = mem_array(w->child_count, sizeof(*w->active));
+	w->herald = mem_array(w->child_count, sizeof(*w->herald));
 	w->bits = mem_array(3 * w->words, sizeof(*w->bits));
 	w->timeline = mem_array(TIMELINE_MAX, sizeof(*w->timeline));
 	w->net = net_new(2 * w->host_count + 2 * sc->racks);
@@ -149,10 +154,13 @@ void world_free(struct world *w)
 	mail_release(&w->to_child);
 	mail_release(&w->announced);
 	net_free(w->net);
+	for (uint32_t i = 0; i < w->child_count; i++)
+		free(w->children[i].listeners);
 	free(w->children[0].have);
 	free(w->children);
 	free(w->hosts);
 	free(w->active);
+	free(w->herald);
 	free(w->bits);
 	free(w->timeline);
 	free(w);
@@ -194,9 +202,7 @@ static void kill_host(struct world *w, uint32_t host)
 
 		if (c->mode == ABSENT || c->mode == DONE)
 			continue;
-		for (unsigned i = 0; i < HANDS_MAX; i++)
-			c->hands[i].busy = false;
-		c->busy = 0;
+		child_stop(w, c);
 		talk_say(w, c, SAY_GONE, 0);
 		world_retire(w, c, DEAD);
 	}
@@ -238,6 +244,19 @@ static void drop_ended(struct world *w)
 
 		if (mode == DONE || mode == FAILED || mode == DEAD)
 			w->active[i] = w->active[--w->active_count];
+		else
+			i++;
+	}
+}
+
+static void spread_news(struct world *w)
+{
+	for (uint32_t i = 0; i < w->herald_count;) {
+		struct child *c = &w->children[w->herald[i]];
+
+		c->has_news = c->mode != DEAD && news_tell(w, c);
+		if (!c->has_news)
+			w->herald[i] = w->herald[--w->herald_count];
 		else
 			i++;
 	}
@@ -301,6 +320,7 @@ bool world_run(struct world *w, double limit_s)
 		for (uint32_t i = 0; i < w->active_count; i++)
 			child_act(w, &w->children[w->active[i]]);
 		move(w);
+		spread_news(w);
 		drop_ended(w);
 		rates(w);
 	}

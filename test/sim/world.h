@@ -33,14 +33,20 @@ enum letter_what {
 	HEAR_SOURCE,
 	HEAR_REFUSED,
 	HEAR_SEED, /* a seed is asked */
-	HEAR_PIECE /* children of it may ask for arg */
+	HEAR_PIECE /* arg: feeder's place, parents[0]: index */
 };
 
 struct feeder {
 	uint32_t child;
 	uint8_t in_flight;
 	bool dropped;
-	int64_t open_us; /* from then on it is known what it has */
+	uint64_t *told;	     /* bitmap: what it has announced */
+	uint64_t *under_way; /* ... and what it is announcing */
+};
+
+/* A child of a child, for which news go out. */
+struct listener {
+	uint32_t child, feeder; /* its place among the listener's feeders */
 };
 
 struct child {
@@ -50,14 +56,20 @@ struct child {
 	struct peer *peer; /* the scheduler's */
 	struct feeder feeders[FEEDERS_MAX];
 	struct flow hands[HANDS_MAX];
-	uint64_t *have, *flight, *told; /* bitmaps: here; under way; announced */
+	uint64_t *have, *flight; /* bitmaps: here; under way */
+	struct listener *listeners;
+	uint32_t listener_count, listener_cap;
+	uint32_t turn;		/* the listener that is told next */
+	bool has_news;		/* somebody has not been told all */
+	uint64_t *once, *often; /* bitmaps: told to one, to more listeners */
 	int64_t begun_us, ended_us, progress_us;
+	int64_t cost_us; /* of all its pieces */
 };
 
 struct sim_host {
 	struct host *known; /* the scheduler's */
 	double up, down;    /* bytes per second */
-	uint32_t rack;
+	uint32_t rack, uploads;
 	bool is_seed, is_slow, is_liar, is_dead;
 	uint64_t sent, sent_before;
 	double tx; /* bytes per second, as last announced */
@@ -80,6 +92,7 @@ struct world {
 	uint32_t child_count, pieces, words;
 	uint32_t piece_length;
 	uint32_t *active, active_count; /* children that may fetch */
+	uint32_t *herald, herald_count; /* children that have news */
 	uint32_t ended;			/* peers' children that are DONE, FAILED or DEAD */
 	struct mail to_scheduler, to_child, announced;
 	int64_t now_us, step_us, latency_us, tick_us, gc_us, rates_us;
@@ -111,11 +124,21 @@ void talk_open(struct world *w, const struct state_config *config);
 /* Delivers what is due, and the scheduler's ticks. */
 void talk_deliver(struct world *w);
 
+/* ---- news.c: who is told of which piece, and when */
+/* c opens the stream of its new feeder: it is told all that is there. */
+void news_subscribe(struct world *w, struct child *c, uint32_t feeder);
+/* c has a new piece. */
+void news_add(struct world *w, struct child *c, uint32_t piece);
+/* Tells what may be told now. False: nothing is left to tell. */
+bool news_tell(struct world *w, struct child *c);
+
 /* ---- child.c: a download, as daemon/fetch.c and swarm.c do it */
 void child_begin(struct world *w, struct child *c, bool from_origin);
 void child_hear(struct world *w, struct child *c, const struct letter *l);
 /* Starts what can be started, or asks for other parents. */
 void child_act(struct world *w, struct child *c);
+/* All its flows end. */
+void child_stop(struct world *w, struct child *c);
 /* A flow ended: all its bytes are here, or its sender died. */
 void child_arrived(struct world *w, struct child *c, struct flow *f);
 

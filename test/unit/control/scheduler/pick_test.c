@@ -26,7 +26,7 @@ static void an_idle_normal_host_scores_its_whole_load(void **state)
 	struct pick_candidate c = idle_candidate();
 
 	(void)state;
-	assert_true(about(pick_score(&nowhere, &c), 0.6 * 1 + 0.1 * 0.5));
+	assert_true(about(pick_score(PICK_DEFAULT, &nowhere, &c), 0.6 * 1 + 0.1 * 0.5));
 }
 
 static void assigned_children_lower_the_load(void **state)
@@ -36,25 +36,26 @@ static void assigned_children_lower_the_load(void **state)
 	(void)state;
 	busy.assigned_pieces = 100;
 	busy.assigned_bytes = 10ull << 30;
-	assert_true(pick_score(&nowhere, &busy) < pick_score(&nowhere, &c));
+	assert_true(pick_score(PICK_DEFAULT, &nowhere, &busy) <
+		    pick_score(PICK_DEFAULT, &nowhere, &c));
 	busy.assigned_pieces = 1u << 30;
 	busy.assigned_bytes = 1ull << 60;
-	assert_true(pick_score(&nowhere, &busy) >= 0.05 - 1e-6);
+	assert_true(pick_score(PICK_DEFAULT, &nowhere, &busy) >= 0.05 - 1e-6);
 }
 
 static void same_idc_counts_twice_the_location(void **state)
 {
 	const struct pick_child child = {"Hz", "asia|cn|hz|a|1|x"};
 	struct pick_candidate c = idle_candidate();
-	double bare = pick_score(&child, &c);
+	double bare = pick_score(PICK_DEFAULT, &child, &c);
 
 	(void)state;
 	c.idc = "hz";
-	assert_true(about(pick_score(&child, &c) - bare, 0.2));
+	assert_true(about(pick_score(PICK_DEFAULT, &child, &c) - bare, 0.2));
 	c.location = "Asia|CN|sh";
-	assert_true(about(pick_score(&child, &c) - bare, 0.2 + 0.1 * 2 / 5));
+	assert_true(about(pick_score(PICK_DEFAULT, &child, &c) - bare, 0.2 + 0.1 * 2 / 5));
 	c.location = "ASIA|cn|hz|a|1|x";
-	assert_true(about(pick_score(&child, &c) - bare, 0.2 + 0.1));
+	assert_true(about(pick_score(PICK_DEFAULT, &child, &c) - bare, 0.2 + 0.1));
 }
 
 static void a_child_of_no_idc_matches_nobody_elses_empty_one(void **state)
@@ -62,7 +63,7 @@ static void a_child_of_no_idc_matches_nobody_elses_empty_one(void **state)
 	struct pick_candidate c = idle_candidate();
 
 	(void)state;
-	assert_true(about(pick_score(&nowhere, &c), 0.65));
+	assert_true(about(pick_score(PICK_DEFAULT, &nowhere, &c), 0.65));
 }
 
 static void best_are_sorted_and_limited(void **state)
@@ -76,12 +77,12 @@ static void best_are_sorted_and_limited(void **state)
 		list[i].assigned_pieces = i * 20;
 	}
 	list[4].idc = "x";
-	assert_int_equal(pick_best(&(struct pick_child){"x", ""}, list, 5, 3), 3);
+	assert_int_equal(pick_best(PICK_DEFAULT, &(struct pick_child){"x", ""}, list, 5, 3), 3);
 	assert_int_equal(list[0].index, 4);
 	assert_int_equal(list[1].index, 0);
 	assert_int_equal(list[2].index, 1);
-	assert_int_equal(pick_best(&nowhere, list, 2, 9), 2);
-	assert_int_equal(pick_best(&nowhere, list, 0, 9), 0);
+	assert_int_equal(pick_best(PICK_DEFAULT, &nowhere, list, 2, 9), 2);
+	assert_int_equal(pick_best(PICK_DEFAULT, &nowhere, list, 0, 9), 0);
 }
 
 static void only_far_out_costs_make_a_parent_slow(void **state)
@@ -95,6 +96,78 @@ static void only_far_out_costs_make_a_parent_slow(void **state)
 	assert_false(pick_is_slow(5000, 10, 4, 16));
 }
 
+/* ---- ours */
+
+static void the_share_of_the_link_that_is_left_decides(void **state)
+{
+	struct pick_candidate list[3];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		list[i] = idle_candidate();
+		list[i].index = i;
+		list[i].tx_max = 100;
+	}
+	list[0].children = 3; /* 100 / 4 */
+	list[1].children = 1; /* 100 / 2 */
+	list[2].tx_max = 40;  /* 40 / 1 */
+	assert_int_equal(pick_best(PICK_SKIMMER, &nowhere, list, 3, 3), 3);
+	assert_int_equal(list[0].index, 1);
+	assert_int_equal(list[1].index, 2);
+	assert_int_equal(list[2].index, 0);
+}
+
+static void who_has_more_and_is_nearer_is_worth_more_children(void **state)
+{
+	const struct pick_child child = {"hz", "cn|hz"};
+	struct pick_candidate c = idle_candidate(), all = c, near = c;
+
+	(void)state;
+	all.progress = 1;
+	all.children = 1;
+	assert_true(about(pick_score(PICK_SKIMMER, &child, &all),
+			  pick_score(PICK_SKIMMER, &child, &c)));
+	near.idc = "HZ";
+	near.location = "cn|hz";
+	near.children = 2;
+	assert_true(about(pick_score(PICK_SKIMMER, &child, &near),
+			  pick_score(PICK_SKIMMER, &child, &c)));
+}
+
+static void an_unknown_link_counts_as_a_gigabit(void **state)
+{
+	struct pick_candidate c = idle_candidate();
+
+	(void)state;
+	c.tx_max = 0;
+	assert_true(about(pick_score(PICK_SKIMMER, &nowhere, &c), 125e6 / 2));
+}
+
+static void the_last_one_taken_is_from_elsewhere(void **state)
+{
+	const struct pick_child child = {"hz", "cn|hz"};
+	struct pick_candidate list[6];
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++) {
+		list[i] = idle_candidate();
+		list[i].index = i;
+		list[i].idc = "hz";
+		list[i].location = i < 4 ? "cn|hz" : "cn|sh";
+		list[i].children = i < 4 ? 0 : 10 + i;
+	}
+	assert_int_equal(pick_best(PICK_SKIMMER, &child, list, 6, 3), 3);
+	assert_true(list[0].index < 4 && list[1].index < 4);
+	assert_int_equal(list[2].index, 4);
+	/* Nobody is elsewhere, or one already was: the best. */
+	for (unsigned i = 0; i < 6; i++)
+		list[i].location = "cn|hz";
+	assert_int_equal(pick_best(PICK_SKIMMER, &child, list, 6, 2), 2);
+	assert_int_equal(list[1].children, 0);
+	assert_int_equal(pick_best(PICK_SKIMMER, &child, list, 6, 1), 1);
+	assert_int_equal(list[0].children, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -104,6 +177,10 @@ int main(void)
 		cmocka_unit_test(a_child_of_no_idc_matches_nobody_elses_empty_one),
 		cmocka_unit_test(best_are_sorted_and_limited),
 		cmocka_unit_test(only_far_out_costs_make_a_parent_slow),
+		cmocka_unit_test(the_share_of_the_link_that_is_left_decides),
+		cmocka_unit_test(who_has_more_and_is_nearer_is_worth_more_children),
+		cmocka_unit_test(an_unknown_link_counts_as_a_gigabit),
+		cmocka_unit_test(the_last_one_taken_is_from_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,7 +185,7 @@ static void a_running_peer_feeds_others_from_its_first_piece(void **state)
 	state_peer_event(&f->state, a, PEER_EVENT_BACK_TO_SOURCE, f->now);
 	b = join(f, "b");
 	state_peer_event(&f->state, b, PEER_EVENT_STARTED, f->now);
-	state_peer_piece(&f->state, b, 10, f->now);
+	state_peer_piece(&f->state, b, 0, 10, f->now);
 	join(f, "c");
 	assert_int_equal(f->last.answer, ANSWER_PARENTS);
 	assert_int_equal(f->last.count, 2);
@@ -199,10 +199,10 @@ static void circles_are_never_made(void **state)
 	state_peer_event(&f->state, a, PEER_EVENT_BACK_TO_SOURCE, f->now);
 	b = join(f, "b");
 	state_peer_event(&f->state, b, PEER_EVENT_STARTED, f->now);
-	state_peer_piece(&f->state, b, 10, f->now);
+	state_peer_piece(&f->state, b, 0, 10, f->now);
 	c = join(f, "c");
 	state_peer_event(&f->state, c, PEER_EVENT_STARTED, f->now);
-	state_peer_piece(&f->state, c, 10, f->now);
+	state_peer_piece(&f->state, c, 0, 10, f->now);
 	assert_int_equal(c->parent_count, 2); /* a and b */
 	assert_true(graph_would_circle(&f->state, c, b));
 	state_peer_block(b, "pa");
@@ -293,9 +293,230 @@ static void the_silent_and_the_old_are_forgotten(void **state)
 	assert_int_equal(map_count(f->state.tasks), 0);
 }
 
+/* ---- the algorithm "skimmer" */
+
+static int start_ours(void **state)
+{
+	start(state);
+	((struct fixture *)*state)->state.config.algorithm = PICK_SKIMMER;
+	return 0;
+}
+
+static struct peer *join_and_start(struct fixture *f, const char *name)
+{
+	struct peer *p = join(f, name);
+
+	state_peer_event(&f->state, p, PEER_EVENT_STARTED, f->now);
+	return p;
+}
+
+static struct peer *join_source(struct fixture *f, const char *name)
+{
+	struct peer *p = join(f, name);
+
+	assert_true(state_peer_event(&f->state, p, PEER_EVENT_BACK_TO_SOURCE, f->now));
+	return p;
+}
+
+static void a_newcomer_gets_those_who_have_nothing_yet_and_is_introduced_to_them(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *b, *c;
+
+	join_source(f, "a");
+	b = join_and_start(f, "b");
+	b->host->takes_more = true;
+	c = join(f, "c");
+	assert_int_equal(c->parent_count, 2); /* b has no piece, but will */
+	assert_true(graph_is_parent(c, b));   /* and b was told of c */
+	assert_int_equal(f->state.introductions, 1);
+	assert_string_equal(f->last.peer, "pb");
+	assert_string_equal(f->last.parents[0], "pc");
+	assert_int_equal(f->last.count, 1);
+}
+
+static void a_foreign_client_a_source_and_one_who_blocks_are_not_told_of_newcomers(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *a = join_source(f, "a"), *b, *c;
+
+	a->host->takes_more = true;
+	b = join_and_start(f, "b"); /* its host takes no more */
+	c = join_and_start(f, "c");
+	c->host->takes_more = true;
+	state_peer_block(c, "pd");
+	join(f, "d");
+	assert_int_equal(f->state.introductions, 0);
+	assert_int_equal(b->parent_count, 1);
+}
+
+static void who_shares_nothing_is_introduced_to_nobody(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *b;
+
+	join_source(f, "a");
+	b = join_and_start(f, "b");
+	b->host->takes_more = true;
+	state_host_announce(&f->state, "hc", f->now)->disable_shared = true;
+	join(f, "c");
+	assert_int_equal(b->parent_count, 1);
+}
+
+static void introductions_stop_at_twice_the_limit(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *b;
+	char name[8];
+
+	f->state.config.candidate_parent_limit = 1;
+	join_source(f, "a");
+	b = join_and_start(f, "b");
+	b->host->takes_more = true;
+	for (unsigned i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "x%u", i);
+		join(f, name);
+		assert_in_range(b->parent_count, 1, 2);
+	}
+	assert_int_equal(b->parent_count, 2);
+}
+
+static void mates_may_feed_each_other_but_the_other_edges_make_no_circle(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *a = join_source(f, "a"), *b, *c;
+
+	b = join_and_start(f, "b");
+	b->host->takes_more = true;
+	c = join_and_start(f, "c");
+	assert_true(graph_is_parent(b, c));
+	assert_true(graph_is_parent(c, b));
+	assert_true(graph_would_circle(&f->state, c, b));
+	state_schedule(&f->state, b, f->now);
+	assert_true(graph_is_parent(a, b)); /* the way to the bytes ... */
+	assert_true(graph_is_parent(c, b)); /* ... and a mate */
+	assert_true(graph_would_circle(&f->state, c, b));
+	assert_false(graph_would_circle(&f->state, a, c));
+}
+
+static void one_who_only_has_its_own_children_left_waits(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *b, *c;
+
+	join_source(f, "a");
+	b = join_and_start(f, "b");
+	c = join_and_start(f, "c");
+	assert_true(graph_is_parent(b, c));
+	state_peer_block(b, "pa");
+	state_schedule(&f->state, b, f->now);
+	assert_int_equal(b->parent_count, 0);
+	assert_false(list_empty(&b->wait_link));
+}
+
+static void the_edges_of_a_peer_that_leaves_go_and_the_others_stay(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *a = join_source(f, "a"), *b, *c, *d;
+
+	b = join_and_start(f, "b");
+	c = join_and_start(f, "c");
+	d = join_and_start(f, "d");
+	assert_int_equal(d->parent_count, 3);
+	state_peer_remove(&f->state, b, f->now);
+	assert_int_equal(d->parent_count, 2);
+	assert_int_equal(c->parent_count, 1);
+	assert_true(graph_is_parent(a, d));
+	assert_true(graph_is_parent(c, d));
+	assert_int_equal(a->child_count, 2);
+	state_peer_remove(&f->state, a, f->now);
+	assert_int_equal(d->parent_count, 1);
+	assert_int_equal(c->parent_count, 0);
+	state_peer_remove(&f->state, c, f->now);
+	assert_int_equal(d->parent_count, 0);
+	assert_int_equal(d->host->assigned_pieces, 0);
+}
+
+/* ---- what is with nobody */
+
+static void when_the_source_dies_with_a_piece_the_best_of_the_others_reads_the_origin(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *a = join_source(f, "a"), *b, *c;
+	unsigned before;
+
+	b = join_and_start(f, "b");
+	c = join_and_start(f, "c");
+	state_peer_piece(&f->state, b, 0, 10, f->now);
+	state_peer_piece(&f->state, c, 0, 10, f->now);
+	state_peer_piece(&f->state, c, 1, 10, f->now);
+	before = f->answers;
+	state_peer_event(&f->state, a, PEER_EVENT_FAILED, f->now);
+	assert_int_equal(f->answers, before + 1);
+	assert_string_equal(f->last.peer, "pc");
+	assert_int_equal(f->last.answer, ANSWER_BACK_TO_SOURCE);
+	assert_int_equal(f->state.decisions, before + 1);
+	/* That one is enough. */
+	state_wake(&f->state, b->task, f->now);
+	assert_int_equal(f->answers, before + 1);
+}
+
+static void a_dead_source_is_not_missed_when_the_others_have_all_pieces(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *a = join_source(f, "a"), *b, *c;
+	unsigned before;
+
+	b = join_and_start(f, "b");
+	c = join_and_start(f, "c");
+	for (uint32_t i = 0; i < a->task->piece_count; i++)
+		state_peer_piece(&f->state, i % 2 ? b : c, i, 10, f->now);
+	before = f->answers;
+	state_peer_event(&f->state, a, PEER_EVENT_FAILED, f->now);
+	assert_int_equal(f->answers, before);
+	assert_false(holdings_lost(b->task));
+	state_peer_remove(&f->state, b, f->now); /* now half of them are */
+	assert_int_equal(f->answers, before + 1);
+	assert_string_equal(f->last.peer, "pc");
+}
+
+static void a_seed_is_asked_before_a_peer_when_a_piece_is_lost(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *a = join_source(f, "a");
+	unsigned before;
+
+	join_and_start(f, "b");
+	before = f->answers;
+	f->has_seed = true;
+	state_peer_event(&f->state, a, PEER_EVENT_FAILED, f->now);
+	assert_int_equal(f->seeds_asked, 1);
+	assert_int_equal(f->answers, before);
+	state_seed_ended(&f->state, "task", false, f->now);
+	assert_int_equal(f->answers, before + 1);
+	assert_int_equal(f->last.answer, ANSWER_BACK_TO_SOURCE);
+}
+
+static void pieces_that_cannot_be_are_not_counted(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *a = join_source(f, "a");
+
+	state_peer_piece(&f->state, a, UINT32_MAX, 10, f->now);
+	state_peer_piece(&f->state, a, a->task->piece_count, 10, f->now);
+	assert_null(a->pieces);
+	state_peer_piece(&f->state, a, 3, 10, f->now);
+	state_peer_piece(&f->state, a, 3, 10, f->now);
+	assert_int_equal(a->task->holders[3], 1);
+	state_peer_event(&f->state, a, PEER_EVENT_FINISHED, f->now);
+	assert_null(a->pieces);
+	assert_false(holdings_lost(a->task));
+}
+
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, start, stop)
+#define T(fn)	 cmocka_unit_test_setup_teardown(fn, start, stop)
+#define OURS(fn) cmocka_unit_test_setup_teardown(fn, start_ours, stop)
 	const struct CMUnitTest tests[] = {
 		T(first_peer_without_a_seed_goes_to_the_origin_and_the_rest_wait_for_it),
 		T(a_seed_is_asked_once_and_feeds_those_who_wait),
@@ -308,6 +529,18 @@ int main(void)
 		T(priorities_decide_what_happens_when_nobody_has_it),
 		T(events_that_do_not_fit_change_nothing),
 		T(the_silent_and_the_old_are_forgotten),
+		OURS(blocked_shared_off_and_same_host_are_no_parents),
+		OURS(a_newcomer_gets_those_who_have_nothing_yet_and_is_introduced_to_them),
+		OURS(a_foreign_client_a_source_and_one_who_blocks_are_not_told_of_newcomers),
+		OURS(who_shares_nothing_is_introduced_to_nobody),
+		OURS(introductions_stop_at_twice_the_limit),
+		OURS(mates_may_feed_each_other_but_the_other_edges_make_no_circle),
+		OURS(one_who_only_has_its_own_children_left_waits),
+		OURS(the_edges_of_a_peer_that_leaves_go_and_the_others_stay),
+		T(when_the_source_dies_with_a_piece_the_best_of_the_others_reads_the_origin),
+		T(a_dead_source_is_not_missed_when_the_others_have_all_pieces),
+		T(a_seed_is_asked_before_a_peer_when_a_piece_is_lost),
+		T(pieces_that_cannot_be_are_not_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
