@@ -533,6 +533,8 @@ struct fetch *fetch_new(struct fetchers *all, struct store_task *st, struct piec
 	if (all->c.scheduler)
 		f->talk = talk_new(all->c.scheduler, &f->lock, on_told, f);
 	f->verified = f->told_complete = store_task_is_verified(st);
+	if (f->meta->digest && !f->verified)
+		f->prefix = prefix_new(store_task_fd(st), &f->meta->geometry);
 	return f;
 }
 
@@ -546,6 +548,7 @@ void fetch_free(struct fetch *f)
 	timer_cancel(&f->timer);
 	talk_free(f->talk);
 	swarm_free(f->swarm);
+	prefix_free(f->prefix);
 	lock_take(&f->lock);
 	set_mode(f, IDLE);
 	forget_candidates(f);

@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "daemon/crew.h"
 #include "daemon/fetch.h"
+#include "daemon/prefix.h"
 #include "daemon/swarm.h"
 #include "daemon/talk.h"
 #include "daemon/transfer.h"
@@ -70,6 +71,8 @@ struct fetch {
 	/* success and failure */
 	unsigned transfers; /* workers that prove, fetch or probe */
 	bool verifying, verified, told_complete;
+	struct prefix *prefix; /* hashed by one worker at a time; NULL = there is no digest */
+	bool hashing;
 	unsigned mismatches;
 	int64_t verify_after_ms, disk_after_ms; /* not sooner */
 	bool disk_full;

@@ -4,6 +4,7 @@
  * done without.
  */
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/log.h"
 #include "daemon/fetch_private.h"
 #include "daemon/origin.h"
@@ -19,7 +20,7 @@
 #define VERIFY_PAUSE_MS	 60000
 #define PROBE_TIMEOUT_MS 30000
 
-enum work_kind { PROVE, FROM_PARENT, FROM_ORIGIN, STREAM, PROBE, VERIFY };
+enum work_kind { PROVE, FROM_PARENT, FROM_ORIGIN, STREAM, PROBE, HASH, VERIFY };
 
 struct work {
 	enum work_kind kind;
@@ -95,10 +96,23 @@ static bool choose_origin(struct fetch *f, enum piece_rank least, struct work *w
 	return true;
 }
 
+/* The prefix follows the pieces while they are in the page cache, so that little is left to do in
+ * the end. */
+static bool choose_hash(struct fetch *f, enum piece_rank least, struct work *w)
+{
+	if (!f->prefix || f->verified || f->verifying || f->hashing || least < PIECE_REST ||
+	    !piece_is_ready(f->pieces, prefix_next(f->prefix)))
+		return false;
+	f->hashing = true;
+	w->kind = HASH;
+	w->job.rank = PIECE_REST;
+	return true;
+}
+
 static bool choose_verify(struct fetch *f, enum piece_rank least, struct work *w)
 {
 	/* Not while somebody still has to tell of a piece that he published. */
-	if (f->verified || f->verifying || f->verify_after_ms || f->transfers ||
+	if (f->verified || f->verifying || f->verify_after_ms || f->transfers || f->hashing ||
 	    least < PIECE_REST || pieces_ready_count(f->pieces) < f->meta->geometry.piece_count)
 		return false;
 	f->verifying = true;
@@ -107,9 +121,21 @@ static bool choose_verify(struct fetch *f, enum piece_rank least, struct work *w
 	return true;
 }
 
+static bool choose_transfer(struct fetch *f, enum piece_rank least, struct work *w)
+{
+	if (piece_take_proof(f->pieces, least, &w->job))
+		return true; /* PROVE */
+	if (f->disk_after_ms || f->failing.code)
+		return false;
+	if ((f->mode == PARENTS || f->mode == ORIGIN) && choose_parent(f, least, w))
+		return true;
+	return f->mode == ORIGIN && choose_origin(f, least, w);
+}
+
 enum piece_rank fetch_choose(struct gang *g, enum piece_rank least, void *work)
 {
 	struct fetch *f = container_of(g, struct fetch, gang);
+	enum piece_rank near = least < PIECE_NEAR ? least : PIECE_NEAR;
 	struct work *w = work;
 	bool found;
 
@@ -118,13 +144,9 @@ enum piece_rank fetch_choose(struct gang *g, enum piece_rank least, void *work)
 		return PIECE_NONE;
 	lock_guard(&f->lock);
 	w->attempt = f->attempt;
-	found = piece_take_proof(f->pieces, least, &w->job);
-	if (!found && f->disk_after_ms == 0 && f->failing.code == 0) {
-		found = (f->mode == PARENTS || f->mode == ORIGIN) && choose_parent(f, least, w);
-		found = found || (f->mode == ORIGIN && choose_origin(f, least, w));
-	}
-	found = found || choose_verify(f, least, w);
-	if (found && w->kind != VERIFY)
+	found = choose_transfer(f, near, w) || choose_hash(f, least, w) ||
+		choose_transfer(f, least, w) || choose_verify(f, least, w);
+	if (found && w->kind < HASH)
 		f->transfers++;
 	return found ? w->job.rank : PIECE_NONE;
 }
@@ -419,10 +441,29 @@ static void whole_is_wrong(struct fetch *f, const struct err *e)
 		  f->meta->id, from_origin, from_peers, hosts, e->text);
 }
 
-static void verify(struct fetch *f)
+static void hash(struct fetch *f)
 {
 	struct err e = {0};
-	int r = store_task_verify_whole(f->st, &e);
+	int r = 0;
+
+	while (r == 0 && piece_is_ready(f->pieces, prefix_next(f->prefix)) &&
+	       !__atomic_load_n(&f->cancelled, __ATOMIC_RELAXED))
+		r = prefix_add(f->prefix, &e);
+	if (r < 0)
+		log_warn("piece cannot be read back", "task=%s why=\"%s\"", f->meta->id, e.text);
+	lock_guard(&f->lock);
+	f->hashing = false;
+	/* The store's own verification will tell what is wrong. */
+	if (r < 0)
+		prefix_give_up(f->prefix);
+}
+
+static void verify(struct fetch *f)
+{
+	char hex[DIGEST_HEX_LEN + 1];
+	bool hashed = f->prefix && prefix_finish(f->prefix, hex);
+	struct err e = {0};
+	int r = store_task_verify_as(f->st, hashed ? hex : NULL, &e);
 
 	if (r == -EBADMSG)
 		whole_is_wrong(f, &e);
@@ -456,6 +497,9 @@ void fetch_perform(struct gang *g, void *work)
 	case PROBE:
 		probe(f, w);
 		break;
+	case HASH:
+		hash(f);
+		return;
 	case VERIFY:
 		verify(f);
 		return;

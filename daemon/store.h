@@ -139,6 +139,9 @@ void store_volatile_close(struct store *s, int fd);
  * is none). EBADMSG: every piece is dropped. EINVAL: not complete. EIO: cannot be read, nothing
  * changes. Blocks for the time it takes to read the file. */
 must_check int store_task_verify_whole(struct store_task *t, struct err *e);
+/* The same for one who has hashed the content already, piece by piece as they became PRESENT. NULL:
+ * as above. */
+must_check int store_task_verify_as(struct store_task *t, const char *sha256_hex, struct err *e);
 /* Now is when it was last used. Cheap; written out lazily. */
 void store_task_touch(struct store_task *t);
 /* Removes it from the store; readers that hold it go on to the end. */

@@ -234,12 +234,10 @@ int store_piece_prove(struct store_task *t, uint32_t index, struct err *e)
 	return 0;
 }
 
-static int compare_whole(struct store_task *t, struct err *e)
+static int hash_whole(struct store_task *t, char hex[DIGEST_HEX_LEN + 1], struct err *e)
 {
 	struct sums sums = {.sha256 = sha256_new()};
 	uint64_t length = t->meta.geometry.content_length;
-	char hex[DIGEST_HEX_LEN + 1];
-	const char *want = NULL;
 	int r;
 
 	posix_fadvise(t->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
@@ -247,15 +245,31 @@ static int compare_whole(struct store_task *t, struct err *e)
 	posix_fadvise(t->fd, 0, 0, POSIX_FADV_NORMAL);
 	sha256_final(sums.sha256, hex);
 	sha256_free(sums.sha256);
+	return r;
+}
+
+static int compare_whole(struct store_task *t, const char *known, struct err *e)
+{
+	char hex[DIGEST_HEX_LEN + 1];
+	const char *want = NULL;
+	int r = known ? 0 : hash_whole(t, hex, e);
+
 	if (r < 0)
 		return r;
-	if (!digest_is_sha256(t->meta.digest, &want) || strcmp(hex, want) != 0)
-		return err_set(e, EBADMSG, "task %s is sha256:%s, not %s", t->meta.id, hex,
+	if (!known)
+		known = hex;
+	if (!digest_is_sha256(t->meta.digest, &want) || strcmp(known, want) != 0)
+		return err_set(e, EBADMSG, "task %s is sha256:%s, not %s", t->meta.id, known,
 			       t->meta.digest);
 	return 0;
 }
 
 int store_task_verify_whole(struct store_task *t, struct err *e)
+{
+	return store_task_verify_as(t, NULL, e);
+}
+
+int store_task_verify_as(struct store_task *t, const char *sha256_hex, struct err *e)
 {
 	uint32_t count = t->meta.geometry.piece_count;
 	struct store_entry x = {.index = count};
@@ -264,7 +278,7 @@ int store_task_verify_whole(struct store_task *t, struct err *e)
 
 	if (!store_task_is_complete(t))
 		return err_set(e, EINVAL, "task %s is not complete", t->meta.id);
-	r = t->meta.digest ? compare_whole(t, e) : 0;
+	r = t->meta.digest ? compare_whole(t, sha256_hex, e) : 0;
 	for (uint32_t i = 0; r == -EBADMSG && i < count; i++)
 		store_piece_drop(t, i);
 	if (r < 0)
