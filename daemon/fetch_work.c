@@ -135,7 +135,6 @@ static bool choose_transfer(struct fetch *f, enum piece_rank least, struct work 
 enum piece_rank fetch_choose(struct gang *g, enum piece_rank least, void *work)
 {
 	struct fetch *f = container_of(g, struct fetch, gang);
-	enum piece_rank near = least < PIECE_NEAR ? least : PIECE_NEAR;
 	struct work *w = work;
 	bool found;
 
@@ -144,7 +143,7 @@ enum piece_rank fetch_choose(struct gang *g, enum piece_rank least, void *work)
 		return PIECE_NONE;
 	lock_guard(&f->lock);
 	w->attempt = f->attempt;
-	found = choose_transfer(f, near, w) || choose_hash(f, least, w) ||
+	found = choose_transfer(f, PIECE_URGENT, w) || choose_hash(f, least, w) ||
 		choose_transfer(f, least, w) || choose_verify(f, least, w);
 	if (found && w->kind < HASH)
 		f->transfers++;
