@@ -2,6 +2,7 @@
 #include "proto/rpc.h"
 
 #include "base/clock.h"
+#include "base/lock.h"
 #include "base/log.h"
 #include "proto/rpc_queue.h"
 
@@ -11,10 +12,19 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define LOG_GAP_MS 1000
+#define SHUTDOWN_MS	  2000
+#define LOG_GAP_MS	  1000
+#define CLIENT_MEMORY_MAX (256 << 20)
 
-static struct rpc_queue client_queue;
+static struct {
+	struct rpc_queue queue;
+	grpc_resource_quota *quota;
+	struct lock lock;
+	struct cond left;
+	unsigned users; /* lock; streams and channels */
+} client;
 
 int rpc_code_to_errno(int code)
 {
@@ -108,16 +118,49 @@ void rpc_init(void)
 	setenv("GRPC_ENABLE_FORK_SUPPORT", "0", 1);
 	gpr_set_log_function(core_log);
 	grpc_init();
-	rpc_queue_start(&client_queue, "rpc-client");
+	lock_init(&client.lock, 70);
+	cond_init(&client.left);
+	client.quota = grpc_resource_quota_create("rpc-client");
+	grpc_resource_quota_resize(client.quota, CLIENT_MEMORY_MAX);
+	rpc_queue_start(&client.queue, "rpc-client");
 }
 
 void rpc_shutdown(void)
 {
-	rpc_queue_stop(&client_queue);
+	lock_take(&client.lock);
+	while (client.users > 0) /* dropped and freed ones may be ending still */
+		cond_wait(&client.left, &client.lock);
+	lock_drop(&client.lock);
+	rpc_queue_stop(&client.queue);
+	grpc_resource_quota_unref(client.quota);
+	lock_release(&client.lock);
+	cond_release(&client.left);
 	grpc_shutdown();
+	/* Core closes its last connections on threads of its own, which must not be cut off by the
+	 * process's end, and offers nothing to wait on. */
+	for (int ms = 0; ms < SHUTDOWN_MS && grpc_is_initialized(); ms++)
+		usleep(1000);
 }
 
 grpc_completion_queue *rpc_client_queue(void)
 {
-	return client_queue.cq;
+	return client.queue.cq;
+}
+
+grpc_resource_quota *rpc_client_quota(void)
+{
+	return client.quota;
+}
+
+void rpc_client_enter(void)
+{
+	lock_guard(&client.lock);
+	client.users++;
+}
+
+void rpc_client_leave(void)
+{
+	lock_guard(&client.lock);
+	client.users--;
+	cond_wake_all(&client.left);
 }

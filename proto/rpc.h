@@ -46,6 +46,8 @@ enum rpc_code rpc_code_of_errno(int err_no);
 
 /* Once in main, before the first server or channel and after any fork. */
 void rpc_init(void);
+/* Every channel, stream and server has been freed; waits for connections that are being made, at
+ * most some 4 s. */
 void rpc_shutdown(void);
 
 /* ---- server ---- */
@@ -77,6 +79,9 @@ struct rpc_server_config {
 	void *const *service_args;		  /* arg for each service's callbacks */
 	uint32_t message_len_max;		  /* 0 = 16 MiB */
 	uint32_t streams_max;			  /* concurrent calls per connection, 0 = 1000 */
+	/* Bytes that all connections and requests together may hold, 0 = 256 MiB (an idle
+	 * connection takes some 16 KiB). Past it the calls that hold most are cancelled. */
+	uint64_t memory_max;
 	const char *tls_cert, *tls_key, *tls_ca; /* files; NULL = plaintext; ca = require mTLS; unix
 						    sockets are always plaintext */
 };

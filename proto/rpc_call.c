@@ -194,5 +194,6 @@ void rpc_call_finish_details(struct rpc_call *call, enum rpc_code code, const ch
 
 void rpc_call_reply(struct rpc_call *call, const ProtobufCMessage *msg)
 {
-	pipe_send(&call->pipe, msg, true);
+	if (!pipe_send(&call->pipe, msg, true))
+		pipe_end(&call->pipe, RPC_RESOURCE_EXHAUSTED, "the client does not read", NULL, 0);
 }

@@ -7,6 +7,7 @@
 
 #include "base/lock.h"
 #include "base/mem.h"
+#include "proto/rpc_args.h"
 #include "proto/rpc_credentials.h"
 #include "proto/rpc_pack.h"
 #include "proto/rpc_stream.h"
@@ -24,7 +25,7 @@
 #define BACKOFF_MAX_MS	     5000
 #define KEEPALIVE_MS	     300000 /* Go servers refuse shorter ones */
 #define KEEPALIVE_TIMEOUT_MS 20000
-#define MESSAGE_LEN_MAX	     (64 << 20)
+#define MESSAGE_LEN_MAX	     (16 << 20)
 #define METADATA_MAX	     (64 << 10)
 
 struct rpc_channel {
@@ -33,42 +34,61 @@ struct rpc_channel {
 	atomic_int refs; /* the owner's and each stream's */
 	struct lock lock;
 	struct list streams; /* lock */
+	struct rpc_tag settled_tag;
 };
 
-static grpc_arg int_arg(const char *key, int value)
+static gpr_timespec deadline_in(int64_t ms)
 {
-	grpc_arg arg = {.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
-
-	return arg;
+	return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(ms, GPR_TIMESPAN));
 }
 
 static grpc_channel *create_channel(const char *target, grpc_channel_credentials *credentials)
 {
-	grpc_arg agent = {.type = GRPC_ARG_STRING,
-			  .key = (char *)GRPC_ARG_PRIMARY_USER_AGENT_STRING,
-			  .value.string = (char *)"skimmer/" SKIMMER_VERSION};
 	grpc_arg args[] = {
-		agent,
+		rpc_arg_text(GRPC_ARG_PRIMARY_USER_AGENT_STRING, "skimmer/" SKIMMER_VERSION),
+		RPC_ARGS_NO_COMPRESSION,
+		rpc_arg_quota(rpc_client_quota()),
 		/* users point http_proxy at us */
-		int_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
+		rpc_arg_int(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
 		/* no TXT records asked for */
-		int_arg(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
+		rpc_arg_int(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
 		/* a channel's connection and its back-off are its own */
-		int_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
+		rpc_arg_int(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
 		/* also the longest time to connect */
-		int_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_MS),
-		int_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, BACKOFF_FIRST_MS),
-		int_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, BACKOFF_MAX_MS),
-		int_arg(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS),
-		int_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
-		int_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
-		int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, MESSAGE_LEN_MAX),
-		int_arg(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX),
-		int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+		rpc_arg_int(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_MS),
+		rpc_arg_int(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, BACKOFF_FIRST_MS),
+		rpc_arg_int(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, BACKOFF_MAX_MS),
+		rpc_arg_int(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS),
+		rpc_arg_int(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
+		rpc_arg_int(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
+		rpc_arg_int(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, MESSAGE_LEN_MAX),
+		rpc_arg_int(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX),
+		rpc_arg_int(GRPC_ARG_ENABLE_CHANNELZ, 0),
 	};
 	grpc_channel_args list = {.num_args = array_len(args), .args = args};
 
 	return grpc_channel_create(target, credentials, &list);
+}
+
+static void channel_unref(struct rpc_channel *ch)
+{
+	if (atomic_fetch_sub(&ch->refs, 1) != 1)
+		return;
+	lock_release(&ch->lock);
+	free(ch->target);
+	free(ch);
+}
+
+/* Core leaks a connection whose making ends after its channel's end: a channel that is connecting
+ * is destroyed when it is connected or has failed. */
+static void destroy_channel(struct rpc_tag *tag, bool ok)
+{
+	struct rpc_channel *ch = container_of(tag, struct rpc_channel, settled_tag);
+
+	(void)ok;
+	grpc_channel_destroy(ch->channel);
+	channel_unref(ch);
+	rpc_client_leave();
 }
 
 struct rpc_channel *rpc_channel_new(const char *target, const char *tls_ca, const char *tls_cert,
@@ -82,6 +102,7 @@ struct rpc_channel *rpc_channel_new(const char *target, const char *tls_ca, cons
 	atomic_init(&ch->refs, 1);
 	lock_init(&ch->lock, 70);
 	list_init(&ch->streams);
+	ch->settled_tag.done = destroy_channel;
 	if (rpc_credentials_client(tls_ca, tls_cert, tls_key, &credentials, &e) < 0) {
 		/* every call on it tells why */
 		ch->channel = grpc_lame_client_channel_create(
@@ -91,15 +112,6 @@ struct rpc_channel *rpc_channel_new(const char *target, const char *tls_ca, cons
 	ch->channel = create_channel(target, credentials);
 	grpc_channel_credentials_release(credentials);
 	return ch;
-}
-
-static void channel_unref(struct rpc_channel *ch)
-{
-	if (atomic_fetch_sub(&ch->refs, 1) != 1)
-		return;
-	lock_release(&ch->lock);
-	free(ch->target);
-	free(ch);
 }
 
 void rpc_channel_join(struct rpc_channel *ch, struct rpc_stream *s)
@@ -142,8 +154,15 @@ void rpc_channel_free(struct rpc_channel *ch)
 		pipe_cancel(&s->pipe);
 		pipe_unref(&s->pipe);
 	}
-	grpc_channel_destroy(ch->channel);
-	channel_unref(ch);
+	rpc_client_enter();
+	if (grpc_channel_check_connectivity_state(ch->channel, 0) != GRPC_CHANNEL_CONNECTING) {
+		destroy_channel(&ch->settled_tag, true);
+		return;
+	}
+	rpc_tag_start(&ch->settled_tag);
+	grpc_channel_watch_connectivity_state(ch->channel, GRPC_CHANNEL_CONNECTING,
+					      deadline_in(CONNECT_MS + 1000), rpc_client_queue(),
+					      &ch->settled_tag);
 }
 
 const char *rpc_channel_target(const struct rpc_channel *ch)
@@ -158,9 +177,8 @@ grpc_call *rpc_channel_call(struct rpc_channel *ch, const char *path, grpc_compl
 	grpc_slice method = grpc_slice_from_copied_string(path);
 	grpc_call *call;
 
-	if (timeout_ms > 0)
-		deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-					gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
+	if (timeout_ms != 0)
+		deadline = deadline_in(timeout_ms);
 	call = grpc_channel_create_call(ch->channel, NULL, GRPC_PROPAGATE_DEFAULTS, cq, method,
 					NULL, deadline, NULL);
 	grpc_slice_unref(method);
@@ -231,7 +249,7 @@ int rpc_unary(struct rpc_channel *ch, const char *path, const ProtobufCMessage *
 	      ProtobufCMessage **resp_out, int *code_out, struct err *e)
 {
 	grpc_completion_queue *cq = grpc_completion_queue_create_for_pluck(NULL);
-	grpc_call *call = rpc_channel_call(ch, path, cq, timeout_ms);
+	grpc_call *call = rpc_channel_call(ch, path, cq, timeout_ms > 0 ? timeout_ms : 1);
 	struct answer a = {.text = grpc_empty_slice()};
 	int r;
 

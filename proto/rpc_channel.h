@@ -7,7 +7,8 @@
 
 #include <grpc/grpc.h>
 
-/* A new call with all completions on the queue; timeout_ms 0 = no deadline. */
+/* A new call with all completions on the queue; timeout_ms 0 = no deadline,
+ * negative = it has passed. */
 grpc_call *rpc_channel_call(struct rpc_channel *ch, const char *path, grpc_completion_queue *cq,
 			    int64_t timeout_ms);
 

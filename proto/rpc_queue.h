@@ -29,7 +29,11 @@ void rpc_queue_start(struct rpc_queue *q, const char *thread_name);
 /* Every batch must have ended and no other may be started. Joins. */
 void rpc_queue_stop(struct rpc_queue *q);
 
-/* The process's queue of all client streams; rpc_init() started it. */
+/* The process's queue of all client streams and the memory that its channels share; rpc_init() made
+ * them. rpc_shutdown() waits until every stream and channel that entered has left. */
 grpc_completion_queue *rpc_client_queue(void);
+grpc_resource_quota *rpc_client_quota(void);
+void rpc_client_enter(void);
+void rpc_client_leave(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/net.h"
 #include "proto/rpc_accept.h"
+#include "proto/rpc_args.h"
 #include "proto/rpc_call.h"
 #include "proto/rpc_credentials.h"
 #include "proto/rpc_health.h"
@@ -20,6 +21,7 @@
 #define CALLS_MAX	     65536
 #define METADATA_MAX	     (16 << 10)
 #define MESSAGE_LEN_MAX	     (16 << 20)
+#define MEMORY_MAX	     (256 << 20)
 #define STREAMS_MAX	     1000
 #define KEEPALIVE_MS	     60000
 #define KEEPALIVE_TIMEOUT_MS 20000
@@ -84,6 +86,17 @@ void rpc_server_call_over(struct rpc_server *s)
 	cond_wake_all(&s->changed);
 }
 
+/* Core's own limit begins when the client has acknowledged it. */
+static bool has_long_header(const grpc_metadata_array *a)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < a->count; i++)
+		len += GRPC_SLICE_LENGTH(a->metadata[i].key) +
+		       GRPC_SLICE_LENGTH(a->metadata[i].value) + 32;
+	return len > METADATA_MAX;
+}
+
 static void arm(struct rpc_server *s);
 
 static void call_arrived(struct rpc_tag *tag, bool ok)
@@ -105,6 +118,8 @@ static void call_arrived(struct rpc_tag *tag, bool ok)
 	entry = find_entry(s, call->details.method);
 	if (full)
 		rpc_call_refuse(call, RPC_RESOURCE_EXHAUSTED, "too many calls");
+	else if (has_long_header(&call->pipe.head))
+		rpc_call_refuse(call, RPC_RESOURCE_EXHAUSTED, "too much metadata");
 	else if (!entry)
 		rpc_call_refuse(call, RPC_UNIMPLEMENTED, "unknown method");
 	else
@@ -154,35 +169,34 @@ static void build_entries(struct rpc_server *s, const struct rpc_server_config *
 	s->entry_count = at;
 }
 
-static grpc_arg int_arg(const char *key, int value)
-{
-	grpc_arg arg = {.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
-
-	return arg;
-}
-
 static void create_server(struct rpc_server *s, const struct rpc_server_config *c)
 {
 	int len_max = c->message_len_max ? (int)c->message_len_max : MESSAGE_LEN_MAX;
 	int streams_max = c->streams_max ? (int)c->streams_max : STREAMS_MAX;
+	uint64_t memory_max = c->memory_max ? c->memory_max : MEMORY_MAX;
+	grpc_resource_quota *quota = grpc_resource_quota_create("rpc-server");
 	grpc_arg args[] = {
-		int_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
-		int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, len_max),
-		int_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS, streams_max),
-		int_arg(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX),
-		int_arg(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS),
-		int_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
-		int_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
-		int_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
+		RPC_ARGS_NO_COMPRESSION,
+		rpc_arg_quota(quota),
+		rpc_arg_int(GRPC_ARG_ALLOW_REUSEPORT, 0),
+		rpc_arg_int(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, len_max),
+		rpc_arg_int(GRPC_ARG_MAX_CONCURRENT_STREAMS, streams_max),
+		rpc_arg_int(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX),
+		rpc_arg_int(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS),
+		rpc_arg_int(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
+		rpc_arg_int(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+		rpc_arg_int(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
 		/* never punish a client for its pings */
-		int_arg(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0),
-		int_arg(GRPC_ARG_MAX_CONNECTION_IDLE_MS, IDLE_MS),
-		int_arg(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
-		int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+		rpc_arg_int(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0),
+		rpc_arg_int(GRPC_ARG_MAX_CONNECTION_IDLE_MS, IDLE_MS),
+		rpc_arg_int(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
+		rpc_arg_int(GRPC_ARG_ENABLE_CHANNELZ, 0),
 	};
 	grpc_channel_args list = {.num_args = array_len(args), .args = args};
 
+	grpc_resource_quota_resize(quota, memory_max);
 	s->server = grpc_server_create(&list, NULL);
+	grpc_resource_quota_unref(quota);
 	s->accept = rpc_accept_new(s->server);
 	grpc_server_register_completion_queue(s->server, s->queue.cq, NULL);
 }

@@ -57,12 +57,13 @@ static void stream_over(struct rpc_pipe *p)
 	const void *details = find_details(&p->trailer, &len);
 
 	rpc_channel_leave(s->channel, s);
-	if (atomic_load(&s->dropped))
-		return;
-	if (s->malformed)
-		s->ops->closed(s, RPC_INTERNAL, "malformed message", NULL, 0, s->arg);
-	else
-		s->ops->closed(s, (enum rpc_code)p->status, text, details, len, s->arg);
+	if (!atomic_load(&s->dropped)) {
+		if (s->malformed)
+			s->ops->closed(s, RPC_INTERNAL, "malformed message", NULL, 0, s->arg);
+		else
+			s->ops->closed(s, (enum rpc_code)p->status, text, details, len, s->arg);
+	}
+	rpc_client_leave();
 }
 
 static void stream_free(struct rpc_pipe *p)
@@ -88,6 +89,7 @@ struct rpc_stream *rpc_stream_new(struct rpc_channel *ch, const char *path,
 	s->ops = ops;
 	s->arg = arg;
 	s->pipe.call = rpc_channel_call(ch, path, rpc_client_queue(), timeout_ms);
+	rpc_client_enter();
 	rpc_channel_join(ch, s);
 	pipe_start(&s->pipe, true);
 	pipe_send_header(&s->pipe);

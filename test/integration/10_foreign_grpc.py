@@ -7,6 +7,7 @@ SEED), sent to a server that unpacks and packs it, and must come back equal. The
 read here with proto3 "optional" instead of the oneofs of one that stand in for it, which shows that
 the bytes are the same.
 """
+import gzip
 import importlib
 import os
 import pathlib
@@ -20,6 +21,7 @@ import tempfile
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVER = ROOT / "build/test/unit_proto_rpc_stream"
@@ -75,10 +77,12 @@ class Call:
         self.head, self.trailer, self.data, self.ended = {}, {}, b"", False
 
     def send(self, message, end=False):
-        conn = self.client.conn
         body = message.SerializeToString()
-        body = b"\0" + len(body).to_bytes(4, "big") + body
-        while body:
+        self.send_bytes(b"\0" + len(body).to_bytes(4, "big") + body, end)
+
+    def send_bytes(self, body, end=False):
+        conn = self.client.conn
+        while body and not self.ended:
             room = min(conn.local_flow_control_window(self.stream), conn.max_outbound_frame_size)
             if room == 0:
                 self.step()
@@ -281,6 +285,48 @@ def check_connection(client, modules):
     print("3 MB message, 200 pings")
 
 
+def check_hogs(port, client, modules, server):
+    """What a stranger may cost."""
+    Range = modules["common_v2"].Range
+    Request = modules["dfdaemon_v2"].DownloadTaskRequest
+
+    # a gigabyte in a megabyte: nothing is unpacked
+    request = Request()
+    request.download.url = "x" * 15_000_000
+    body = gzip.compress(request.SerializeToString())
+    call = client.start("/test.Message/dfdaemon.v2.DownloadTaskRequest", ("grpc-encoding", "gzip"))
+    call.send_bytes(b"\1" + len(body).to_bytes(4, "big") + body, end=True)
+    assert call.message(Request) is None and call.status() == 12, call.trailer
+
+    # headers over the limit: of the first call, and of one after the server's settings are known
+    for first in (True, False):
+        rude = Client(port)
+        if not first:
+            unary(rude, "/test.Test/Echo", Range(), Range)
+        call = rude.start("/test.Test/Echo", ("x-long", "y" * 40_000))
+        try:
+            call.send(Range(start=1), end=True)
+            assert call.message(Range) is None
+            assert first == (call.trailer.get("grpc-status") == "8"), call.trailer
+        except h2.exceptions.StreamClosedError:
+            assert not first  # core resets the stream and sends trailers all the same
+    answer, _ = unary(client, "/test.Test/Echo", Range(start=8), Range)
+    assert answer.start == 8
+
+    # unfinished messages, each below the limit, 150 MB together: calls are cancelled, and idle
+    # connections are told to go
+    hog = Client(port)
+    for _ in range(10):
+        call = hog.start("/test.Test/Chat")
+        call.send_bytes(b"\0" + (16_000_000).to_bytes(4, "big") + b"x" * 15_000_000)
+    answer, _ = unary(Client(port), "/test.Test/Echo", Range(start=9), Range)
+    assert answer.start == 9
+    status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
+    peak_mb = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) // 1024
+    assert peak_mb < 110, peak_mb
+    print(f"compressed, long headers, unfinished messages: {peak_mb} MB at most")
+
+
 def main():
     seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
     print(f"SEED={seed}")
@@ -288,11 +334,13 @@ def main():
         modules = load_messages(pathlib.Path(folder))
         server = subprocess.Popen([SERVER, "serve"], stdout=subprocess.PIPE)
         try:
-            client = Client(int(server.stdout.readline()))
+            port = int(server.stdout.readline())
+            client = Client(port)
             check_calls(client, modules)
             check_streams(client, modules)
             check_connection(client, modules)
             check_messages(client, modules, random.Random(seed))
+            check_hogs(port, client, modules, server)
         finally:
             server.kill()
             server.wait()

@@ -61,6 +61,17 @@ static void deadline_ends_both_sides(void **state)
 	rpc_call_finish(f->served.call, RPC_OK, NULL);
 }
 
+static void passed_deadline_ends_a_unary_call_at_once(void **state)
+{
+	struct fixture *f = *state;
+	int code = -1;
+
+	assert_int_equal(call_unary(f->channel, "/test.Test/Later", 1, 0, &code), -1);
+	assert_int_equal(code, RPC_DEADLINE_EXCEEDED);
+	assert_int_equal(call_unary(f->channel, "/test.Test/Later", 1, -5, &code), -1);
+	assert_int_equal(code, RPC_DEADLINE_EXCEEDED);
+}
+
 static void *answer_later(void *arg)
 {
 	struct fixture *f = arg;
@@ -210,6 +221,7 @@ int main(void)
 		rpc_test(unary_error_has_code_and_text),
 		rpc_test(unknown_method_is_unimplemented_at_once),
 		rpc_test(deadline_ends_both_sides),
+		rpc_test(passed_deadline_ends_a_unary_call_at_once),
 		rpc_test(unary_is_answered_from_another_thread),
 		rpc_test(refused_connection_fails_at_once),
 		rpc_test(channel_reconnects_to_a_new_server),

@@ -452,6 +452,9 @@ static void mutual_tls_admits_only_the_certified(void **state)
 	without = rpc_channel_new(f.target, ca, NULL, NULL);
 	plain = rpc_channel_new(f.target, NULL, NULL, NULL);
 	assert_int_equal(call_unary(with, "/test.Test/Echo", 8, UNARY_MS, &code), 8);
+	assert_int_equal(call_unary(with, "/test.Test/Later", 8, 500, &code), -1);
+	probe_wait(&f.served, &f.served.messages, 2);
+	assert_int_equal(strncmp(rpc_call_peer(f.served.call), "127.0.0.1:", 10), 0);
 	assert_int_equal(call_unary(without, "/test.Test/Echo", 8, 2000, &code), -1);
 	assert_int_equal(code, RPC_UNAVAILABLE);
 	assert_int_equal(call_unary(plain, "/test.Test/Echo", 8, 2000, &code), -1);
