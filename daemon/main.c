@@ -1,6 +1,6 @@
 /*
- * dfdaemon: the node. Ties the rooms together: this is the one place that knows them all. Modules are
- * made from the store upwards and freed in the opposite order.
+ * dfdaemon: the node. Ties the rooms together: this is the one place that knows them all. Modules
+ * are made from the store upwards and freed in the opposite order.
  */
 #include "base/cli.h"
 #include "base/log.h"
@@ -39,14 +39,17 @@ static const struct cli program = {
 	.summary = "serves blobs and files of a cluster from the nearest peers",
 	.usage = "dfdaemon [options]",
 	.description =
-		"Mounts the blobs at /var/lib/d7y/blobs, serves the registry mirror and proxy on port "
+		"Mounts the blobs at /var/lib/d7y/blobs, serves the registry mirror and proxy on "
+		"port "
 		"4001, pieces for other peers on 4005 and gRPC on 4000. Needs root for the mount.",
 	.examples = "dfdaemon  # with the defaults\n"
 		    "dfdaemon --config dfdaemon.yaml --check-config  # look for mistakes\n"
 		    "dfdaemon --print-config-reference  # every key there is",
 	.options = option_table,
-	.exit_codes = "0 stopped by SIGTERM or SIGINT; 1 could not start or had to stop; 2 usage; "
-		      "3 configuration",
+	.exit_codes = "0 stopped by SIGTERM or SIGINT\n"
+		      "1 could not start or had to stop\n"
+		      "2 wrong usage\n"
+		      "3 the configuration is wrong\n",
 };
 
 #define LOG_FILE_MAX  (1u << 30)
@@ -79,8 +82,8 @@ static void wait_for_end(struct daemon *d, const sigset_t *ends)
 			return;
 		}
 		if (!told && daemon_mount_ended(d)) {
-			log_warn("the mount was taken away: everything else goes on",
-				 "path=%s", daemon_config(d)->mount.path);
+			log_warn("the mount was taken away: everything else goes on", "path=%s",
+				 daemon_config(d)->mount.path);
 			told = true;
 		}
 	}

@@ -35,6 +35,10 @@ static const struct cli program = {
 		"Serves manager.v2.Manager over gRPC on port 65003, on an embedded database.",
 	.examples = "manager  # default cluster, database in /var/lib/dragonfly\n"
 		    "manager --config manager.yaml --check-config  # look for mistakes",
+	.exit_codes = "0 stopped by SIGTERM or SIGINT\n"
+		      "1 could not start or had to stop\n"
+		      "2 wrong usage\n"
+		      "3 the configuration is wrong\n",
 	.options = option_table,
 };
 

@@ -38,6 +38,10 @@ static const struct cli program = {
 		       "memory: after a restart the peers tell it again.",
 	.examples = "scheduler  # without a manager\n"
 		    "scheduler --config scheduler.yaml --check-config  # look for mistakes",
+	.exit_codes = "0 stopped by SIGTERM or SIGINT\n"
+		      "1 could not start or had to stop\n"
+		      "2 wrong usage\n"
+		      "3 the configuration is wrong\n",
 	.options = option_table,
 };
 

@@ -23,9 +23,8 @@ static const struct cli_option table[] = {
 	{"force-hard-link", 0, CLI_FLAG, AT(force_hard_link), NULL, "DFGET_FORCE_HARD_LINK",
 	 "Fail instead of copying when the output cannot be a hard link of the stored file."},
 	{"transfer-from-dfdaemon", 0, CLI_FLAG, AT(transfer), NULL, "DFGET_TRANSFER_FROM_DFDAEMON",
-	 "Take the bytes over the socket and write the file here: for a daemon that cannot reach "
-	 "the "
-	 "output's folder."},
+	 "Take the bytes over the socket and write the file here: for a daemon that cannot "
+	 "reach the output's folder."},
 	{"timeout", 0, CLI_DURATION, AT(timeout_ms), "TIME", "DFGET_TIMEOUT",
 	 "Give up after so long, e.g. 90s, 10m. Default 2h."},
 	{"priority", 0, CLI_U64, AT(priority), "0-6", "DFGET_PRIORITY",
@@ -59,22 +58,28 @@ static const struct cli program = {
 	.program = "dfget",
 	.summary = "fetches a file through the nearest peers",
 	.usage = "dfget [options] URL|sha256:HEX [-O FILE]",
-	.description =
-		"Asks the dfdaemon of this host for the file; its pieces come from nearby peers, "
-		"from "
-		"the origin only when nobody has them. An interrupted download goes on where it "
-		"stopped when it is asked for again. Without a daemon the origin is read directly, "
-		"and "
-		"dfget says so.",
+	.description = "Asks the dfdaemon of this host for the file; its pieces come from nearby "
+		       "peers, from the origin only when nobody has them. An interrupted download "
+		       "goes on where it stopped when it is asked for again. Without a daemon the "
+		       "origin is read directly, and dfget says so.",
 	.examples = "dfget https://example.com/model.bin -O model.bin  # fetch a file\n"
 		    "dfget sha256:<64 hex> -O layer.tar.gz  # fetch a blob by its digest\n"
 		    "dfget --json -O - https://example.com/x | sha256sum  # stream it",
 	.options = table,
-	.exit_codes =
-		"0 done; 2 usage; 4 not found (404, 410); 5 not allowed (401, 403); 6 network or "
-		"origin; 7 timed out; 8 digest or size differs; 9 no space; 10 output exists or "
-		"cannot be written; 11 no daemon; 12 no peer has it; 13 busy; 130, 143 "
-		"interrupted",
+	.exit_codes = "0 done\n"
+		      "2 wrong usage\n"
+		      "4 the origin does not have it (404, 410)\n"
+		      "5 the origin does not allow it (401, 403)\n"
+		      "6 the origin or the network failed\n"
+		      "7 timed out\n"
+		      "8 digest or size differs\n"
+		      "9 no space\n"
+		      "10 the output exists or cannot be written\n"
+		      "11 no daemon answers\n"
+		      "12 no peer has it, and the origin was not to be read\n"
+		      "13 the origin is busy (429)\n"
+		      "130 interrupted (SIGINT)\n"
+		      "143 terminated (SIGTERM)\n",
 };
 
 static _Noreturn void usage(const char *what, const char *value)

@@ -1,0 +1,179 @@
+"""What every program owes its user before it does any work: --help, --version, --man, --completion,
+a hint for a mistyped option, and a configuration check that names file, line and nearest key."""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
+import story
+from lab import BIN, ROOT
+from story import check, equal
+
+PROGRAMS = ("dfdaemon", "dfget", "scheduler", "manager")
+# A key of each configuration with a letter missing, its line, and the key that was meant.
+MISTYPED = {
+    "dfdaemon": ("# a comment\nstorage:\n  dir: /var/tmp\nserver:\n  cacheDr: /tmp/x\n", 5, "server.cacheDir"),
+    "scheduler": ("server:\n  advertiseP: 10.0.0.1\n", 2, "server.advertiseIP"),
+    "manager": ("database:\n  type: sqlite\n  sqlite:\n    pth: /tmp/x\n", 4, "database.sqlite.path"),
+}
+GOOD = {
+    "dfdaemon": "mount:\n  path: /tmp/blobs\n",
+    "scheduler": "server:\n  port: 8002\n",
+    "manager": "database:\n  type: sqlite\n",
+}
+
+
+def run(program, *args, stdout=subprocess.PIPE, **kw):
+    """(exit code, standard output, standard error)"""
+    p = subprocess.run([BIN / program, *args], stdout=stdout, stderr=subprocess.PIPE, text=True,
+                       timeout=20, **kw)
+    return p.returncode, p.stdout, p.stderr
+
+
+def long_options(text):
+    return set(re.findall(r"--[a-z][a-z0-9-]*", text))
+
+
+def asked_well(program, *args):
+    code, out, err = run(program, *args)
+    equal((code, err), (0, ""), f"{program} {' '.join(args)}")
+    check(out.endswith("\n"), f"{program} {' '.join(args)} ends its last line")
+    return out
+
+
+def test_help_names_usage_examples_and_exit_codes():
+    for program in PROGRAMS:
+        out = asked_well(program, "--help")
+        equal(asked_well(program, "-h"), out, f"{program} -h")
+        for word in (program, "--help", "--version", "--man", "--completion"):
+            check(word in out, f"{program} --help tells of {word}")
+        wide = [l for l in out.splitlines() if len(l) > 80]
+        equal(wide, [], f"lines of {program} --help wider than a terminal")
+
+
+def test_version_is_the_projects():
+    want = re.search(r"project\(skimmer VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text())[1]
+    for program in PROGRAMS:
+        equal(asked_well(program, "--version"), f"{program} {want}\n", f"{program} --version")
+        equal(asked_well(program, "-V"), f"{program} {want}\n", f"{program} -V")
+
+
+def test_man_page_is_clean_and_names_each_option():
+    for program in PROGRAMS:
+        page = asked_well(program, "--man")
+        p = subprocess.run(["mandoc", "-Tlint", "-Wwarning"], input=page, text=True,
+                           capture_output=True)
+        equal((p.returncode, p.stdout), (0, ""), f"mandoc about {program} --man")
+        text = subprocess.run(["mandoc", "-Tutf8"], input=page, text=True, capture_output=True,
+                              check=True).stdout
+        text = re.sub(".\b", "", text)  # bold and underlined by overstriking
+        missing = long_options(asked_well(program, "--help")) - long_options(text)
+        equal(missing, set(), f"options that {program} --man does not tell of")
+
+
+def test_completions_are_accepted_by_their_shells():
+    for program in PROGRAMS:
+        for shell in ("bash", "zsh", "fish"):
+            code = asked_well(program, f"--completion={shell}")
+            check("log-level" in code or "config" in code, f"{shell} completes {program}'s options")
+            if not shutil.which(shell):
+                print(f"skip {program} in {shell}: not installed")
+                continue
+            p = subprocess.run([shell, "-n"], input=code, text=True, capture_output=True)
+            equal((p.returncode, p.stderr), (0, ""), f"{shell} -n of {program}'s completion")
+
+
+def test_bash_completes_an_option():
+    for program in PROGRAMS:
+        code = asked_well(program, "--completion", "bash")
+        ask = (f'source /dev/stdin <<"END"\n{code}\nEND\n'
+               f"f=$(complete -p {program} | sed 's/.*-F \\([^ ]*\\).*/\\1/')\n"
+               f"COMP_WORDS=({program} --vers) COMP_CWORD=1\n"
+               f"$f {program} --vers {program}\n"
+               'echo "${COMPREPLY[@]}"\n')
+        p = subprocess.run(["bash", "--norc", "-c", ask], capture_output=True, text=True)
+        equal((p.stdout.strip(), p.stderr), ("--version", ""), f"bash completes {program} --vers")
+
+
+def test_unknown_shell_for_completion_is_a_usage_error():
+    for program in PROGRAMS:
+        code, out, err = run(program, "--completion=tcsh")
+        equal((code, out), (2, ""), f"{program} --completion=tcsh")
+        check("bash, zsh or fish" in err, f"{program} names the shells it knows: {err}")
+
+
+def test_mistyped_option_is_answered_with_the_nearest():
+    for program in PROGRAMS:
+        code, out, err = run(program, "--log-levl", "debug")
+        equal((code, out), (2, ""), f"{program} --log-levl")
+        check("--log-level" in err and "--help" in err, f"{program} tells the nearest option: {err}")
+
+
+def test_option_without_its_value_is_a_usage_error():
+    for program in PROGRAMS:
+        code, _, err = run(program, "--log-level")
+        equal(code, 2, f"{program} --log-level")
+        check("--log-level needs a value" in err, f"{program} tells what is missing: {err}")
+
+
+def test_full_output_is_not_reported_as_done():
+    for program in PROGRAMS:
+        with open("/dev/full", "w") as full:
+            code, _, _ = run(program, "--help", stdout=full)
+        equal(code, 10, f"{program} --help into a full disk")
+
+
+def with_file(text, fn):
+    with tempfile.TemporaryDirectory(prefix="skm-") as d:
+        file = pathlib.Path(d) / "config.yaml"
+        file.write_text(text)
+        return fn(file)
+
+
+def test_config_check_accepts_a_good_file():
+    for program, text in GOOD.items():
+        got = with_file(text, lambda f: run(program, "--config", f, "--check-config"))
+        equal((got[0], got[2]), (0, ""), f"{program} --check-config of a good file")
+
+
+def test_config_check_names_file_line_and_nearest_key():
+    for program, (text, line, meant) in MISTYPED.items():
+        def ask(file):
+            return file, run(program, "--config", file, "--check-config")
+        file, (code, out, err) = with_file(text, ask)
+        equal((code, out), (3, ""), f"{program} --check-config: {err}")
+        check(f"{file}:{line}" in err, f"{program} names {file}:{line}: {err}")
+        check(f'did you mean "{meant}"' in err, f"{program} names {meant}: {err}")
+        equal(len(err.splitlines()), 1, f"lines that {program} needs to say it")
+
+
+def test_bad_config_does_not_start_the_program():
+    for program, (text, _, _) in MISTYPED.items():
+        code, _, _ = with_file(text, lambda f: run(program, "--config", f))
+        equal(code, 3, f"{program} with a mistyped key")
+
+
+def test_config_named_but_absent_is_an_error():
+    for program in GOOD:
+        code, _, err = run(program, "--config", "/nowhere/at/all.yaml", "--check-config")
+        equal(code, 3, f"{program} with a configuration that is not there")
+        check("/nowhere/at/all.yaml" in err, f"{program} names the file: {err}")
+
+
+def test_config_that_is_no_yaml_is_an_error():
+    for program in GOOD:
+        code, _, err = with_file("server: [1, 2\n", lambda f: run(program, "--config", f, "--check-config"))
+        equal(code, 3, f"{program} with a broken file")
+        check(re.search(r"config\.yaml:\d+", err), f"{program} names file and line: {err}")
+
+
+def test_config_reference_lists_the_keys():
+    for program, (_, _, meant) in MISTYPED.items():
+        out = asked_well(program, "--print-config-reference")
+        check(meant in out, f"{program}'s reference has {meant}")
+
+
+story.run(globals())
