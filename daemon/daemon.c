@@ -7,8 +7,10 @@
 #include "base/pool.h"
 #include "base/timer.h"
 #include "daemon/admin.h"
+#include "daemon/announcer.h"
 #include "daemon/blobs.h"
 #include "daemon/manager_client.h"
+#include "daemon/peer_server.h"
 #include "daemon/piece_client.h"
 #include "daemon/piece_server.h"
 #include "daemon/proxy.h"
@@ -27,7 +29,9 @@ struct daemon {
 	struct scheduler_client *scheduler_client;
 	struct manager_client *manager_client;
 	struct tasks *tasks;
+	struct announcer *announcer;
 	struct piece_server *piece_server;
+	struct peer_server *peer_server;
 	struct proxy *proxy;
 	struct blobs *blobs;
 	struct fs_session *mount;
@@ -179,6 +183,7 @@ static void start_tasks(struct daemon *d)
 		.source_count = source_count,
 		.tmp_dir = c->storage.dir,
 		.piece_workers = (unsigned)c->download.concurrent_piece_count,
+		.bandwidth_per_s = c->download.bandwidth,
 		.read_timeout_ms = c->mount.read_timeout_ms,
 		.patience_ms = c->download.collected_piece_timeout_ms,
 	};
@@ -197,9 +202,23 @@ static int start_peer_doors(struct daemon *d, struct err *e)
 		.bandwidth = c->upload.bandwidth,
 		.write_timeout_ms = c->storage.write_piece_timeout_ms,
 	};
+	const struct peer_server_config rc = {
+		.ip = c->upload.ip,
+		.port = c->upload.port,
+		.socket_path = c->download.socket_path,
+	};
+	const struct peer_server_parts parts = {
+		.tasks = d->tasks,
+		.store = d->store,
+		.host = d->host,
+		.scheduler = d->scheduler_client,
+	};
 	int r = piece_server_new(&pc, d->store, d->host, &d->piece_server, e);
 
-	return r < 0 ? err_wrap(e, "storage.server") : 0;
+	if (r < 0)
+		return err_wrap(e, "storage.server");
+	r = peer_server_new(&rc, &parts, &d->peer_server, e);
+	return r < 0 ? err_wrap(e, "upload.server or download.server.socketPath") : 0;
 }
 
 static int start_proxy(struct daemon *d, struct err *e)
@@ -323,7 +342,12 @@ static int start_all(struct daemon *d, struct err *e)
 		r = start_proxy(d, e);
 	if (r == 0)
 		r = start_mount(d, e);
-	return r < 0 ? r : start_admin(d, e);
+	if (r < 0)
+		return r;
+	/* Only now: who hears of our tasks may come for their pieces. */
+	d->announcer = announcer_new(d->store, d->scheduler_client,
+				     d->config->scheduler.announce_interval_ms);
+	return start_admin(d, e);
 }
 
 int daemon_start(const struct daemon_config *c, struct daemon **out, struct err *e)
@@ -347,9 +371,11 @@ void daemon_stop(struct daemon *d)
 		return;
 	metrics_on_print_remove(show_figures, d);
 	admin_free(d->admin);
+	announcer_free(d->announcer);
 	fs_session_free(d->mount);
 	blobs_free(d->blobs);
 	proxy_free(d->proxy);
+	peer_server_free(d->peer_server);
 	piece_server_free(d->piece_server);
 	if (d->scheduler_client)
 		scheduler_client_leave(d->scheduler_client);

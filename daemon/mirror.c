@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/url.h"
 #include "daemon/proxy_private.h"
+#include "daemon/registry_base.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,41 +21,6 @@
 
 /* ---- which registry */
 
-static bool is_plain(const struct proxy *p, const struct url *u)
-{
-	const struct config_strings *plain = p->config.plain_http;
-	char authority[300];
-
-	if (strcmp(u->host, "localhost") == 0 || strcmp(u->host, "::1") == 0 ||
-	    strncmp(u->host, "127.", 4) == 0)
-		return true;
-	url_authority(u, authority, sizeof(authority));
-	for (size_t i = 0; plain && i < plain->count; i++)
-		if (strcasecmp(plain->items[i], u->host) == 0 ||
-		    strcasecmp(plain->items[i], authority) == 0)
-			return true;
-	return false;
-}
-
-/* "docker.io", "registry:5000", "https://ghcr.io/": scheme and authority, the rest is dropped. */
-static int registry_base(const struct proxy *p, const char *text, char **out, struct err *e)
-{
-	cleanup(url_release) struct url u = {0};
-	bool bare = !strstr(text, "://");
-	cleanup(free_at) char *full = bare ? mem_printf("https://%s", text) : mem_strdup(text);
-	char authority[300];
-	int r = url_parse(full, &u, e);
-
-	if (r < 0)
-		return r;
-	/* The one name that is not a host's: images are called docker.io/..., served from here. */
-	if (strcmp(u.host, "docker.io") == 0)
-		snprintf(u.host, sizeof(u.host), "registry-1.docker.io");
-	url_authority(&u, authority, sizeof(authority));
-	*out = mem_printf("%s://%s", bare && is_plain(p, &u) ? "http" : u.scheme, authority);
-	return 0;
-}
-
 static int find_registry(const struct proxy *p, const struct http_head *head, const char *query,
 			 char **out, struct err *e)
 {
@@ -63,7 +29,7 @@ static int find_registry(const struct proxy *p, const struct http_head *head, co
 	const char *fallback = p->config.mirror_addr ? p->config.mirror_addr : MIRROR_DEFAULT;
 	const char *text = header && *header ? header : ns && *ns ? ns : fallback;
 
-	if (registry_base(p, text, out, e) < 0)
+	if (registry_base(text, p->config.plain_http, out, e) < 0)
 		return err_wrap(e, "%s",
 				text == header ? "X-Dragonfly-Registry"
 				: text == ns   ? "ns"

@@ -17,6 +17,7 @@
 #define STAT_TIMEOUT_MS	  3000
 #define DELETE_TIMEOUT_MS 3000
 #define STAT_TASK_PATH	  "/scheduler.v2.Scheduler/StatTask"
+#define STAT_PEER_PATH	  "/scheduler.v2.Scheduler/StatPeer"
 #define DELETE_TASK_PATH  "/scheduler.v2.Scheduler/DeleteTask"
 #define ATTEMPTS_MAX	  3
 
@@ -154,4 +155,21 @@ void scheduler_client_delete_task(struct scheduler_client *sc, const char *task_
 	if (call(sc, task_id, DELETE_TASK_PATH, &rq.base, &google__protobuf__empty__descriptor,
 		 DELETE_TIMEOUT_MS, &msg, &e) == 0)
 		protobuf_c_message_free_unpacked(msg, NULL);
+}
+
+int scheduler_client_stat_peer(struct scheduler_client *sc, const char *task_id,
+			       const char *peer_id, struct err *e)
+{
+	Scheduler__V2__StatPeerRequest rq = SCHEDULER__V2__STAT_PEER_REQUEST__INIT;
+	ProtobufCMessage *msg;
+	int r;
+
+	rq.host_id = (char *)host_id(sc->host);
+	rq.task_id = (char *)task_id;
+	rq.peer_id = (char *)peer_id;
+	r = call(sc, task_id, STAT_PEER_PATH, &rq.base, &common__v2__peer__descriptor,
+		 STAT_TIMEOUT_MS, &msg, e);
+	if (r == 0)
+		protobuf_c_message_free_unpacked(msg, NULL);
+	return r;
 }

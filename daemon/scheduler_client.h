@@ -41,6 +41,9 @@ must_check int scheduler_client_stat_task(struct scheduler_client *sc, const cha
 /* Blocking: the same as a common.v2.Task, to be freed with protobuf_c_message_free_unpacked(). */
 must_check int scheduler_client_find_task(struct scheduler_client *sc, const char *task_id,
 					  ProtobufCMessage **out, struct err *e);
+/* Blocking: does the scheduler of the task know this peer? ENOENT: no (or no scheduler). */
+must_check int scheduler_client_stat_peer(struct scheduler_client *sc, const char *task_id,
+					  const char *peer_id, struct err *e);
 /* Blocking, best effort. */
 void scheduler_client_delete_task(struct scheduler_client *sc, const char *task_id);
 
