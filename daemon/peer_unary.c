@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "daemon/peer_server_private.h"
 #include "daemon/task_message.h"
 #include "proto/message.h"
@@ -14,11 +15,29 @@
 
 #define LISTED_MAX 50000 /* tasks in one answer: keeps it below what clients accept */
 
+struct unary;
+
+/* A kind of question, with Dragonfly's names of its counters. */
+struct question {
+	void (*answer)(struct unary *u);
+	struct metric_family asked, failed;
+};
+
+#define QUESTION(fn, name, what)                                                                   \
+	{                                                                                          \
+		.answer = fn,                                                                      \
+		.asked = {METRIC_COUNTER, "dragonfly_client_" name "_total",                       \
+			  what ", asked by gRPC.", "type"},                                        \
+		.failed = {METRIC_COUNTER, "dragonfly_client_" name "_failure_total",              \
+			   what ", asked by gRPC in vain.", "type"},                               \
+	}
+#define STANDARD "0" /* the only type of tasks there is: TaskType as text */
+
 struct unary {
 	struct peer_server *server;
 	struct rpc_call *call; /* a reference */
 	char task_id[STORE_ID_LEN + 1];
-	void (*answer)(struct unary *u);
+	const struct question *question;
 };
 
 static void unary_free(struct unary *u)
@@ -34,8 +53,9 @@ static void unary_run(void *arg)
 {
 	struct unary *u = arg;
 
+	metric_add(metric_get(&u->question->asked, STANDARD), 1);
 	if (!rpc_call_is_closed(u->call))
-		u->answer(u);
+		u->question->answer(u);
 	unary_free(u);
 }
 
@@ -49,9 +69,15 @@ static bool enter(struct peer_server *s)
 	return true;
 }
 
+static void unary_fail(struct unary *u, const struct err *e)
+{
+	metric_add(metric_get(&u->question->failed, STANDARD), 1);
+	peer_fail(u->call, e);
+}
+
 /* task_id NULL: the question is not about one. */
 static void unary_start(struct rpc_call *call, struct peer_server *server, const char *task_id,
-			void (*answer)(struct unary *u))
+			const struct question *question)
 {
 	struct unary *u;
 
@@ -66,7 +92,7 @@ static void unary_start(struct rpc_call *call, struct peer_server *server, const
 	u = mem_new(struct unary);
 	u->server = server;
 	u->call = call;
-	u->answer = answer;
+	u->question = question;
 	if (task_id)
 		memcpy(u->task_id, task_id, sizeof(u->task_id));
 	rpc_call_ref(call);
@@ -118,7 +144,7 @@ static void answer_stat(struct unary *u)
 	const struct peer_server_parts *p = &u->server->parts;
 	struct store_task *t;
 	ProtobufCMessage *task;
-	struct err e = {.code = ENOENT};
+	struct err e;
 
 	if (p->scheduler && scheduler_client_find_task(p->scheduler, u->task_id, &task, &e) == 0) {
 		rpc_call_reply(u->call, task);
@@ -126,7 +152,7 @@ static void answer_stat(struct unary *u)
 		return;
 	}
 	if (store_find(p->store, u->task_id, &t, &e) < 0) {
-		rpc_call_finish(u->call, RPC_NOT_FOUND, "task not found");
+		unary_fail(u, &e);
 		return;
 	}
 	answer_from_store(u, t);
@@ -135,9 +161,11 @@ static void answer_stat(struct unary *u)
 
 void peer_stat_task(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
 {
+	static const struct question question =
+		QUESTION(answer_stat, "stat_task", "What the cluster knows of a task");
 	const Dfdaemon__V2__StatTaskRequest *rq = (const void *)req;
 
-	unary_start(call, arg, rq->task_id, answer_stat);
+	unary_start(call, arg, rq->task_id, &question);
 }
 
 static void answer_stat_local(struct unary *u)
@@ -147,7 +175,7 @@ static void answer_stat_local(struct unary *u)
 	struct err e;
 
 	if (store_find(u->server->parts.store, u->task_id, &t, &e) < 0) {
-		rpc_call_finish(u->call, RPC_NOT_FOUND, "task not found");
+		unary_fail(u, &e);
 		return;
 	}
 	m = task_message_stat(store_task_meta(t));
@@ -158,9 +186,11 @@ static void answer_stat_local(struct unary *u)
 
 void peer_stat_local_task(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
 {
+	static const struct question question =
+		QUESTION(answer_stat_local, "stat_local_task", "What is here of a task");
 	const Dfdaemon__V2__StatLocalTaskRequest *rq = (const void *)req;
 
-	unary_start(call, arg, rq->task_id, answer_stat_local);
+	unary_start(call, arg, rq->task_id, &question);
 }
 
 static void list_one(const struct store_meta *m, uint32_t present, void *arg)
@@ -189,8 +219,11 @@ static void answer_list(struct unary *u)
 
 void peer_list_local_tasks(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
 {
+	static const struct question question =
+		QUESTION(answer_list, "list_local_tasks", "Which tasks are here");
+
 	(void)req;
-	unary_start(call, arg, NULL, answer_list);
+	unary_start(call, arg, NULL, &question);
 }
 
 /* ---- forgetting */
@@ -201,7 +234,7 @@ static void answer_delete(struct unary *u)
 	struct err e;
 
 	if (task_delete(u->server->parts.tasks, u->task_id, &e) < 0) {
-		peer_fail(u->call, &e);
+		unary_fail(u, &e);
 		return;
 	}
 	log_info("task deleted", "task=%s by=%s", u->task_id, rpc_call_peer(u->call));
@@ -210,16 +243,20 @@ static void answer_delete(struct unary *u)
 
 void peer_delete_task(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
 {
+	static const struct question question =
+		QUESTION(answer_delete, "delete_task", "Tasks to be forgotten");
 	const Dfdaemon__V2__DeleteTaskRequest *rq = (const void *)req;
 
-	unary_start(call, arg, rq->task_id, answer_delete);
+	unary_start(call, arg, rq->task_id, &question);
 }
 
 void peer_delete_local_task(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
 {
+	static const struct question question =
+		QUESTION(answer_delete, "delete_local_task", "Tasks to be forgotten here");
 	const Dfdaemon__V2__DeleteLocalTaskRequest *rq = (const void *)req;
 
-	unary_start(call, arg, rq->task_id, answer_delete);
+	unary_start(call, arg, rq->task_id, &question);
 }
 
 static void answer_delete_host(struct unary *u)
@@ -231,6 +268,9 @@ static void answer_delete_host(struct unary *u)
 
 void peer_delete_host(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
 {
+	static const struct question question =
+		QUESTION(answer_delete_host, "delete_host", "This host to be forgotten");
+
 	(void)req;
-	unary_start(call, arg, NULL, answer_delete_host);
+	unary_start(call, arg, NULL, &question);
 }
