@@ -87,7 +87,8 @@ void fetch_kick(struct fetch *f, bool urgent);
 void fetch_cancel(struct fetch *f);
 /* It is asked for again with need_back_to_source: the scheduler counts on us. */
 void fetch_need_origin(struct fetch *f);
-/* Tells the scheduler that a complete task is here. */
+/* Tells the scheduler that a complete task is here (announcer.h does so for what it does not know).
+ */
 void fetch_announce(struct fetch *f);
 /* False: nothing is going on, it may be freed. */
 bool fetch_is_active(struct fetch *f);

@@ -16,10 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OPENS_MAX	  65536
-#define FAILURE_KEPT_MS	  1000
-#define ANNOUNCED_MAX	  16384
-#define ANNOUNCED_KEPT_MS (10 * 60 * 1000)
+#define OPENS_MAX	65536
+#define FAILURE_KEPT_MS 1000
 
 enum { OPEN_WAITING = 1, OPEN_ANSWERED };
 
@@ -110,20 +108,6 @@ static void fail(struct opening *op, const struct err *e)
 	answer_all(&answered, NULL, e);
 }
 
-/* True once per task and a while. With tasks.lock. */
-static bool is_to_announce(struct tasks *ts, const char *id)
-{
-	int64_t now = clock_ms();
-
-	if (map_count(ts->announced) >= ANNOUNCED_MAX ||
-	    now - ts->announced_since_ms >= ANNOUNCED_KEPT_MS) {
-		map_free(ts->announced);
-		ts->announced = map_new();
-		ts->announced_since_ms = now;
-	}
-	return map_put(ts->announced, id, ts) == NULL;
-}
-
 /* With tasks.lock: everybody who asks for the id of t, and what they brought along. */
 static void claim_all_of_id(struct tasks *ts, struct task *t, const struct opening *op,
 			    struct list *out)
@@ -147,7 +131,6 @@ static void succeed(struct opening *op, struct store_task *st)
 	struct tasks *ts = op->tasks;
 	struct list answered = LIST_INIT(answered);
 	struct task *made = task_new(ts, st, op->rq), *t;
-	bool announce;
 
 	lock_take(&ts->lock);
 	t = tasks_find(ts, op->rq->id);
@@ -157,16 +140,11 @@ static void succeed(struct opening *op, struct store_task *st)
 		tasks_hold(ts, t);
 	}
 	claim_all_of_id(ts, t, op, &answered);
-	announce =
-		!op->rq->local_only && store_task_is_verified(st) && is_to_announce(ts, op->rq->id);
 	opening_free(ts, op);
 	lock_drop(&ts->lock);
 	if (made)
 		task_free(made);
-	if (announce)
-		fetch_announce(t->fetch);
-	else
-		fetch_kick(t->fetch, false); /* what is on disk may have to be proved */
+	fetch_kick(t->fetch, false); /* what is on disk may have to be proved */
 	answer_all(&answered, t, NULL);
 	task_unref(t);
 }

@@ -217,7 +217,6 @@ struct tasks *tasks_new(const struct tasks_config *c)
 	ts->openings = map_new();
 	ts->making = map_new();
 	cond_init(&ts->made);
-	ts->announced = map_new();
 	list_init(&ts->all);
 	list_init(&ts->idle);
 	list_init(&ts->opening_list);
@@ -279,7 +278,6 @@ void tasks_free(struct tasks *ts)
 	map_free(ts->openings);
 	map_free(ts->making);
 	cond_release(&ts->made);
-	map_free(ts->announced);
 	lock_release(&ts->lock);
 	free(ts->tmp_dir);
 	free(ts);

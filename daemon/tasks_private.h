@@ -39,11 +39,9 @@ struct tasks {
 	unsigned idle_count;
 	struct map *openings; /* "<id> <fingerprint>" -> struct opening */
 	struct list opening_list;
-	unsigned open_count;   /* opens that wait */
-	struct map *making;    /* ids that somebody looks for in the cluster or at the origin */
-	struct cond made;      /* one of them is done */
-	struct map *announced; /* ids the scheduler was told of, as complete */
-	int64_t announced_since_ms;
+	unsigned open_count; /* opens that wait */
+	struct map *making;  /* ids that somebody looks for in the cluster or at the origin */
+	struct cond made;    /* one of them is done */
 };
 
 /* An event for watchers. */

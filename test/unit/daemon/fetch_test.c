@@ -508,30 +508,28 @@ static void when_nothing_is_wanted_parents_and_scheduler_are_let_go(void **state
 	task_unref(t);
 }
 
-static void a_complete_task_is_announced_once(void **state)
+static void a_seed_that_has_it_all_says_so_when_it_is_told_to_fetch(void **state)
 {
 	struct setting *s = *state;
 	struct task_request rq = request_of(URL);
 	struct task *t = open_whole(s);
 
 	await(fake_get(finished) == 1 && fake_get(drops) == 1);
+	fake_will_say(((struct fake_reply){.what = SAY_READY}));
+	rq.need_back_to_source = true;
+	task_unref(open_task(s, &rq));
+	await(fake_get(metadata_registers) == 1 && fake_get(finished) == 2);
+	await(fake_get(drops) == 2);
+	assert_int_equal(fake_get(gets), 0);
+	/* Also after a restart, and each time: the scheduler counts on it. */
 	task_unref(t);
 	setting_stop(s);
 	fixture_reopen(s->f);
 	s->config.store = s->f->store;
-	s->config.idle_ms = 1;
 	setting_start(s);
-	fake_will_say(((struct fake_reply){.what = SAY_READY}));
-	task_unref(open_url(s, URL));
-	await(fake_get(metadata_registers) == 1 && fake_get(finished) == 2);
-	await(fake_get(drops) == 2 && stat_now(s).tasks == 0);
-	t = open_url(s, URL);
-	assert_int_equal(fake_get(metadata_registers), 1);
-	/* But a seed that is told to fetch it is always counted on. */
-	rq.need_back_to_source = true;
 	task_unref(open_task(s, &rq));
-	await(fake_get(metadata_registers) == 2);
-	task_unref(t);
+	await(fake_get(metadata_registers) == 2 && fake_get(drops) == 3);
+	assert_int_equal(fake_get(gets) + fake_get(stats), 0);
 }
 
 static void at_the_end_conversations_and_parents_are_dropped(void **state)
@@ -596,7 +594,7 @@ int main(void)
 		with_setting(a_parent_is_not_given_up_while_its_bytes_come),
 		with_quiet_setting(a_parent_that_lies_about_its_digests_is_found_out_in_the_end),
 		with_setting(when_nothing_is_wanted_parents_and_scheduler_are_let_go),
-		with_setting(a_complete_task_is_announced_once),
+		with_setting(a_seed_that_has_it_all_says_so_when_it_is_told_to_fetch),
 		with_setting(at_the_end_conversations_and_parents_are_dropped),
 		with_setting(a_deleted_task_is_told_to_the_scheduler),
 	};
