@@ -127,9 +127,10 @@ struct rpc_channel *rpc_channel_new(const char *target, const char *tls_ca, cons
 void rpc_channel_free(struct rpc_channel *ch); /* cancels its calls' and streams' connection */
 const char *rpc_channel_target(const struct rpc_channel *ch);
 
-/* Blocks until the answer or the deadline. *resp_out is unpacked by resp_desc; free it with
- * protobuf_c_message_free_unpacked(). A refused connection fails at once (not wait-for-ready).
- * e->code by rpc_code_to_errno(), the text has the server's. code_out may be NULL. */
+/* Blocks until the answer or the deadline (timeout_ms <= 0: it has passed). *resp_out is unpacked
+ * by resp_desc; free it with protobuf_c_message_free_unpacked(). A refused connection fails at once
+ * (not wait-for-ready). e->code by rpc_code_to_errno(), the text has the server's. code_out may be
+ * NULL. */
 must_check int rpc_unary(struct rpc_channel *ch, const char *path, const ProtobufCMessage *req,
 			 const ProtobufCMessageDescriptor *resp_desc, int64_t timeout_ms,
 			 ProtobufCMessage **resp_out, int *code_out, struct err *e);

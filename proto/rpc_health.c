@@ -60,6 +60,7 @@ static void on_watch(struct rpc_call *call, const ProtobufCMessage *req, void *a
 	Grpc__Health__V1__HealthCheckResponse resp = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
 	struct rpc_health *h = arg;
 	struct watcher *w;
+	bool stopping;
 
 	if (!knows(h, req)) {
 		resp.status = SERVICE_UNKNOWN;
@@ -72,8 +73,11 @@ static void on_watch(struct rpc_call *call, const ProtobufCMessage *req, void *a
 	rpc_call_set_user(call, w);
 	lock_take(&h->lock);
 	list_push_back(&h->watchers, &w->link);
+	stopping = h->stopping;
 	lock_drop(&h->lock);
 	tell(h, call);
+	if (stopping)
+		rpc_call_finish(call, RPC_UNAVAILABLE, "the server stops");
 }
 
 static void on_watch_closed(struct rpc_call *call, void *arg)
@@ -119,13 +123,13 @@ void rpc_health_release(struct rpc_health *h)
 	lock_release(&h->lock);
 }
 
-void rpc_health_set(struct rpc_health *h, bool serving)
+/* References to all watching calls, ended by NULL. */
+static struct rpc_call **ref_watchers(struct rpc_health *h)
 {
-	cleanup(free_at) struct rpc_call **calls = NULL;
+	struct rpc_call **calls;
 	size_t count = 0;
 
-	lock_take(&h->lock);
-	h->serving = serving;
+	lock_guard(&h->lock);
 	list_each (link, &h->watchers)
 		count++;
 	calls = mem_array(count + 1, sizeof(*calls));
@@ -134,9 +138,34 @@ void rpc_health_set(struct rpc_health *h, bool serving)
 		calls[count] = list_entry(link, struct watcher, link)->call;
 		rpc_call_ref(calls[count++]);
 	}
+	return calls;
+}
+
+void rpc_health_set(struct rpc_health *h, bool serving)
+{
+	cleanup(free_at) struct rpc_call **calls = NULL;
+
+	lock_take(&h->lock);
+	h->serving = serving;
 	lock_drop(&h->lock);
-	for (size_t i = 0; i < count; i++) {
+	calls = ref_watchers(h);
+	for (size_t i = 0; calls[i]; i++) {
 		tell(h, calls[i]);
+		rpc_call_unref(calls[i]);
+	}
+}
+
+void rpc_health_stop(struct rpc_health *h)
+{
+	cleanup(free_at) struct rpc_call **calls = NULL;
+
+	lock_take(&h->lock);
+	h->stopping = true;
+	lock_drop(&h->lock);
+	rpc_health_set(h, false);
+	calls = ref_watchers(h);
+	for (size_t i = 0; calls[i]; i++) {
+		rpc_call_finish(calls[i], RPC_UNAVAILABLE, "the server stops");
 		rpc_call_unref(calls[i]);
 	}
 }

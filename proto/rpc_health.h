@@ -14,7 +14,7 @@ struct rpc_health {
 	const void *server;
 	struct lock lock;     /* everything below */
 	struct list watchers; /* of struct watcher */
-	bool serving;
+	bool serving, stopping;
 };
 
 /* The methods; their arg is the struct rpc_health. */
@@ -23,5 +23,7 @@ extern const struct rpc_method rpc_health_methods[];
 void rpc_health_init(struct rpc_health *h, rpc_health_knows *knows, const void *server);
 void rpc_health_release(struct rpc_health *h); /* no call may be left */
 void rpc_health_set(struct rpc_health *h, bool serving);
+/* Tells the watchers that it is over, and ends them: they must not hold up a stopping server. */
+void rpc_health_stop(struct rpc_health *h);
 
 #endif

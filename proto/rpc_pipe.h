@@ -3,12 +3,10 @@
  * share. Reference-counted. Its owner is told of each message and of the end, on the queue's thread
  * and without a lock held; the sending half may be used from any thread.
  *
- *	state		what moves it
- *	open		pipe_init
- *	ending		pipe_end: what is queued goes out, then the status (server) or the
- *half-close dead		the other side or the transport ended the call: nothing is sent any
- *more over		dead, and every batch has ended: owner->over() is called, the grpc_call let
- *go
+ *	open	pipe_init
+ *	ending	pipe_end: what is queued goes out, then the status (server), the half-close (client)
+ *	dead	the other side or the transport ended the call: nothing is sent any more
+ *	over	dead, and every batch has ended: owner->over() is told, the grpc_call let go
  */
 #ifndef PROTO_RPC_PIPE_H
 #define PROTO_RPC_PIPE_H

@@ -201,8 +201,7 @@ static void create_server(struct rpc_server *s, const struct rpc_server_config *
 	grpc_server_register_completion_queue(s->server, s->queue.cq, NULL);
 }
 
-/* TLS addresses are gRPC core's to listen on; it is tried before, as core only logs why it cannot.
- */
+/* TLS addresses are core's to listen on; it is tried before, as core only logs why it cannot. */
 static int listen_tls(struct rpc_server *s, const char *address, grpc_server_credentials *tls,
 		      uint16_t *port_out, struct err *e)
 {
@@ -284,14 +283,22 @@ void rpc_server_set_serving(struct rpc_server *s, bool serving)
 	rpc_health_set(&s->health, serving);
 }
 
-/* Waits until no call and no connection is left, until deadline_ms (0: for ever). */
-static bool wait_stopped(struct rpc_server *s, int64_t deadline_ms)
+/* Until no call is left or the deadline. */
+static void wait_calls(struct rpc_server *s, int64_t deadline_ms)
+{
+	bool in_time = true;
+
+	lock_guard(&s->lock);
+	while (s->calls > 0 && in_time)
+		in_time = cond_wait_until(&s->changed, &s->lock, deadline_ms);
+}
+
+/* Until no call and no connection is left. */
+static void wait_stopped(struct rpc_server *s)
 {
 	lock_guard(&s->lock);
 	while (!s->stopped || s->calls > 0)
-		if (!cond_wait_until(&s->changed, &s->lock, deadline_ms))
-			return false;
-	return true;
+		cond_wait(&s->changed, &s->lock);
 }
 
 void rpc_server_free(struct rpc_server *s, int64_t grace_ms)
@@ -299,12 +306,13 @@ void rpc_server_free(struct rpc_server *s, int64_t grace_ms)
 	if (!s)
 		return;
 	rpc_accept_stop(s->accept);
+	rpc_health_stop(&s->health);
 	rpc_tag_start(&s->stopped_tag);
 	grpc_server_shutdown_and_notify(s->server, s->queue.cq, &s->stopped_tag);
-	if (grace_ms <= 0 || !wait_stopped(s, clock_ms() + grace_ms)) {
-		grpc_server_cancel_all_calls(s->server);
-		wait_stopped(s, 0);
-	}
+	if (grace_ms > 0)
+		wait_calls(s, clock_ms() + grace_ms);
+	grpc_server_cancel_all_calls(s->server);
+	wait_stopped(s);
 	grpc_server_destroy(s->server);
 	rpc_queue_stop(&s->queue);
 	rpc_accept_free(s->accept);

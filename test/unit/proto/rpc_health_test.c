@@ -119,15 +119,18 @@ static void watch_of_an_unknown_service_says_so_and_stays(void **state)
 	rpc_stream_free(s);
 }
 
-static void watch_ends_with_its_server(void **state)
+static void watch_ends_with_its_server_and_takes_no_grace(void **state)
 {
 	struct fixture *f = *state;
 	struct rpc_stream *s = watch(f, "");
+	int64_t start_ms = clock_ms();
 
 	probe_wait(&f->seen, &f->seen.messages, 1);
-	rpc_server_free(f->server, 0);
+	rpc_server_free(f->server, WAIT_MS);
 	f->server = NULL;
+	assert_true(clock_ms() - start_ms < WAIT_MS / 2);
 	probe_wait(&f->seen, &f->seen.closed, 1);
+	assert_int_equal(probe_get(&f->seen, last), NOT_SERVING);
 	assert_int_equal(probe_get(&f->seen, code), RPC_UNAVAILABLE);
 	rpc_stream_free(s);
 }
@@ -139,7 +142,7 @@ int main(void)
 		rpc_test(check_follows_set_serving),
 		rpc_test(watch_tells_now_and_at_each_change),
 		rpc_test(watch_of_an_unknown_service_says_so_and_stays),
-		rpc_test(watch_ends_with_its_server),
+		rpc_test(watch_ends_with_its_server_and_takes_no_grace),
 	};
 
 	return cmocka_run_group_tests(tests, rpc_group_setup, rpc_group_teardown);
