@@ -2,7 +2,6 @@
 #include "daemon/config.h"
 
 #include <errno.h>
-#include <string.h>
 
 #define AT(field) offsetof(struct daemon_config, field)
 
@@ -472,8 +471,10 @@ const struct config_key daemon_config_keys[] = {
 	{.path = NULL},
 };
 
-static int check(const struct daemon_config *c, struct err *e)
+int daemon_config_check(const void *config, struct err *e)
 {
+	const struct daemon_config *c = config;
+
 	if (c->gc.low_percent >= c->gc.high_percent)
 		return err_set(e, EINVAL,
 			       "gc.policy.diskLowThresholdPercent (%u) must be below "
@@ -484,23 +485,4 @@ static int check(const struct daemon_config *c, struct err *e)
 	if (!c->proxy.username != !c->proxy.password)
 		return err_set(e, EINVAL, "proxy.server.basicAuth needs username and password");
 	return 0;
-}
-
-int daemon_config_load(const char *file, bool file_was_named, struct daemon_config *out,
-		       struct err *e)
-{
-	int r;
-
-	memset(out, 0, sizeof(*out));
-	r = config_load(daemon_config_keys, file, out, e);
-	if (r == -ENOENT && !file_was_named) {
-		config_defaults(daemon_config_keys, out);
-		r = 0;
-	}
-	return r < 0 ? r : check(out, e);
-}
-
-void daemon_config_release(struct daemon_config *c)
-{
-	config_release(daemon_config_keys, c);
 }

@@ -107,11 +107,8 @@ struct daemon_config {
 
 extern const struct config_key daemon_config_keys[];
 
-/* Defaults, the file (if it exists; a missing default file is fine, a missing named one ENOENT),
- * then what no single key can tell (low < high percent, caCert with caKey, ...). Release it
- * whatever comes. */
-must_check int daemon_config_load(const char *file, bool file_was_named, struct daemon_config *out,
-				  struct err *e);
-void daemon_config_release(struct daemon_config *c);
+/* What no single key can tell (low < high percent, caCert with caKey, ...). config is a struct
+ * daemon_config. EINVAL. */
+must_check int daemon_config_check(const void *config, struct err *e);
 
 #endif

@@ -394,11 +394,6 @@ void daemon_stop(struct daemon *d)
 	free(d);
 }
 
-const struct daemon_config *daemon_config(const struct daemon *d)
-{
-	return d->config;
-}
-
 bool daemon_mount_ended(const struct daemon *d)
 {
 	return d->mount && fs_session_ended(d->mount);

@@ -10,7 +10,6 @@ struct daemon;
 must_check int daemon_start(const struct daemon_config *c, struct daemon **out, struct err *e);
 /* Leaves the swarm, ends reads with an error, syncs the store, frees. NULL is fine. */
 void daemon_stop(struct daemon *d);
-const struct daemon_config *daemon_config(const struct daemon *d);
 /* Somebody unmounted the file system from outside. */
 bool daemon_mount_ended(const struct daemon *d);
 

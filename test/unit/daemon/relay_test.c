@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 
 #define BIG	   (8u << 20)
-#define WAIT_MS	   20000
+#define WAIT_MS	   60000
 #define LIMIT	   4096
 #define CROWD	   1000
 #define CROWD_SIZE (256u << 10)

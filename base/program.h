@@ -1,0 +1,28 @@
+/*
+ * A server program's main(): the same options (--config, --check-config, --print-config-reference,
+ * --log-level, --log-dir), the same log, signals and exit codes for all of them.
+ */
+#ifndef BASE_PROGRAM_H
+#define BASE_PROGRAM_H
+
+#include "base/cli.h"
+
+#include <signal.h>
+
+struct program {
+	const char *name, *summary, *description, *examples;
+	const struct config_key *keys;
+	const char *config_file; /* the default one, which may be absent */
+	size_t config_size;
+	/* What no single key can tell of the configuration; may be NULL. */
+	int (*check)(const void *config, struct err *e);
+	/* Serves until one of ends comes (sigwait() and its like; every thread has them blocked).
+	 */
+	int (*run)(const void *config, const sigset_t *ends, struct err *e);
+};
+
+/* What main() returns: 0 stopped by a signal, 1 could not start or had to stop, 2 usage, 3
+ * configuration. */
+int program_main(const struct program *p, int argc, char **argv);
+
+#endif
