@@ -52,9 +52,11 @@ static void deadline_ends_both_sides(void **state)
 	struct fixture *f = *state;
 	int code = -1;
 
-	assert_int_equal(call_unary(f->channel, "/test.Test/Later", 1, 150, &code), -1);
+	/* connected, so that the next one surely arrives before its deadline */
+	assert_int_equal(call_unary(f->channel, "/test.Test/Echo", 1, UNARY_MS, &code), 1);
+	assert_int_equal(call_unary(f->channel, "/test.Test/Later", 1, 500, &code), -1);
 	assert_int_equal(code, RPC_DEADLINE_EXCEEDED);
-	probe_wait(&f->served, &f->served.closed, 1);
+	probe_wait(&f->served, &f->served.closed, 2);
 	/* the late answer goes nowhere */
 	assert_true(rpc_call_is_closed(f->served.call));
 	assert_false(call_send(f->served.call, 1));

@@ -2,7 +2,7 @@
  * A server with one method of each kind, a channel to it, and probes that count what the callbacks
  * saw and can be waited for. Messages are common.v2.Range: { start, length }.
  *
- *	/test.Test/Echo		unary; answers the request
+ *	/test.Test/Echo		unary; answers the request, keeps probe.call
  *	/test.Test/Later	unary; the test answers by probe.call
  *	/test.Test/Count	server stream; length messages from start on, then OK
  *	/test.Test/Sum		client stream; answers { sum of starts, messages } at half-close
@@ -126,6 +126,7 @@ static inline Common__V2__Range range(uint64_t start, uint64_t length)
 
 static void on_echo(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
 {
+	probe_keep(arg, call);
 	probe_message(arg, req);
 	rpc_call_reply(call, req);
 }

@@ -145,13 +145,16 @@ static void server_finish_closes_the_stream_in_order(void **state)
 static void deadline_ends_a_stream(void **state)
 {
 	struct fixture *f = *state;
-	struct rpc_stream *s =
-		rpc_stream_new(f->channel, "/test.Test/Hold", &test_stream_ops, &f->seen, 200);
+	struct rpc_stream *s;
+	int code;
 
+	/* connected, so that the stream surely arrives before its deadline */
+	assert_int_equal(call_unary(f->channel, "/test.Test/Echo", 1, UNARY_MS, &code), 1);
+	s = rpc_stream_new(f->channel, "/test.Test/Hold", &test_stream_ops, &f->seen, 500);
 	assert_true(stream_send(s, 1, 1));
 	probe_wait(&f->seen, &f->seen.closed, 1);
 	assert_int_equal(probe_get(&f->seen, code), RPC_DEADLINE_EXCEEDED);
-	probe_wait(&f->served, &f->served.closed, 1);
+	probe_wait(&f->served, &f->served.closed, 2);
 	rpc_stream_free(s);
 }
 
