@@ -62,6 +62,17 @@ static void set_mode(struct fetch *f, enum fetch_mode mode)
 	__atomic_store_n(&f->progress_ms, clock_ms(), __ATOMIC_RELAXED);
 }
 
+/* While probing is set only the probe changes the candidates. */
+static void forget_candidates(struct fetch *f)
+{
+	if (f->probing)
+		return;
+	for (size_t i = 0; i < f->candidate_count; i++)
+		source_unref(f->candidates[i]);
+	f->candidate_count = f->candidate = 0;
+	f->origin_failed = false;
+}
+
 static void go_to_origin(struct fetch *f, const char *why)
 {
 	struct err e = {0};
@@ -72,15 +83,10 @@ static void go_to_origin(struct fetch *f, const char *why)
 		return;
 	}
 	set_mode(f, ORIGIN);
+	if (f->origin_failed)
+		forget_candidates(f);
 	if (f->talk)
 		talk_to_origin(f->talk, why);
-}
-
-static void forget_candidates(struct fetch *f)
-{
-	for (size_t i = 0; i < f->candidate_count; i++)
-		source_unref(f->candidates[i]);
-	f->candidate_count = f->candidate = 0;
 }
 
 static void due_at(struct fetch *f, int64_t at_ms)
@@ -133,6 +139,7 @@ static void end(struct fetch *f, enum talk_end how, const char *why)
 
 static void begin(struct fetch *f)
 {
+	set_mode(f, SCHEDULING);
 	f->attempt++;
 	f->reschedules = 0;
 	f->asked = f->reopened = false;
@@ -141,14 +148,12 @@ static void begin(struct fetch *f)
 	f->began_from_origin = f->from_origin;
 	f->began_from_peers = f->from_peers;
 	f->giver_count = 0;
-	if (!f->probing)
-		forget_candidates(f);
+	forget_candidates(f);
 	if (f->talk && (f->need_origin || f->origin_only)) {
 		go_to_origin(f, "told to");
 		if (f->mode == ORIGIN)
 			open_talk(f, false);
 	} else if (f->talk) {
-		set_mode(f, SCHEDULING);
 		open_talk(f, false);
 	} else {
 		go_to_origin(f, "no scheduler");
@@ -192,9 +197,10 @@ static void fail(struct fetch *f)
 	f->failed = e;
 	f->retry_ms = softly ? 0 : clock_ms() + pause;
 	end(f, TALK_FAILED, e.text);
-	if (e.code != ECANCELED)
-		log_warn("task failed", "task=%s code=%d why=\"%s\"", f->meta->id, e.code, e.text);
 	tell_failure(f, &e);
+	lock_drop(&f->lock);
+	log_warn("task failed", "task=%s code=%d why=\"%s\"", f->meta->id, e.code, e.text);
+	lock_take(&f->lock);
 	if (softly)
 		pieces_want_all(f->pieces, PIECE_REST);
 }
@@ -276,6 +282,8 @@ static void hear(struct fetch *f, const struct talk_news *news)
 		talk_to_origin(f->talk, news->why);
 	else if (news->to_origin && f->mode != IDLE)
 		go_to_origin(f, news->why);
+	else if (news->ready && f->mode == SCHEDULING)
+		go_to_origin(f, "the scheduler takes the task for empty");
 	if (!news->closed)
 		return;
 	f->asked = false;
@@ -288,7 +296,7 @@ static void hear(struct fetch *f, const struct talk_news *news)
 /* ---- deciding; these drop the lock and take it again where they act */
 
 /* A parent may be busy fetching just the piece that is missing, for about a second per MiB. */
-static int64_t patience_ms(const struct fetch *f)
+int64_t fetch_patience_ms(const struct fetch *f)
 {
 	int64_t ms = f->all->c.patience_ms + (f->meta->geometry.piece_length >> 10);
 
@@ -326,8 +334,8 @@ static bool despair(struct fetch *f)
 		return false;
 	/* Given up too early the scheduler would only say "the origin", and there would be two
 	 * copies of what a slow seed is fetching. */
-	if (swarm_is_live(f->swarm) && clock_ms() < since + patience_ms(f)) {
-		due_at(f, since + patience_ms(f));
+	if (swarm_is_live(f->swarm) && clock_ms() < since + fetch_patience_ms(f)) {
+		due_at(f, since + fetch_patience_ms(f));
 		return false;
 	}
 	if (talk_is_open(f->talk) && f->reschedules < f->all->c.reschedules_max)
@@ -394,6 +402,8 @@ static bool decide(struct fetch *f)
 		begin_or_refuse(f);
 		return true;
 	}
+	if (f->mode == PARENTS && need.stuck_since_ms + fetch_patience_ms(f) > clock_ms())
+		due_at(f, need.stuck_since_ms + fetch_patience_ms(f));
 	if (f->mode == PARENTS && need.fetch && !(have && need.possible) && !need.fetching)
 		return despair(f);
 	return false;

@@ -63,6 +63,8 @@ struct fetch_ops {
 	void (*ready)(void *arg, uint32_t index); /* a piece is in the store */
 	void (*complete)(void *arg);		  /* all are, and the whole is verified */
 	void (*failed)(void *arg, const struct err *e);
+	/* The origin has other content now than what was begun with. May block on disk. */
+	void (*stale)(void *arg);
 	/* References to the places where the content may be had. */
 	size_t (*sources)(void *arg, struct source *out[SOURCES_OF_DIGEST_MAX]);
 };

@@ -66,7 +66,8 @@ struct fetch {
 	struct source *candidates[SOURCES_OF_DIGEST_MAX];
 	size_t candidate_count, candidate;
 	bool probing, streaming;
-	bool origin_only; /* parents' bytes turned out wrong */
+	bool origin_failed; /* all candidates did, while there were parents */
+	bool origin_only;   /* parents' bytes turned out wrong */
 
 	/* success and failure */
 	unsigned transfers; /* workers that prove, fetch or probe */
@@ -92,6 +93,8 @@ struct fetch {
 
 /* The attempt cannot go on; with the lock. The first reason counts, none if there is no attempt. */
 void fetch_fail(struct fetch *f, const struct err *e);
+/* How long parents may keep a reader waiting for a piece that none of them has announced. */
+int64_t fetch_patience_ms(const struct fetch *f);
 
 /* ---- fetch_work.c: a gang's choose() and perform() */
 

@@ -61,31 +61,17 @@ static uint32_t run_length(struct fetch *f, const struct piece_job *job)
 	return share < RUN_PIECES_MAX ? share : RUN_PIECES_MAX;
 }
 
-static bool choose_origin(struct fetch *f, enum piece_rank least, struct work *w)
+/* Asks the origin what it can, or lets it send all in one stream. With the lock. */
+static bool choose_probe_or_stream(struct fetch *f, enum piece_rank least, struct source *s,
+				   struct work *w)
 {
-	struct source *s = f->candidate < f->candidate_count ? f->candidates[f->candidate] : NULL;
-	int ranges = s ? __atomic_load_n(&s->ranges, __ATOMIC_RELAXED) : 0;
 	struct pieces_need need;
 
-	if (f->probing || f->streaming)
-		return false;
-	if (ranges > 0) {
-		if (!piece_take(f->pieces, least, NULL, &w->job))
-			return false;
-		w->count = run_length(f, &w->job);
-		if (w->count > 1)
-			w->count =
-				1 + piece_reserve(f->pieces, w->job.index, least, w->count - 1,
-						  RUN_BYTES_MAX - f->meta->geometry.piece_length);
-		w->kind = FROM_ORIGIN;
-		w->source = source_ref(s);
-		return true;
-	}
 	pieces_need(f->pieces, NULL, &need);
 	if (!need.fetch || (least < PIECE_REST && !need.urgent))
 		return false;
 	w->job.rank = need.urgent ? PIECE_URGENT : PIECE_REST;
-	if (ranges < 0) {
+	if (s && __atomic_load_n(&s->ranges, __ATOMIC_RELAXED)) {
 		f->streaming = true;
 		w->kind = STREAM;
 		w->source = source_ref(s);
@@ -93,6 +79,62 @@ static bool choose_origin(struct fetch *f, enum piece_rank least, struct work *w
 		f->probing = true;
 		w->kind = PROBE;
 	}
+	return true;
+}
+
+static struct source *current_source(const struct fetch *f)
+{
+	return f->candidate < f->candidate_count ? f->candidates[f->candidate] : NULL;
+}
+
+static bool has_ranges(const struct source *s)
+{
+	return s && __atomic_load_n(&s->ranges, __ATOMIC_RELAXED) > 0;
+}
+
+static bool choose_origin(struct fetch *f, enum piece_rank least, struct work *w)
+{
+	struct source *s = current_source(f);
+
+	if (f->probing || f->streaming)
+		return false;
+	if (!has_ranges(s))
+		return choose_probe_or_stream(f, least, s, w);
+	if (!piece_take(f->pieces, least, NULL, &w->job))
+		return false;
+	w->count = 1 + piece_reserve(f->pieces, w->job.index, least, run_length(f, &w->job) - 1,
+				     RUN_BYTES_MAX);
+	w->kind = FROM_ORIGIN;
+	w->source = source_ref(s);
+	return true;
+}
+
+/* A reader waits for a piece that the parents may only get to much later (a seed goes from the
+ * start to the end): that one comes from the origin. */
+static bool choose_overdue(struct fetch *f, struct work *w)
+{
+	int64_t before_ms = clock_ms() - fetch_patience_ms(f);
+	const uint64_t *have = swarm_have(f->swarm);
+	struct source *s = current_source(f);
+	struct pieces_need need;
+
+	if (f->mode != PARENTS || f->options.disable_back_to_source || f->probing ||
+	    f->origin_failed)
+		return false;
+	if (has_ranges(s)) {
+		if (!piece_take_overdue(f->pieces, have, before_ms, &w->job))
+			return false;
+		w->count = 1;
+		w->kind = FROM_ORIGIN;
+		w->source = source_ref(s);
+		return true;
+	}
+	pieces_need(f->pieces, have, &need);
+	if (need.stuck_since_ms == 0 || need.stuck_since_ms > before_ms || s)
+		return false;
+	f->probing = true;
+	w->job.rank = PIECE_URGENT;
+	w->kind = PROBE;
 	return true;
 }
 
@@ -129,7 +171,7 @@ static bool choose_transfer(struct fetch *f, enum piece_rank least, struct work 
 		return false;
 	if ((f->mode == PARENTS || f->mode == ORIGIN) && choose_parent(f, least, w))
 		return true;
-	return f->mode == ORIGIN && choose_origin(f, least, w);
+	return choose_overdue(f, w) || (f->mode == ORIGIN && choose_origin(f, least, w));
 }
 
 enum piece_rank fetch_choose(struct gang *g, enum piece_rank least, void *work)
@@ -298,6 +340,14 @@ static void from_parent(struct fetch *f, struct work *w)
 	swarm_done(f->swarm, w->feeder);
 }
 
+/* With the lock. Parents may still bring what is missing. */
+static void no_candidate_left(struct fetch *f, const struct err *e)
+{
+	f->origin_failed = true;
+	if (f->mode == ORIGIN)
+		fetch_fail(f, e);
+}
+
 /* The next candidate is tried; with none left the attempt fails. */
 static void source_failed(struct fetch *f, unsigned attempt, const struct source *s,
 			  const struct err *e)
@@ -312,7 +362,7 @@ static void source_failed(struct fetch *f, unsigned attempt, const struct source
 	    f->candidates[f->candidate] != s)
 		return;
 	if (++f->candidate == f->candidate_count)
-		fetch_fail(f, &told);
+		no_candidate_left(f, &told);
 }
 
 static void after_origin(struct fetch *f, struct work *w, enum transfer_fault fault,
@@ -360,11 +410,14 @@ static int ask_source(struct fetch *f, struct source *s, struct err *e)
 				    .same_as = f->transfer.same_as};
 	int r = origin_stat(f->all->c.origin, &rq, &info, e);
 
+	if (r == 0 && info.content_length >= 0 && (uint64_t)info.content_length != want)
+		r = err_set(e, EPROTO, "the origin has %" PRId64 " bytes now, not %" PRIu64,
+			    info.content_length, want);
+	/* What has a digest stays what it is, whatever one origin says. */
+	if (r == -EPROTO && !f->meta->digest)
+		f->ops->stale(f->arg);
 	if (r < 0)
 		return r;
-	if (info.content_length >= 0 && (uint64_t)info.content_length != want)
-		return err_set(e, EPROTO, "the origin has %" PRId64 " bytes now, not %" PRIu64,
-			       info.content_length, want);
 	__atomic_store_n(&s->ranges, info.ranges ? 1 : -1, __ATOMIC_RELAXED);
 	return 0;
 }
@@ -382,7 +435,7 @@ static void list_candidates(struct fetch *f)
 	if (count > 0)
 		return;
 	err_set(&e, EIO, "no origin is known for it");
-	fetch_fail(f, &e);
+	no_candidate_left(f, &e);
 }
 
 /* The candidate to be asked; NULL when there is none, or one that has answered. */

@@ -29,6 +29,7 @@ enum { WAITER_WAITING = 1, WAITER_ANSWERED };
 /* Somebody waits for this piece. */
 struct want {
 	uint32_t index;
+	int64_t since_ms;
 	struct list link;   /* in wanted, oldest first; alone while the piece is FETCHING */
 	struct list bucket; /* in buckets */
 	struct list waiters;
@@ -250,6 +251,7 @@ static struct want *want_make(struct pieces *p, uint32_t index)
 		return w;
 	w = mem_new(struct want);
 	w->index = index;
+	w->since_ms = clock_ms();
 	list_init(&w->link);
 	list_init(&w->waiters);
 	list_push_back(&p->buckets[index % BUCKETS], &w->bucket);
@@ -500,6 +502,21 @@ static bool find_urgent(const struct pieces *p, const struct filter *f, uint32_t
 	return false;
 }
 
+/* The one that has been waited for longest among those that are not in have. */
+static const struct want *find_stuck(const struct pieces *p, const uint64_t *have)
+{
+	const struct want *stuck = NULL;
+
+	list_each (it, &p->wanted) {
+		const struct want *w = list_entry(it, struct want, link);
+
+		if (p->state[w->index] == WANTED && !(have && bit_get(have, w->index)) &&
+		    (!stuck || w->since_ms < stuck->since_ms))
+			stuck = w;
+	}
+	return stuck;
+}
+
 static bool find_near(const struct pieces *p, const struct filter *f, uint32_t *index_out)
 {
 	for (unsigned n = 0; n < AHEAD_STREAMS; n++) {
@@ -569,6 +586,21 @@ bool piece_take(struct pieces *p, enum piece_rank least, const uint64_t *have,
 		struct piece_job *out)
 {
 	return take(p, least, &(struct filter){.have = have}, out);
+}
+
+bool piece_take_overdue(struct pieces *p, const uint64_t *have, int64_t before_ms,
+			struct piece_job *out)
+{
+	const struct want *w;
+
+	lock_guard(&p->lock);
+	w = find_stuck(p, have);
+	if (!w || w->since_ms > before_ms)
+		return false;
+	out->index = w->index;
+	out->rank = PIECE_URGENT;
+	start(p, out->index);
+	return true;
 }
 
 bool piece_take_proof(struct pieces *p, enum piece_rank least, struct piece_job *out)
@@ -709,14 +741,17 @@ void pieces_forget_all(struct pieces *p)
 void pieces_need(struct pieces *p, const uint64_t *have, struct pieces_need *out)
 {
 	const struct filter f = {.have = have};
+	const struct want *stuck;
 	struct piece_job job;
 
 	lock_guard(&p->lock);
+	stuck = find_stuck(p, have);
 	out->urgent = find_urgent(p, &anything, &job.index) || find_urgent(p, &proofs, &job.index);
 	out->proof = find(p, PIECE_REST, &proofs, &job);
 	out->fetch = find(p, PIECE_REST, &anything, &job);
 	out->possible = out->fetch && find(p, PIECE_REST, &f, &job);
 	out->fetching = p->fetching_count > 0;
+	out->stuck_since_ms = stuck ? stuck->since_ms : 0;
 	out->complete = p->ready_count == p->g.piece_count;
 	out->waiters = p->waiters;
 }

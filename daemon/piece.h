@@ -109,7 +109,10 @@ struct piece_job {
  * pieces that can be got, NULL = any. */
 must_check bool piece_take(struct pieces *p, enum piece_rank least, const uint64_t *have,
 			   struct piece_job *out);
-/* The same for pieces that are to be proved. */
+/* The one that a reader has waited for since before_ms (clock_ms()), if it is not in have. */
+must_check bool piece_take_overdue(struct pieces *p, const uint64_t *have, int64_t before_ms,
+				   struct piece_job *out);
+/* As piece_take(), for pieces that are to be proved. */
 must_check bool piece_take_proof(struct pieces *p, enum piece_rank least, struct piece_job *out);
 /* Reserves the pieces after a taken one for the same fetcher, as long as they are wanted and nobody
  * else's: at most count_max pieces and bytes_max bytes, its own not counted. Returns how many. A
@@ -137,12 +140,14 @@ void pieces_forget_all(struct pieces *p);
 void pieces_drop_volatile(struct pieces *p, int64_t idle_ms);
 
 struct pieces_need {
-	bool urgent;   /* a reader waits for a piece that nobody fetches */
-	bool proof;    /* a piece is to be compared with what is known of it */
-	bool fetch;    /* a piece that is not on disk is wanted, and nobody fetches it */
-	bool possible; /* ... and it is in have */
-	bool fetching; /* somebody has a piece */
-	bool complete; /* all are READY */
+	bool urgent;		/* a reader waits for a piece that nobody fetches */
+	bool proof;		/* a piece is to be compared with what is known of it */
+	bool fetch;		/* a piece that is not on disk is wanted, and nobody fetches it */
+	bool possible;		/* ... and it is in have */
+	bool fetching;		/* somebody has a piece */
+	int64_t stuck_since_ms; /* since when a reader waits for a piece that is not in have; 0 =
+				   none */
+	bool complete;		/* all are READY */
 	unsigned waiters;
 };
 /* have as for piece_take(). */

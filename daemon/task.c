@@ -105,6 +105,15 @@ static void on_failed(void *arg, const struct err *e)
 	tell(t, UINT32_MAX, e);
 }
 
+static void on_stale(void *arg)
+{
+	struct task *t = arg;
+
+	log_warn("origin has other content now, the task is forgotten", "task=%s",
+		 task_meta(t)->id);
+	tasks_forget(t->all, t);
+}
+
 /* Where callers said it is; else where its digest was seen; else where it came from. */
 static size_t on_sources(void *arg, struct source *out[SOURCES_OF_DIGEST_MAX])
 {
@@ -131,8 +140,11 @@ static size_t on_sources(void *arg, struct source *out[SOURCES_OF_DIGEST_MAX])
 	return count;
 }
 
-static const struct fetch_ops fetch_ops = {
-	.ready = on_ready, .complete = on_complete, .failed = on_failed, .sources = on_sources};
+static const struct fetch_ops fetch_ops = {.ready = on_ready,
+					   .complete = on_complete,
+					   .failed = on_failed,
+					   .stale = on_stale,
+					   .sources = on_sources};
 
 /* ---- life */
 

@@ -285,10 +285,15 @@ void tasks_free(struct tasks *ts)
 
 /* ---- the rest of what others call */
 
-static void tell_scheduler_deleted(struct tasks *ts, const char *id)
+void tasks_forget(struct tasks *ts, struct task *t)
 {
-	if (ts->scheduler)
-		scheduler_client_delete_task(ts->scheduler, id);
+	lock_take(&ts->lock);
+	if (!t->gone)
+		map_remove(ts->table, task_meta(t)->id);
+	t->gone = true;
+	lock_drop(&ts->lock);
+	pieces_want_none(t->pieces);
+	store_task_remove(t->st);
 }
 
 int task_delete(struct tasks *ts, const char *id, struct err *e)
@@ -299,14 +304,9 @@ int task_delete(struct tasks *ts, const char *id, struct err *e)
 
 	lock_take(&ts->lock);
 	t = tasks_find(ts, id);
-	if (t) {
-		map_remove(ts->table, id);
-		t->gone = true;
-	}
 	lock_drop(&ts->lock);
 	if (t) {
-		pieces_want_none(t->pieces);
-		store_task_remove(t->st);
+		tasks_forget(ts, t);
 		task_unref(t);
 	} else {
 		r = store_find(ts->store, id, &st, e);
@@ -315,7 +315,8 @@ int task_delete(struct tasks *ts, const char *id, struct err *e)
 		store_task_remove(st);
 		store_task_unref(st);
 	}
-	tell_scheduler_deleted(ts, id);
+	if (ts->scheduler)
+		scheduler_client_delete_task(ts->scheduler, id);
 	return 0;
 }
 

@@ -81,7 +81,12 @@ void task_free(struct task *t);
 void task_apply(struct task *t, const struct request *rq);
 void task_cancel(struct task *t, const struct err *e);
 
-/* ---- tasks.c; with tasks.lock */
+/* ---- tasks.c */
+
+/* Out of the table and of the store; those who hold it go on. */
+void tasks_forget(struct tasks *ts, struct task *t);
+
+/* These with tasks.lock: */
 
 /* A new reference, NULL if it is not in the table. */
 struct task *tasks_find(struct tasks *ts, const char *id);

@@ -475,6 +475,62 @@ static void a_parent_is_not_given_up_while_its_bytes_come(void **state)
 	task_unref(t);
 }
 
+static void a_reader_does_not_wait_for_a_parent_that_is_far_behind(void **state)
+{
+	struct setting *s = *state;
+	struct reading r;
+	struct task *t;
+
+	/* It has pieces in plenty, sends slowly, and is far from the one that is read. */
+	fake_set(fake.peers[0].has = 0xff; fake.peers[0].held = true);
+	t = open_whole(s);
+	await(fake_get(peers[0].fetches) == 6);
+	read_start(t, &r, 19 * PIECE, 10, 0);
+	assert_int_equal(read_finish(&r), 0);
+	/* That piece only, and the parents are kept. */
+	assert_int_equal(fake_get(fetched[19]), 1);
+	assert_int_equal(fake_get(gets), 1);
+	assert_int_equal(fake_get(to_origin) + fake_get(reschedules), 0);
+	fake_set(fake.peers[0].held = false);
+	fake_peer_gets(0, ALL);
+	await(is_complete(t));
+	assert_int_equal(fake_get(gets), 1);
+	task_unref(t);
+}
+
+static void a_broken_origin_does_no_harm_while_there_are_parents(void **state)
+{
+	struct setting *s = *state;
+	struct reading r;
+	struct task *t;
+
+	fake_set(fake.stat_error = EHOSTUNREACH);
+	fake_set(fake.peers[0].has = 0xff; fake.peers[0].held = true);
+	t = open_whole(s);
+	await(fake_get(peers[0].fetches) == 6);
+	read_start(t, &r, 19 * PIECE, 10, 0);
+	await(fake_get(stats) == 1);
+	fake_set(fake.peers[0].held = false);
+	fake_peer_gets(0, ALL);
+	assert_int_equal(read_finish(&r), 0);
+	await(is_complete(t));
+	assert_int_equal(fake_get(stats), 1);
+	assert_int_equal(fake_get(failed), 0);
+	task_unref(t);
+}
+
+static void a_scheduler_that_takes_the_task_for_empty_is_not_waited_for(void **state)
+{
+	struct setting *s = *state;
+	struct task *t;
+
+	fake_will_say(((struct fake_reply){.what = SAY_READY}));
+	t = open_whole(s);
+	await(is_complete(t));
+	assert_int_equal(fake_get(bytes), LENGTH);
+	task_unref(t);
+}
+
 static void a_parent_that_lies_about_its_digests_is_found_out_in_the_end(void **state)
 {
 	struct setting *s = *state;
@@ -592,6 +648,9 @@ int main(void)
 		with_setting(pieces_are_fetched_as_a_parent_gets_them),
 		with_setting(parents_that_say_nothing_are_replaced_after_a_while),
 		with_setting(a_parent_is_not_given_up_while_its_bytes_come),
+		with_setting(a_reader_does_not_wait_for_a_parent_that_is_far_behind),
+		with_setting(a_broken_origin_does_no_harm_while_there_are_parents),
+		with_setting(a_scheduler_that_takes_the_task_for_empty_is_not_waited_for),
 		with_quiet_setting(a_parent_that_lies_about_its_digests_is_found_out_in_the_end),
 		with_setting(when_nothing_is_wanted_parents_and_scheduler_are_let_go),
 		with_setting(a_seed_that_has_it_all_says_so_when_it_is_told_to_fetch),

@@ -131,6 +131,22 @@ static void the_cause_of_a_failure_reaches_the_reader(void **state)
 	task_unref(t);
 }
 
+static void without_scheduler_and_origin_there_is_nobody(void **state)
+{
+	struct setting *s = *state;
+	struct task *t = open_url(s, URL);
+	struct task_request rq = request_of(URL);
+
+	task_unref(t);
+	setting_stop(s);
+	setting_start(s);
+	rq.disable_back_to_source = true;
+	t = open_task(s, &rq);
+	assert_int_equal(read_piece(t, 0), EHOSTUNREACH);
+	assert_int_equal(fake_get(gets), 0);
+	task_unref(t);
+}
+
 static void a_broken_origin_is_not_hammered(void **state)
 {
 	struct setting *s = *state;
@@ -534,8 +550,9 @@ static void after_a_crash_a_piece_that_rotted_is_fetched_again(void **state)
 static void an_origin_whose_content_grew_is_not_mixed_in(void **state)
 {
 	struct setting *s = *state;
-	struct task *t = open_url(s, URL);
+	struct task *t = open_url(s, URL), *other;
 
+	log_set_level((enum log_level) - 1);
 	assert_int_equal(read_piece(t, 0), 0);
 	task_unref(t);
 	restart(s, true);
@@ -543,6 +560,12 @@ static void an_origin_whose_content_grew_is_not_mixed_in(void **state)
 	t = open_url(s, URL);
 	assert_int_equal(read_piece(t, 0), 0);
 	assert_int_equal(read_piece(t, 9), EIO);
+	/* Who opens it now gets what is there now. */
+	other = open_url(s, URL);
+	assert_ptr_not_equal(other, t);
+	assert_int_equal(task_meta(other)->geometry.content_length, LENGTH + 1);
+	assert_int_equal(read_piece(other, 9), 0);
+	task_unref(other);
 	task_unref(t);
 }
 
@@ -738,6 +761,7 @@ int main(void)
 		with_setting(a_sequential_reader_finds_the_next_pieces_here),
 		with_setting(a_reader_overtakes_the_prefetch),
 		with_setting(the_cause_of_a_failure_reaches_the_reader),
+		with_setting(without_scheduler_and_origin_there_is_nobody),
 		with_setting(a_broken_origin_is_not_hammered),
 		with_setting(what_arrived_before_a_failure_stays),
 		with_setting(a_read_that_waits_too_long_is_told_so),
