@@ -9,6 +9,7 @@
 #include "daemon/admin.h"
 #include "daemon/announcer.h"
 #include "daemon/blobs.h"
+#include "daemon/channels.h"
 #include "daemon/manager_client.h"
 #include "daemon/peer_server.h"
 #include "daemon/piece_client.h"
@@ -383,6 +384,7 @@ void daemon_stop(struct daemon *d)
 	manager_client_free(d->manager_client);
 	scheduler_client_free(d->scheduler_client);
 	piece_client_free(d->piece_client);
+	channels_close_idle();
 	relay_free(d->relay);
 	origin_free(d->origin);
 	if (d->gc_pool) {
