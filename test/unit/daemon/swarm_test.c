@@ -1,0 +1,345 @@
+/* daemon/swarm: which parent is asked, and which is not asked again */
+#include "daemon/swarm.h"
+
+#include "test/unit/unit.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PIECE 4096
+#define COUNT 100
+
+/* Parents that do nothing by themselves: the test calls their callbacks. */
+struct parent {
+	struct parent_ops ops;
+	void *arg;
+	struct parent_info info;
+};
+
+static unsigned opened, freed, changes;
+static struct parent *last[SWARM_FEEDERS_MAX + 8];
+
+struct parent *parent_open(const struct parent_info *info, const char *task_id,
+			   const char *own_host_id, const char *own_peer_id,
+			   const uint32_t *interested, size_t interested_count,
+			   const struct parent_ops *ops, void *arg)
+{
+	struct parent *p = mem_new(struct parent);
+
+	(void)task_id, (void)own_host_id, (void)own_peer_id, (void)interested;
+	(void)interested_count;
+	p->ops = *ops;
+	p->arg = arg;
+	p->info = *info;
+	last[opened++] = p;
+	return p;
+}
+
+void parent_free(struct parent *p)
+{
+	freed += p != NULL;
+	free(p);
+}
+
+struct setting {
+	struct lock lock;
+	struct swarm *s;
+};
+
+static void changed(void *arg)
+{
+	(void)arg;
+	changes++;
+}
+
+static int setup(void **state)
+{
+	struct setting *t = mem_new(struct setting);
+	struct swarm_config c = {
+		.task_id = "t", .own_host_id = "me", .lock = &t->lock, .changed = changed};
+
+	lock_init(&t->lock, 25);
+	assert_true(geometry_init(&c.geometry, COUNT * PIECE - 5, PIECE));
+	t->s = swarm_new(&c);
+	opened = freed = changes = 0;
+	*state = t;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct setting *t = *state;
+
+	swarm_free(t->s);
+	assert_int_equal(opened, freed);
+	lock_release(&t->lock);
+	free(t);
+	return 0;
+}
+
+static struct parent_info info_of(unsigned host, unsigned peer)
+{
+	struct parent_info i = {.ip = "127.0.0.1", .port = 1};
+
+	snprintf(i.host_id, sizeof(i.host_id), "host-%u", host);
+	snprintf(i.peer_id, sizeof(i.peer_id), "peer-%u", peer);
+	return i;
+}
+
+static unsigned add(struct setting *t, unsigned host, unsigned peer)
+{
+	struct parent_info i = info_of(host, peer);
+	uint32_t missing = 0;
+
+	return swarm_add(t->s, &i, 1, "own", &missing, 1);
+}
+
+static void announce(struct parent *p, uint32_t index)
+{
+	struct net_addr addr = {0};
+	uint64_t off = (uint64_t)index * PIECE;
+	uint64_t len = index == COUNT - 1 ? PIECE - 5 : PIECE;
+
+	net_addr_parse("127.0.0.1", (uint16_t)(7000 + index), &addr);
+	p->ops.piece(p, index, off, len, &addr, p->arg);
+}
+
+static struct feeder *choose(struct setting *t, uint32_t index)
+{
+	lock_guard(&t->lock);
+	return swarm_choose(t->s, index);
+}
+
+static void done(struct setting *t, struct feeder *f)
+{
+	lock_guard(&t->lock);
+	swarm_done(t->s, f);
+}
+
+static bool drop(struct setting *t, struct feeder *f, bool forever)
+{
+	lock_guard(&t->lock);
+	return swarm_drop(t->s, f, forever);
+}
+
+static bool somebody_has(struct setting *t, uint32_t index)
+{
+	const uint64_t *have;
+
+	lock_guard(&t->lock);
+	have = swarm_have(t->s);
+	return have && (have[index / 64] >> (index % 64) & 1);
+}
+
+static void only_who_announced_a_piece_is_asked_for_it(void **state)
+{
+	struct setting *t = *state;
+	struct feeder *f;
+
+	assert_int_equal(add(t, 1, 1), 1);
+	assert_int_equal(add(t, 2, 2), 1);
+	assert_null(choose(t, 70));
+	announce(last[1], 70);
+	assert_int_equal(changes, 1);
+	assert_true(somebody_has(t, 70));
+	assert_false(somebody_has(t, 71));
+	f = choose(t, 70);
+	assert_string_equal(f->info.host_id, "host-2");
+	done(t, f);
+}
+
+static void the_idle_one_is_asked_more_often_and_the_busy_one_too(void **state)
+{
+	struct setting *t = *state;
+	unsigned times[2] = {0};
+
+	add(t, 0, 1);
+	add(t, 1, 2);
+	announce(last[0], 3);
+	announce(last[1], 3);
+	last[0]->ops.bandwidth(last[0], 100, 1000, last[0]->arg);
+	last[1]->ops.bandwidth(last[1], 5000, 1000, last[1]->arg);
+	for (unsigned i = 0; i < 2000; i++) {
+		struct feeder *f = choose(t, 3);
+
+		times[f->info.host_id[5] - '0']++;
+		done(t, f);
+	}
+	/* 9 to 1: the second is over its limit and counts with a tenth. */
+	assert_true(times[0] > 1600 && times[1] > 80);
+}
+
+static void what_is_in_flight_makes_a_parent_less_idle(void **state)
+{
+	struct setting *t = *state;
+	unsigned times[2] = {0};
+	struct feeder *f[200];
+
+	add(t, 0, 1);
+	add(t, 1, 2);
+	announce(last[0], 3);
+	announce(last[1], 3);
+	for (unsigned i = 0; i < 200; i++) {
+		f[i] = choose(t, 3);
+		times[f[i]->info.host_id[5] - '0']++;
+	}
+	assert_true(times[0] > 70 && times[1] > 70);
+	for (unsigned i = 0; i < 200; i++)
+		done(t, f[i]);
+}
+
+static void who_speaks_of_other_content_is_dropped(void **state)
+{
+	static const struct {
+		uint32_t number;
+		uint64_t off, len;
+	} bad[] = {{COUNT, COUNT * PIECE, PIECE},
+		   {UINT32_MAX, 0, PIECE},
+		   {1, 0, PIECE},
+		   {1, PIECE, PIECE + 1},
+		   {COUNT - 1, (COUNT - 1) * PIECE, PIECE}};
+	struct net_addr addr = {0};
+	struct setting *t = *state;
+
+	for (unsigned i = 0; i < array_len(bad); i++) {
+		struct parent *p;
+
+		assert_int_equal(add(t, 10 + i, 10 + i), 1);
+		p = last[opened - 1];
+		p->ops.piece(p, bad[i].number, bad[i].off, bad[i].len, &addr, p->arg);
+		swarm_reap(t->s);
+		assert_int_equal(freed, i + 1);
+		assert_int_equal(add(t, 10 + i, 50 + i), 0);
+	}
+}
+
+static void a_dropped_parent_is_not_taken_again_in_this_conversation(void **state)
+{
+	struct parent_info tried[4];
+	struct setting *t = *state;
+	struct feeder *f;
+
+	add(t, 1, 1);
+	announce(last[0], 3);
+	f = choose(t, 3);
+	assert_true(drop(t, f, false));
+	assert_false(drop(t, f, false));
+	done(t, f);
+	assert_null(choose(t, 3));
+	assert_false(somebody_has(t, 3));
+	swarm_reap(t->s);
+	assert_int_equal(freed, 1);
+	assert_int_equal(add(t, 1, 1), 0);
+	lock_take(&t->lock);
+	assert_int_equal(swarm_tried(t->s, tried, 4), 1);
+	assert_int_equal(swarm_count(t->s), 0);
+	assert_false(swarm_is_live(t->s));
+	lock_drop(&t->lock);
+	assert_string_equal(tried[0].peer_id, "peer-1");
+	/* The next conversation begins without grudge. */
+	swarm_clear(t->s);
+	assert_int_equal(add(t, 1, 1), 1);
+}
+
+static void who_sent_wrong_bytes_is_remembered(void **state)
+{
+	struct setting *t = *state;
+	struct feeder *f;
+
+	add(t, 1, 1);
+	announce(last[0], 3);
+	f = choose(t, 3);
+	drop(t, f, true);
+	done(t, f);
+	swarm_clear(t->s);
+	assert_int_equal(add(t, 1, 7), 0);
+	assert_int_equal(add(t, 2, 8), 1);
+}
+
+static void this_host_and_too_many_others_are_not_taken(void **state)
+{
+	struct parent_info own = info_of(0, 0);
+	struct setting *t = *state;
+	uint32_t missing = 0;
+
+	strcpy(own.host_id, "me");
+	assert_int_equal(swarm_add(t->s, &own, 1, "own", &missing, 1), 0);
+	for (unsigned i = 0; i < SWARM_FEEDERS_MAX; i++)
+		assert_int_equal(add(t, i, i), 1);
+	assert_int_equal(add(t, 99, 99), 0);
+}
+
+static void who_lacks_pieces_too_often_is_dropped(void **state)
+{
+	struct setting *t = *state;
+
+	add(t, 1, 1);
+	for (uint32_t i = 0; i < 10; i++)
+		announce(last[0], i);
+	for (uint32_t i = 0; i < 3; i++) {
+		struct feeder *f = choose(t, i);
+
+		lock_take(&t->lock);
+		swarm_missed(t->s, f, i);
+		lock_drop(&t->lock);
+		assert_null(choose(t, i));
+		assert_int_equal(somebody_has(t, 9), i < 2);
+		done(t, f);
+	}
+}
+
+static void a_parent_that_goes_before_it_told_anything_is_dropped(void **state)
+{
+	struct setting *t = *state;
+	struct err e = {0};
+
+	err_set(&e, EPIPE, "gone");
+	add(t, 1, 1);
+	add(t, 2, 2);
+	announce(last[1], 5);
+	for (unsigned i = 0; i < 2; i++)
+		last[i]->ops.closed(last[i], &e, last[i]->arg);
+	lock_take(&t->lock);
+	assert_true(swarm_has_dropped(t->s));
+	assert_int_equal(swarm_count(t->s), 1);
+	assert_false(swarm_is_live(t->s));
+	lock_drop(&t->lock);
+	assert_true(somebody_has(t, 5));
+}
+
+static void a_feeder_outlives_its_conversation_while_it_is_used(void **state)
+{
+	struct setting *t = *state;
+	struct feeder *f;
+
+	add(t, 1, 1);
+	announce(last[0], 3);
+	f = choose(t, 3);
+	swarm_clear(t->s);
+	assert_string_equal(f->info.host_id, "host-1");
+	assert_false(drop(t, f, false));
+	done(t, f);
+}
+
+#define with_setting(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_setting(only_who_announced_a_piece_is_asked_for_it),
+		with_setting(the_idle_one_is_asked_more_often_and_the_busy_one_too),
+		with_setting(what_is_in_flight_makes_a_parent_less_idle),
+		with_setting(who_speaks_of_other_content_is_dropped),
+		with_setting(a_dropped_parent_is_not_taken_again_in_this_conversation),
+		with_setting(who_sent_wrong_bytes_is_remembered),
+		with_setting(this_host_and_too_many_others_are_not_taken),
+		with_setting(who_lacks_pieces_too_often_is_dropped),
+		with_setting(a_parent_that_goes_before_it_told_anything_is_dropped),
+		with_setting(a_feeder_outlives_its_conversation_while_it_is_used),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
