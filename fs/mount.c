@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 
 #define STALE_MAX 8 /* dead mounts on top of each other */
-#define READ_MAX  (1u << 20)
 
 /* True if path is the root of a mount. Asks no file system, so a hung one cannot hold us up. */
 static bool is_mount_root(const char *path, unsigned *major_out, unsigned *minor_out)
@@ -68,7 +67,7 @@ static int mount_fuse(const char *path, int fuse_fd, bool allow_other, struct er
 
 	snprintf(options, sizeof(options),
 		 "fd=%d,rootmode=40555,user_id=%u,group_id=%u,default_permissions,max_read=%u%s",
-		 fuse_fd, (unsigned)geteuid(), (unsigned)getegid(), READ_MAX,
+		 fuse_fd, (unsigned)geteuid(), (unsigned)getegid(), MOUNT_READ_MAX,
 		 allow_other ? ",allow_other" : "");
 	if (mount("skimmer", path, "fuse.skimmer", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOATIME,
 		  options) < 0) {

@@ -8,6 +8,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* Bytes of one READ. An answer of this size, its header and two cut pages fit into the largest pipe
+ * that everybody may have, 1 MiB (answer.c). */
+#define MOUNT_READ_MAX (512u << 10)
+
 struct mount_point {
 	char *path; /* absolute, owned; NULL = not mounted */
 	unsigned dev_major, dev_minor;

@@ -1,25 +1,14 @@
-/*
- * The answer is copied: pread(2) into a buffer that is used again, then one writev(2). Splicing was
- * measured too (docs/adr/0001-passthrough-and-libfuse.md) and is not faster.
- */
+/* A read is cut to what the file has and asked of the source. */
 #include "fs/read.h"
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "fs/answer.h"
 #include "fs/open.h"
 #include "fs/request.h"
 
 #include <errno.h>
 #include <inttypes.h>
-
-#define READ_MAX    (1u << 20)
-#define SMALL_MAX   8192u /* answered from the stack */
-#define BUFFERS_MAX 8	  /* kept when idle */
-
-struct buffer {
-	struct buffer *next;
-	char data[READ_MAX];
-};
 
 struct reading {
 	struct request rq;
@@ -28,70 +17,6 @@ struct reading {
 	uint64_t off;
 	uint32_t len;
 };
-
-static struct buffer *buffer_get(struct fs_session *s)
-{
-	struct buffer *b;
-
-	lock_take(&s->buffers_lock);
-	b = s->buffers;
-	if (b) {
-		s->buffers = b->next;
-		s->buffer_count--;
-	}
-	lock_drop(&s->buffers_lock);
-	return b ? b : mem_new(struct buffer);
-}
-
-static void buffer_put(struct fs_session *s, struct buffer *b)
-{
-	lock_take(&s->buffers_lock);
-	if (s->buffer_count < BUFFERS_MAX) {
-		b->next = s->buffers;
-		s->buffers = b;
-		s->buffer_count++;
-		b = NULL;
-	}
-	lock_drop(&s->buffers_lock);
-	free(b);
-}
-
-void read_buffers_release(struct fs_session *s)
-{
-	while (s->buffers) {
-		struct buffer *b = s->buffers;
-
-		s->buffers = b->next;
-		free(b);
-	}
-}
-
-static int gather(const struct reading *r, const struct fs_extent *extents, unsigned count,
-		  char *data, struct err *e)
-{
-	uint32_t got = 0;
-
-	for (unsigned i = 0; i < count; i++) {
-		uint32_t end = got + extents[i].len;
-
-		if (end < got || end > r->len)
-			return err_set(e, EIO, "source gives more than was asked");
-		while (got < end) {
-			uint32_t done = extents[i].len - (end - got);
-			ssize_t n = pread(extents[i].fd, data + got, end - got,
-					  (off_t)(extents[i].off + done));
-
-			if (n < 0 && errno == EINTR)
-				continue;
-			if (n <= 0)
-				return err_set(e, n < 0 ? errno : EIO, "read the store's file");
-			got += (uint32_t)n;
-		}
-	}
-	if (got != r->len)
-		return err_set(e, EIO, "source gives %u bytes of %u", got, r->len);
-	return 0;
-}
 
 static void reply_error(struct reading *r, const struct err *e)
 {
@@ -110,20 +35,12 @@ static void reply_error(struct reading *r, const struct err *e)
 
 static void reply_data(struct reading *r, const struct fs_extent *extents, unsigned count)
 {
-	struct fs_session *s = r->rq.s;
-	char small[SMALL_MAX];
-	struct buffer *b = r->len > sizeof(small) ? buffer_get(s) : NULL;
-	char *data = b ? b->data : small;
 	struct err e = {0};
 
-	if (gather(r, extents, count, data, &e) < 0) {
+	if (answer_extents(r->rq.s, r->rq.req, extents, count, r->len, &e) < 0)
 		reply_error(r, &e);
-	} else {
-		atomic_fetch_add(&s->stat.bytes, r->len);
-		fuse_reply_buf(r->rq.req, data, r->len);
-	}
-	if (b)
-		buffer_put(s, b);
+	else
+		atomic_fetch_add(&r->rq.s->stat.bytes, r->len);
 }
 
 static void read_done(struct fs_read *ask, const struct fs_extent *extents, unsigned count,
@@ -164,8 +81,8 @@ void read_op(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		left = h->pin.info.size - (uint64_t)off;
 	if (size > left)
 		size = left;
-	if (size > READ_MAX)
-		size = READ_MAX;
+	if (size > MOUNT_READ_MAX)
+		size = MOUNT_READ_MAX;
 	if (size == 0 || h->pin.data) {
 		fuse_reply_buf(req, size ? (const char *)h->pin.data + off : NULL, size);
 		return;

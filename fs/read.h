@@ -5,7 +5,5 @@
 #include "fs/state.h"
 
 void read_op(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
-/* The idle answer buffers; at the session's end. */
-void read_buffers_release(struct fs_session *s);
 
 #endif

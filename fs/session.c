@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "fs/answer.h"
 #include "fs/attr.h"
 #include "fs/dir.h"
 #include "fs/lookup.h"
@@ -64,7 +65,14 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *arg)
 	struct fs_session *s = arg;
 	char copy[PASSTHROUGH_INIT_MAX];
 	size_t len = passthrough_patch_answer(&s->passthrough, iov, count, copy);
-	ssize_t n = len > 0 ? write(fd, copy, len) : writev(fd, iov, count);
+	ssize_t n;
+
+	if (len > 0)
+		n = write(fd, copy, len);
+	else if (answer_is_ours())
+		n = answer_write(fd, iov);
+	else
+		n = writev(fd, iov, count);
 
 	/* Unmounted while we answered. ENOENT is what libfuse takes for "the asker went away"; it
 	 * would print anything else on stderr. */
@@ -223,7 +231,7 @@ static struct fs_session *session_alloc(const struct fs_config *c, const struct 
 	s->prune_pool = pool_new("fs-prune", 1, 1);
 	lock_init(&s->opens_lock, RANK_OPENS);
 	lock_init(&s->requests_lock, RANK_REQUESTS);
-	lock_init(&s->buffers_lock, RANK_BUFFERS);
+	lock_init(&s->pipes_lock, RANK_PIPES);
 	cond_init(&s->requests_cond);
 	list_init(&s->handles);
 	list_init(&s->dirs);
@@ -269,10 +277,10 @@ void fs_session_free(struct fs_session *s)
 			s->fuse); /* closes fuse_fd: what is still open gets ENOTCONN */
 	mount_point_release(&s->mount);
 	tree_free(s->tree);
-	read_buffers_release(s);
+	answer_pipes_release(s);
 	free(s->threads);
 	cond_release(&s->requests_cond);
-	lock_release(&s->buffers_lock);
+	lock_release(&s->pipes_lock);
 	lock_release(&s->requests_lock);
 	lock_release(&s->opens_lock);
 	free(s);

@@ -4,6 +4,7 @@
  *	session.c	life: mount, threads, end
  *	request.c	answers that come later: interrupts, deadlines
  *	lookup.c open.c read.c attr.c dir.c	the operations
+ *	answer.c	bytes of files to the kernel
  *	tree.c mount.c passthrough.c		know nothing of sessions
  */
 #ifndef FS_STATE_H
@@ -25,7 +26,7 @@
 
 #define RANK_OPENS    1
 #define RANK_REQUESTS 2 /* the tree's is 3 */
-#define RANK_BUFFERS  4
+#define RANK_PIPES    4
 
 #define LASTING_TIMEOUT_S 86400.0
 
@@ -57,9 +58,10 @@ struct fs_session {
 	struct timer sweep;
 	bool sweeping; /* the timer is armed */
 
-	struct buffer *buffers; /* idle ones, for read.c */
-	unsigned buffer_count;
-	struct lock buffers_lock;
+	struct lock pipes_lock;
+	struct pipe *pipes; /* idle ones, for answer.c; pipes_lock */
+	unsigned pipe_count;
+	atomic_bool pipes_refused; /* large enough ones are not to be had */
 
 	struct {
 		atomic_uint_fast64_t reads, bytes, waits, passthrough_opens, interrupted, errors;

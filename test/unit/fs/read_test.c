@@ -3,6 +3,8 @@
 
 #include "test/unit/fs/world.h"
 
+#include <sys/resource.h>
+
 static void reads_are_right_at_any_offset(void **state)
 {
 	struct fs_blob files[] = {{.name = "now", .kind = FS_FILE, .size = 5 * MIB + 123},
@@ -69,6 +71,53 @@ static void offsets_beyond_4_gib_are_right(void **state)
 	world_stop(&w);
 }
 
+/* The kernel would take a short answer for the file's end. */
+static void bytes_that_are_missing_are_an_error(void **state)
+{
+	static const size_t lens[] = {512 << 10, 4096};
+	struct fs_blob files[] = {{.name = "f", .kind = FS_FILE, .size = 2 * MIB}};
+	unsigned char *data = aligned_alloc(4096, lens[0]);
+	struct world w;
+	int fd;
+
+	(void)state;
+	world_start(&w, files, 1, NULL);
+	assert_int_equal(ftruncate(files[0].fd, MIB + 2000), 0);
+	fd = open_in("f", O_RDONLY | O_DIRECT);
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < array_len(lens); i++) {
+		assert_int_equal(pread(fd, data, lens[i], MIB - 4096), lens[i] == 4096 ? 4096 : -1);
+		assert_int_equal(pread(fd, data, lens[i], MIB), -1);
+		assert_int_equal(errno, EIO);
+		assert_int_equal(pread(fd, data, lens[i], MIB + 8192), -1);
+		assert_int_equal(errno, EIO);
+	}
+	assert_read(fd, 0, 512 << 10);
+	close(fd);
+	free(data);
+	world_stop(&w);
+}
+
+static void without_pipes_answers_are_copied(void **state)
+{
+	struct fs_blob files[] = {{.name = "f", .kind = FS_FILE, .size = 2 * MIB}};
+	struct rlimit before, now;
+	struct world w;
+	int fd;
+
+	(void)state;
+	world_start(&w, files, 1, NULL);
+	fd = open_ok("f");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	now = before;
+	now.rlim_cur = (rlim_t)fd;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+	assert_read(fd, 0, 2 * MIB);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	close(fd);
+	world_stop(&w);
+}
+
 struct reader {
 	pthread_t thread;
 	uint64_t size;
@@ -124,6 +173,8 @@ int main(void)
 		cmocka_unit_test(reads_are_right_at_any_offset),
 		cmocka_unit_test(kernel_keeps_what_it_has_read),
 		cmocka_unit_test(offsets_beyond_4_gib_are_right),
+		cmocka_unit_test(bytes_that_are_missing_are_an_error),
+		cmocka_unit_test(without_pipes_answers_are_copied),
 		cmocka_unit_test(sixty_four_readers_get_right_bytes),
 	};
 
