@@ -9,7 +9,6 @@
  */
 #include "fs/answer.h"
 
-#include "base/log.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -185,7 +184,9 @@ static int answer_small(fuse_req_t req, const struct fs_extent *extents, unsigne
 	char data[SMALL_MAX];
 	int r = gather(extents, count, data, e);
 
-	if (r == 0)
+	if (r < 0)
+		fuse_reply_err(req, EIO);
+	else
 		fuse_reply_buf(req, data, len);
 	return r;
 }
@@ -199,9 +200,11 @@ int answer_extents(struct fs_session *s, fuse_req_t req, const struct fs_extent 
 
 	for (unsigned i = 0; i < count; i++)
 		sum += extents[i].len;
-	if (sum != len)
+	if (sum != len) {
+		fuse_reply_err(req, EIO);
 		return err_set(e, EIO, "the source gives %llu bytes of %u", (unsigned long long)sum,
 			       len);
+	}
 	if (len <= SMALL_MAX)
 		return answer_small(req, extents, count, len, e);
 	b.pipe = pipe_get(s);
@@ -210,7 +213,5 @@ int answer_extents(struct fs_session *s, fuse_req_t req, const struct fs_extent 
 	current = NULL;
 	if (b.pipe)
 		pipe_put(s, b.pipe);
-	if (b.err.code)
-		log_warn("read failed", "why=\"%s\"", b.err.text);
-	return 0;
+	return b.err.code ? err_copy(e, &b.err) : 0;
 }

@@ -1,15 +1,14 @@
 /*
  * Bytes of the store's files as the answer to a READ. Large ones are spliced: from the page cache
- * through a pipe into the request's pages, one copy instead of two (docs/performance.md). Whatever
- * stands in the way of that, they are copied. Never short: a file that ends early is EIO.
+ * through a pipe into the request's pages, one copy instead of two (measured: docs/adr/0001). When
+ * something stands in the way of that they are copied. Never short: a file that ends early is EIO.
  */
 #ifndef FS_ANSWER_H
 #define FS_ANSWER_H
 
 #include "fs/state.h"
 
-/* Replies; the extents' lengths make up len. -EIO and others: not replied yet, the caller says so.
- */
+/* Replies: with the bytes, or with EIO when the result is negative. */
 must_check int answer_extents(struct fs_session *s, fuse_req_t req, const struct fs_extent *extents,
 			      unsigned count, uint32_t len, struct err *e);
 

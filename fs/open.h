@@ -9,7 +9,6 @@ struct handle {
 	struct tree_pin pin;
 	bool blob_open; /* the source's close() is due */
 	bool passthrough;
-	atomic_bool error_told;
 };
 
 void open_op(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

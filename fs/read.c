@@ -13,24 +13,23 @@
 struct reading {
 	struct request rq;
 	struct fs_read ask;
-	struct handle *h;
-	uint64_t off;
+	uint64_t id, off;
 	uint32_t len;
 };
 
-static void reply_error(struct reading *r, const struct err *e)
+/* Counts and logs it. After the reply: the handle may be gone. */
+static void tell_error(const struct reading *r, const struct err *e)
 {
 	struct fs_session *s = r->rq.s;
 
 	atomic_fetch_add(&s->stat.errors, 1);
-	/* Once per open file: a reader may go on asking. */
-	if (!atomic_exchange(&r->h->error_told, true)) {
-		cleanup(free_at) char *path = tree_path(s->tree, r->h->pin.info.id, NULL);
+	/* Once per file in a row: a reader may go on asking. */
+	if (atomic_exchange(&s->error_told_id, r->id) != r->id) {
+		cleanup(free_at) char *path = tree_path(s->tree, r->id, NULL);
 
 		log_warn("read failed", "path=\"%s\" off=%" PRIu64 " why=\"%s\"", path ? path : "",
 			 r->off, e->text);
 	}
-	fuse_reply_err(r->rq.req, session_errno(e));
 }
 
 static void reply_data(struct reading *r, const struct fs_extent *extents, unsigned count)
@@ -38,7 +37,7 @@ static void reply_data(struct reading *r, const struct fs_extent *extents, unsig
 	struct err e = {0};
 
 	if (answer_extents(r->rq.s, r->rq.req, extents, count, r->len, &e) < 0)
-		reply_error(r, &e);
+		tell_error(r, &e);
 	else
 		atomic_fetch_add(&r->rq.s->stat.bytes, r->len);
 }
@@ -49,10 +48,12 @@ static void read_done(struct fs_read *ask, const struct fs_extent *extents, unsi
 	struct reading *r = ask->arg;
 
 	request_answering(&r->rq);
-	if (e)
-		reply_error(r, e);
-	else
+	if (e) {
+		fuse_reply_err(r->rq.req, session_errno(e));
+		tell_error(r, e);
+	} else {
 		reply_data(r, extents, count);
+	}
 	request_answered(&r->rq);
 }
 
@@ -88,7 +89,7 @@ void read_op(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		return;
 	}
 	r = mem_new(struct reading);
-	r->h = h;
+	r->id = h->pin.info.id;
 	r->off = (uint64_t)off;
 	r->len = (uint32_t)size;
 	r->ask = (struct fs_read){.done = read_done, .arg = r};

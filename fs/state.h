@@ -63,6 +63,7 @@ struct fs_session {
 	unsigned pipe_count;
 	atomic_bool pipes_refused; /* large enough ones are not to be had */
 
+	atomic_uint_fast64_t error_told_id; /* the node whose failing reads were logged last */
 	struct {
 		atomic_uint_fast64_t reads, bytes, waits, passthrough_opens, interrupted, errors;
 	} stat;
