@@ -155,6 +155,10 @@ struct rpc_stream *rpc_stream_new(struct rpc_channel *ch, const char *path,
 				  const struct rpc_stream_ops *ops, void *arg, int64_t timeout_ms);
 bool rpc_stream_send(struct rpc_stream *s, const ProtobufCMessage *msg); /* as rpc_call_send */
 void rpc_stream_half_close(struct rpc_stream *s);
+/* No message after the one being told, from its callback, until resume, from any thread: the other
+ * side is slowed down by flow control. Cancelling resumes; closed() waits for it as well. */
+void rpc_stream_hold(struct rpc_stream *s);
+void rpc_stream_resume(struct rpc_stream *s);
 void rpc_stream_cancel(struct rpc_stream *s); /* closed() still comes */
 /* Waits until closed() has returned (so not from a callback), cancelling first. */
 void rpc_stream_free(struct rpc_stream *s);

@@ -258,10 +258,32 @@ void pipe_start(struct rpc_pipe *p, bool reading)
 
 void pipe_read(struct rpc_pipe *p)
 {
+	bool parked;
+
 	lock_take(&p->lock);
 	p->batches++;
+	parked = p->parked = p->held;
 	lock_drop(&p->lock);
-	start_read(p, false);
+	if (!parked)
+		start_read(p, false);
+}
+
+void pipe_hold(struct rpc_pipe *p)
+{
+	lock_guard(&p->lock);
+	p->held = !p->cancelling;
+}
+
+void pipe_resume(struct rpc_pipe *p)
+{
+	bool parked;
+
+	lock_take(&p->lock);
+	parked = p->parked;
+	p->held = p->parked = false;
+	lock_drop(&p->lock);
+	if (parked)
+		start_read(p, false);
 }
 
 void pipe_send_header(struct rpc_pipe *p)
@@ -324,10 +346,12 @@ void pipe_cancel(struct rpc_pipe *p)
 	call = p->call;
 	if (call)
 		grpc_call_ref(call);
+	p->cancelling = true;
 	lock_drop(&p->lock);
 	if (!call)
 		return;
 	grpc_call_cancel(call, NULL);
+	pipe_resume(p); /* so that it can be over */
 	grpc_call_unref(call);
 }
 

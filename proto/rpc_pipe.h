@@ -33,6 +33,8 @@ struct rpc_pipe {
 	grpc_call *call;       /* NULL once over */
 	unsigned batches;      /* decided upon and not ended */
 	bool dead, told;
+	bool held, parked; /* no read is started; one would have been (counts as a batch) */
+	bool cancelling;   /* nothing is held any more */
 
 	struct list queue; /* of struct packed */
 	unsigned queued;
@@ -71,8 +73,11 @@ void pipe_unref(struct rpc_pipe *p);
 
 /* Begins: watches for the end, and reads if reading. Once, with the call set. */
 void pipe_start(struct rpc_pipe *p, bool reading);
-/* Asks for one more message. On the queue's thread only. */
+/* Asks for one more message, once it is not held. On the queue's thread only. */
 void pipe_read(struct rpc_pipe *p);
+/* As rpc_stream_hold() and _resume(). */
+void pipe_hold(struct rpc_pipe *p);
+void pipe_resume(struct rpc_pipe *p);
 /* Sends the header now rather than with the first message. */
 void pipe_send_header(struct rpc_pipe *p);
 /* False if the call is ending, dead, or PIPE_QUEUE_MAX messages wait. end: as pipe_end with OK. */

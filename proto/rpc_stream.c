@@ -106,6 +106,16 @@ void rpc_stream_half_close(struct rpc_stream *s)
 	pipe_end(&s->pipe, RPC_OK, NULL, NULL, 0);
 }
 
+void rpc_stream_hold(struct rpc_stream *s)
+{
+	pipe_hold(&s->pipe);
+}
+
+void rpc_stream_resume(struct rpc_stream *s)
+{
+	pipe_resume(&s->pipe);
+}
+
 void rpc_stream_cancel(struct rpc_stream *s)
 {
 	pipe_cancel(&s->pipe);

@@ -203,6 +203,69 @@ static void stream_may_be_dropped_from_its_callback(void **state)
 	assert_int_equal(probe_get(&f->seen, closed), 0);
 }
 
+/* Holds its stream at each message. */
+static void hold_at_message(struct rpc_stream *s, const ProtobufCMessage *msg, void *arg)
+{
+	rpc_stream_hold(s);
+	probe_message(arg, msg);
+}
+
+static struct rpc_stream *open_held(struct fixture *f, struct probe *seen, uint64_t count)
+{
+	static const struct rpc_stream_ops ops = {RANGE_DESC, hold_at_message, on_stream_closed};
+	struct rpc_stream *s = rpc_stream_new(f->channel, "/test.Test/Count", &ops, seen, 0);
+
+	assert_true(stream_send(s, 1, count));
+	probe_wait(seen, &seen->messages, 1);
+	return s;
+}
+
+static void held_stream_goes_on_when_resumed(void **state)
+{
+	struct fixture *f = *state;
+	struct probe held;
+	struct rpc_stream *s, *other;
+
+	probe_init(&held);
+	s = open_held(f, &held, 10);
+	/* The thread that would tell more is not stopped: another stream runs to its end. */
+	other = open_stream(f, "/test.Test/Count");
+	assert_true(stream_send(other, 1, 500));
+	probe_wait(&f->seen, &f->seen.closed, 1);
+	rpc_stream_free(other);
+	assert_int_equal(probe_get(&held, messages), 1);
+	assert_int_equal(probe_get(&held, closed), 0);
+	for (int i = 2; i <= 10; i++) {
+		rpc_stream_resume(s);
+		probe_wait(&held, &held.messages, i);
+		assert_int_equal(probe_get(&held, last), i);
+	}
+	rpc_stream_resume(s);
+	probe_wait(&held, &held.closed, 1);
+	assert_int_equal(probe_get(&held, code), RPC_OK);
+	assert_int_equal(probe_get(&held, messages), 10);
+	rpc_stream_free(s);
+	probe_release(&held);
+}
+
+static void held_stream_can_be_cancelled(void **state)
+{
+	struct fixture *f = *state;
+	struct rpc_stream *s = open_held(f, &f->seen, 500);
+
+	rpc_stream_cancel(s);
+	probe_wait(&f->seen, &f->seen.closed, 1);
+	rpc_stream_free(s);
+}
+
+static void held_stream_can_be_freed(void **state)
+{
+	struct fixture *f = *state;
+
+	rpc_stream_free(open_held(f, &f->seen, 500));
+	assert_int_equal(probe_get(&f->seen, closed), 1);
+}
+
 static void malformed_message_ends_the_stream(void **state)
 {
 	struct fixture *f = *state;
@@ -501,6 +564,9 @@ int main(int argc, char **argv)
 		rpc_test(free_cancels_and_waits),
 		rpc_test(dropped_stream_is_silent),
 		rpc_test(stream_may_be_dropped_from_its_callback),
+		rpc_test(held_stream_goes_on_when_resumed),
+		rpc_test(held_stream_can_be_cancelled),
+		rpc_test(held_stream_can_be_freed),
 		rpc_test(malformed_message_ends_the_stream),
 		rpc_test(freed_channel_ends_its_streams),
 		rpc_test(slow_reader_meets_the_backlog_bound),
