@@ -167,6 +167,10 @@ static void fail(struct download *d, const struct err *e)
 	count_failure(d);
 	log_debug("download failed", "task=%s why=\"%s\"", d->task ? task_meta(d->task)->id : "-",
 		  e->text);
+	if (e->code == EBADMSG) {
+		rpc_call_finish(d->call, RPC_ABORTED, e->text);
+		return;
+	}
 	if (!is_origins(d, e->code)) {
 		peer_fail(d->call, e);
 		return;
@@ -566,7 +570,7 @@ static void note_local(struct download *d)
 
 	d->local = mem_array(count / 64 + 1, sizeof(uint64_t));
 	for (uint32_t i = d->first; i < d->end; i++)
-		if (task_piece_ready(d->task, i))
+		if (task_piece_kept(d->task, i))
 			d->local[i / 64] |= UINT64_C(1) << i % 64;
 }
 

@@ -284,6 +284,14 @@ bool task_piece_ready(struct task *t, uint32_t index)
 	return piece_is_ready(t->pieces, index);
 }
 
+bool task_piece_kept(struct task *t, uint32_t index)
+{
+	struct store_piece info;
+
+	return piece_is_ready(t->pieces, index) ||
+	       store_piece_get(t->st, index, &info) != STORE_ABSENT;
+}
+
 bool task_piece_info(struct task *t, uint32_t index, struct store_piece *out)
 {
 	return piece_is_ready(t->pieces, index) &&

@@ -88,6 +88,8 @@ struct task_progress {
 };
 void task_progress(struct task *t, struct task_progress *out);
 bool task_piece_ready(struct task *t, uint32_t index);
+/* READY, or kept from before an unclean stop and not compared yet. */
+bool task_piece_kept(struct task *t, uint32_t index);
 /* CRC-32, source, cost of a READY piece; false if it is not. */
 bool task_piece_info(struct task *t, uint32_t index, struct store_piece *out);
 /* Descriptor of the whole content, only for complete and verified tasks (FUSE passthrough, hard
