@@ -20,6 +20,10 @@
 #define RANK_TALK   50
 #define PARENTS_MAX 64
 #define TICK_MS	    50
+/* Bytes that may wait to be written: the daemon is stopped above the one, goes on below the other.
+ */
+#define WAITING_MAX (32u << 20)
+#define WAITING_LOW (16u << 20)
 
 /* A piece's bytes that wait to be written in order. */
 struct chunk {
@@ -37,6 +41,7 @@ struct talk {
 	/* under lock */
 	struct result *result;
 	struct list chunks; /* by off */
+	uint64_t waiting;   /* bytes of chunks */
 	uint64_t written;   /* out_fd: bytes written so far, in order */
 	char *parents[PARENTS_MAX];
 	bool started, closed;
@@ -159,6 +164,7 @@ static void keep_content(struct talk *t, const Common__V2__Piece *piece)
 	while (at->prev != &t->chunks && list_entry(at->prev, struct chunk, link)->off > c->off)
 		at = at->prev;
 	list_insert_before(at, &c->link);
+	t->waiting += c->len;
 }
 
 static void on_message(struct rpc_stream *s, const ProtobufCMessage *msg, void *arg)
@@ -166,7 +172,6 @@ static void on_message(struct rpc_stream *s, const ProtobufCMessage *msg, void *
 	const Dfdaemon__V2__DownloadTaskResponse *m = (const void *)msg;
 	struct talk *t = arg;
 
-	(void)s;
 	lock_take(&t->lock);
 	snprintf(t->result->task_id, sizeof(t->result->task_id), "%s", m->task_id);
 	if (m->response_case ==
@@ -181,6 +186,9 @@ static void on_message(struct rpc_stream *s, const ProtobufCMessage *msg, void *
 		if (t->out_fd >= 0)
 			keep_content(t, m->download_piece_finished_response->piece);
 	}
+	/* Pieces come in order, so what the writer waits for is never held back. */
+	if (t->waiting > WAITING_MAX)
+		rpc_stream_hold(s);
 	cond_wake_all(&t->changed);
 	lock_drop(&t->lock);
 }
@@ -242,8 +250,9 @@ static void on_closed(struct rpc_stream *s, enum rpc_code code, const char *text
 	lock_take(&t->lock);
 	t->closed = true;
 	r->exit = exit_of_code(code);
-	if (code == RPC_UNAVAILABLE && !t->started) {
-		r->no_daemon = true;
+	/* The daemon itself never says so: an origin's failure comes as RPC_INTERNAL. */
+	if (code == RPC_UNAVAILABLE) {
+		r->no_daemon = !t->started;
 		r->exit = EXIT_NO_DAEMON;
 	}
 	/* An origin's own status comes as JSON beside the code. */
@@ -283,7 +292,7 @@ static int write_all(int fd, const uint8_t *data, size_t len, struct err *e)
 }
 
 /* Writes the chunks that are next in order, without the lock while it writes. */
-static int write_ready(struct talk *t, struct err *e)
+static int write_ready(struct talk *t, struct rpc_stream *s, struct err *e)
 {
 	int r = 0;
 
@@ -297,6 +306,9 @@ static int write_ready(struct talk *t, struct err *e)
 		r = write_all(t->out_fd, c->data, c->len, e);
 		lock_take(&t->lock);
 		t->written += c->len;
+		t->waiting -= c->len;
+		if (t->waiting < WAITING_LOW)
+			rpc_stream_resume(s);
 		free(c->data);
 		free(c);
 	}
@@ -317,7 +329,7 @@ static int signal_came(void)
 	return sig > 0 ? sig : 0;
 }
 
-static void wait_for_end(struct talk *t, struct progress *p)
+static void wait_for_end(struct talk *t, struct rpc_stream *s, struct progress *p)
 {
 	struct result *r = t->result;
 	int sig = 0;
@@ -326,8 +338,9 @@ static void wait_for_end(struct talk *t, struct progress *p)
 	for (;;) {
 		struct tally now;
 
-		if (write_ready(t, &r->err) < 0) {
-			r->exit = EXIT_OUTPUT;
+		if (write_ready(t, s, &r->err) < 0) {
+			r->exit = r->err.code == ENOSPC || r->err.code == EDQUOT ? EXIT_NO_SPACE
+										 : EXIT_OUTPUT;
 			break;
 		}
 		if (t->closed)
@@ -368,7 +381,7 @@ void conversation_run(const struct options *o, int out_fd, struct progress *p, s
 	rpc_stream_send(s, &rq->base);
 	rpc_stream_half_close(s);
 	protobuf_c_message_free_unpacked(&rq->base, NULL);
-	wait_for_end(&t, p);
+	wait_for_end(&t, s, p);
 	kept = *out;
 	rpc_stream_free(s); /* a cancelled stream's closed() must not speak over what we know */
 	*out = kept;

@@ -9,6 +9,7 @@
 struct result {
 	enum cli_exit exit;
 	bool no_daemon;	   /* nobody answers on the socket: nothing was done */
+	bool direct;	   /* read from the origin, without a daemon */
 	char task_id[129]; /* "" if unknown */
 	struct err err;	   /* set unless exit is EXIT_DONE */
 	struct tally tally;

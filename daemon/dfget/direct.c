@@ -20,6 +20,7 @@ struct direct {
 	struct sha256 *sha; /* NULL when no digest was asked for */
 	int write_errno;
 	int sig;
+	bool anew; /* the origin would not go on where the part ends */
 };
 
 static size_t on_data(char *data, size_t size, size_t count, void *arg)
@@ -87,7 +88,7 @@ static void judge(CURL *h, CURLcode code, struct direct *d)
 	r->exit = exit_of_curl(code);
 	if (d->sig > 0) {
 		r->exit = (enum cli_exit)(128 + d->sig);
-		err_set(&r->err, ECANCELED, "interrupted; asked again it goes on where it stopped");
+		err_set(&r->err, ECANCELED, "interrupted");
 	} else if (d->write_errno) {
 		r->exit = d->write_errno == ENOSPC ? EXIT_NO_SPACE : EXIT_OUTPUT;
 		err_set(&r->err, d->write_errno, "write output");
@@ -102,25 +103,41 @@ static void judge(CURL *h, CURLcode code, struct direct *d)
 	}
 }
 
+/* Ends the digest of all bytes so far. */
+static bool is_as_asked(const struct options *o, struct direct *d, char hex[DIGEST_HEX_LEN + 1])
+{
+	const char *want;
+
+	sha256_final(d->sha, hex);
+	return digest_is_sha256(o->digest, &want) && strcmp(hex, want) == 0;
+}
+
 static void check_digest(const struct options *o, struct direct *d)
 {
 	char hex[DIGEST_HEX_LEN + 1];
-	const char *want;
 
-	if (d->result->exit != EXIT_DONE || !d->sha || !digest_is_sha256(o->digest, &want))
+	if (d->result->exit != EXIT_DONE || !d->sha || is_as_asked(o, d, hex))
 		return;
-	sha256_final(d->sha, hex);
-	if (strcmp(hex, want) != 0) {
-		d->result->exit = EXIT_MISMATCH;
-		err_set(&d->result->err, EBADMSG,
-			"content has sha256:%.16s..., asked was sha256:%.16s...", hex, want);
-	}
+	d->result->exit = EXIT_MISMATCH;
+	err_set(&d->result->err, EBADMSG, "content has sha256:%.16s..., asked was %.23s...", hex,
+		o->digest);
 }
 
-static void fetch(const struct options *o, struct direct *d)
+/* It has no ranges, or none that begins where the part ends: its content has changed, or the part
+ * is the whole. */
+static bool cannot_go_on(CURL *h, CURLcode code)
+{
+	long status = 0;
+
+	curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status);
+	return code == CURLE_RANGE_ERROR || (code == CURLE_HTTP_RETURNED_ERROR && status == 416);
+}
+
+static void ask(const struct options *o, struct direct *d)
 {
 	struct curl_slist *headers = NULL;
 	CURL *h = curl_easy_init();
+	CURLcode code;
 
 	for (size_t i = 0; i < o->headers.count; i++)
 		headers = curl_slist_append(headers, o->headers.items[i]);
@@ -142,10 +159,41 @@ static void fetch(const struct options *o, struct direct *d)
 	curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
 	curl_easy_setopt(h, CURLOPT_XFERINFODATA, d);
-	judge(h, curl_easy_perform(h), d);
-	check_digest(o, d);
+	code = curl_easy_perform(h);
+	judge(h, code, d);
+	d->anew = d->result->tally.local && cannot_go_on(h, code);
 	curl_slist_free_all(headers);
 	curl_easy_cleanup(h);
+}
+
+/* The origin would not go on after the part: it is the whole, or of no use. */
+static void begin_anew(const struct options *o, struct direct *d)
+{
+	uint64_t local = d->result->tally.local;
+	char hex[DIGEST_HEX_LEN + 1];
+	bool whole = is_as_asked(o, d, hex);
+
+	*d->result = (struct result){.tally.local = whole ? local : 0};
+	if (whole)
+		return;
+	sha256_free(d->sha);
+	d->sha = sha256_new();
+	if (ftruncate(d->fd, 0) < 0 || lseek(d->fd, 0, SEEK_SET) < 0) {
+		d->result->exit = EXIT_OUTPUT;
+		err_set(&d->result->err, errno, "empty the part of before");
+		return;
+	}
+	ask(o, d);
+	check_digest(o, d);
+}
+
+static void fetch(const struct options *o, struct direct *d)
+{
+	ask(o, d);
+	if (d->anew)
+		begin_anew(o, d);
+	else
+		check_digest(o, d);
 }
 
 /* Opens "<output>.dfget-part". What an earlier try left is kept only when the digest will prove it.
@@ -164,6 +212,16 @@ static int open_part(const struct options *o, const char *part, struct direct *d
 		d->result->tally.local += (uint64_t)n;
 	}
 	return 0;
+}
+
+/* Only a digest proves later that the part belongs to what will come then; and only what may come
+ * to an end when it is asked for again. */
+static bool is_worth_keeping(const struct options *o, const struct result *r)
+{
+	bool again = r->exit == EXIT_NETWORK || r->exit == EXIT_TIMED_OUT || r->exit == EXIT_BUSY ||
+		     r->exit > 128;
+
+	return o->digest && again && r->tally.local + r->tally.from_origin > 0;
 }
 
 static void to_file(const struct options *o, struct direct *d)
@@ -185,10 +243,9 @@ static void to_file(const struct options *o, struct direct *d)
 	if (r->exit == EXIT_DONE && (fsync(d->fd) < 0 || rename(part, o->output_path) < 0)) {
 		r->exit = EXIT_OUTPUT;
 		err_set(&r->err, errno, "%s", o->output_path);
-	} else if (r->exit == EXIT_MISMATCH || r->exit == EXIT_NOT_FOUND ||
-		   r->exit == EXIT_NOT_ALLOWED) {
-		unlink(part);
 	}
+	if (r->exit != EXIT_DONE && !is_worth_keeping(o, r))
+		unlink(part);
 	close(d->fd);
 }
 

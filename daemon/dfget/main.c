@@ -32,7 +32,7 @@ static void transfer_to_file(const struct options *o, struct progress *p, struct
 		return;
 	}
 	conversation_run(o, fd, p, r);
-	if (r->exit == EXIT_DONE && rename(part, o->output_path) < 0) {
+	if (r->exit == EXIT_DONE && (fsync(fd) < 0 || rename(part, o->output_path) < 0)) {
 		r->exit = EXIT_OUTPUT;
 		err_set(&r->err, errno, "%s", o->output_path);
 	}
@@ -51,19 +51,24 @@ static void download(const struct options *o, struct progress *p, struct result 
 	if (!r->no_daemon || o->require_p2p || o->disable_back_to_source || !o->url)
 		return;
 	progress_end(p);
-	log_warn("no daemon answers: reading the origin directly", "socket=%s", o->endpoint);
+	if (!o->json)
+		fprintf(stderr, "dfget: no daemon answers on %s: reading the origin directly\n",
+			o->endpoint);
 	direct_run(o, out_fd, p, r);
+	r->direct = true;
 }
 
 static void print_json(const struct options *o, const struct result *r, int64_t ms)
 {
-	json_t *j cleanup(json_decref_at) = json_pack(
-		"{s:s?,s:s,s:s?,s:i,s:b,s:I,s:I,s:I,s:I,s:i,s:I}", "url", o->url, "task_id",
-		r->task_id, "output", o->output_path, "exit_code", (int)r->exit, "ok",
-		r->exit == EXIT_DONE, "bytes", (json_int_t)r->tally.total, "bytes_local",
-		(json_int_t)r->tally.local, "bytes_peers", (json_int_t)r->tally.from_peers,
-		"bytes_origin", (json_int_t)r->tally.from_origin, "parents", (int)r->tally.parents,
-		"elapsed_ms", (json_int_t)ms);
+	const struct tally *t = &r->tally;
+	uint64_t all = t->local + t->from_peers + t->from_origin;
+	json_t *j cleanup(json_decref_at) =
+		json_pack("{s:s?,s:s,s:b,s:s?,s:i,s:b,s:I,s:I,s:I,s:I,s:i,s:I}", "url", o->url,
+			  "task_id", r->task_id, "direct", (int)r->direct, "output", o->output_path,
+			  "exit_code", (int)r->exit, "ok", r->exit == EXIT_DONE, "bytes",
+			  (json_int_t)all, "bytes_local", (json_int_t)t->local, "bytes_peers",
+			  (json_int_t)t->from_peers, "bytes_origin", (json_int_t)t->from_origin,
+			  "parents", (int)t->parents, "elapsed_ms", (json_int_t)ms);
 	char *text;
 
 	if (r->exit != EXIT_DONE)

@@ -163,7 +163,7 @@ void progress_end(struct progress *p)
 
 void progress_summary(char *line, size_t size, const struct tally *t, int64_t elapsed_ms)
 {
-	char total[16], time[24], peers[16], origin[16], local[16];
+	char total[16], time[24], peers[16], origin[16], local[16], count[16] = "";
 	uint64_t all = have(t);
 	unsigned saved = all ? (unsigned)((all - t->from_origin) * 100 / all) : 100;
 
@@ -172,6 +172,9 @@ void progress_summary(char *line, size_t size, const struct tally *t, int64_t el
 	units_print_bytes(t->from_peers, peers, sizeof(peers));
 	units_print_bytes(t->from_origin, origin, sizeof(origin));
 	units_print_bytes(t->local, local, sizeof(local));
-	snprintf(line, size, "%s in %s; origin %s, peers %s (%u), local %s; saved %u %%", total,
-		 time, origin, peers, t->parents, local, saved);
+	/* A daemon need not tell whom a piece came from. */
+	if (t->parents)
+		snprintf(count, sizeof(count), " (%u)", t->parents);
+	snprintf(line, size, "%s in %s; origin %s, peers %s%s, local %s; saved %u %%", total, time,
+		 origin, peers, count, local, saved);
 }
