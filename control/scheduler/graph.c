@@ -61,6 +61,7 @@ static bool link_as(struct peer *parent, struct peer *child, bool is_mate)
 	parent->host->child_count++;
 	parent->host->assigned_bytes += child->task->content_length;
 	parent->host->assigned_pieces += child->concurrent_pieces;
+	task_sort(child);
 	return true;
 }
 
@@ -93,6 +94,7 @@ void graph_unlink_parents(struct peer *child)
 	child->parent_count = 0;
 	free(child->edges);
 	child->edges = NULL;
+	task_sort(child);
 }
 
 /* Its children keep what they have and find out by themselves. */
@@ -104,12 +106,13 @@ void graph_unlink_children(struct peer *parent)
 
 		edge_cut(e);
 		last = &child->edges[--child->parent_count];
-		if (e == last)
-			continue;
-		/* The last edge moves into the gap, and its link with it. */
-		e->parent = last->parent;
-		e->is_mate = last->is_mate;
-		list_insert_before(&last->link, &e->link);
-		list_remove(&last->link);
+		if (e != last) {
+			/* The last edge moves into the gap, and its link with it. */
+			e->parent = last->parent;
+			e->is_mate = last->is_mate;
+			list_insert_before(&last->link, &e->link);
+			list_remove(&last->link);
+		}
+		task_sort(child);
 	}
 }

@@ -82,11 +82,10 @@ double pick_score(enum pick_algorithm a, const struct pick_child *child,
 	return 0.6 * load_score(c) + 0.2 * idc + 0.1 * location + 0.1 * type_score(c);
 }
 
-static bool is_better(double a_score, const struct pick_candidate *a, double b_score,
-		      const struct pick_candidate *b)
+static bool is_better(const struct pick_candidate *a, const struct pick_candidate *b)
 {
-	if (fabs(a_score - b_score) > 1e-9)
-		return a_score > b_score;
+	if (fabs(a->score - b->score) > 1e-9)
+		return a->score > b->score;
 	if (a->assigned_pieces != b->assigned_pieces)
 		return a->assigned_pieces < b->assigned_pieces;
 	return a->index < b->index;
@@ -97,36 +96,26 @@ static bool is_near(const struct pick_child *child, const struct pick_candidate 
 	return strcasecmp(child->idc, c->idc) == 0 && strcasecmp(child->location, c->location) == 0;
 }
 
-static void swap(struct pick_candidate *a, struct pick_candidate *b)
-{
-	struct pick_candidate c = *a;
-
-	*a = *b;
-	*b = c;
-}
-
 /* The best of list[from..count) comes to list[from]; of those elsewhere only, if there is one. */
-static void bring_best(enum pick_algorithm a, const struct pick_child *child,
-		       struct pick_candidate *list, unsigned from, unsigned count, bool elsewhere)
+static void bring_best(const struct pick_child *child, struct pick_candidate *list, unsigned from,
+		       unsigned count, bool elsewhere)
 {
 	unsigned best = count;
-	double best_score = 0;
+	struct pick_candidate c;
 
 	for (unsigned i = from; i < count; i++) {
-		double score;
-
 		if (elsewhere && is_near(child, &list[i]))
 			continue;
-		score = pick_score(a, child, &list[i]);
-		if (best == count || is_better(score, &list[i], best_score, &list[best])) {
+		if (best == count || is_better(&list[i], &list[best]))
 			best = i;
-			best_score = score;
-		}
 	}
-	if (best < count)
-		swap(&list[from], &list[best]);
-	else if (elsewhere)
-		bring_best(a, child, list, from, count, false);
+	if (best == count && elsewhere) {
+		bring_best(child, list, from, count, false);
+		return;
+	}
+	c = list[from];
+	list[from] = list[best];
+	list[best] = c;
 }
 
 unsigned pick_best(enum pick_algorithm a, const struct pick_child *child,
@@ -135,8 +124,10 @@ unsigned pick_best(enum pick_algorithm a, const struct pick_child *child,
 	unsigned taken = count < limit ? count : limit;
 	bool all_near = a == PICK_SKIMMER && taken > 1;
 
+	for (unsigned i = 0; i < count; i++)
+		list[i].score = pick_score(a, child, &list[i]);
 	for (unsigned i = 0; i < taken; i++) {
-		bring_best(a, child, list, i, count, all_near && i == taken - 1);
+		bring_best(child, list, i, count, all_near && i == taken - 1);
 		all_near = all_near && is_near(child, &list[i]);
 	}
 	return taken;

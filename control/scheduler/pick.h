@@ -32,6 +32,7 @@ struct pick_candidate {
 	float progress;		     /* 0 nothing, 1 all */
 	bool is_seed, is_seed_ready; /* ready: received or running */
 	uint32_t index;		     /* the caller's */
+	double score;		     /* pick_best()'s */
 };
 
 double pick_score(enum pick_algorithm a, const struct pick_child *child,

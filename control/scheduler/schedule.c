@@ -27,27 +27,13 @@ static bool is_slow(const struct peer *p)
 			    c->last_ms);
 }
 
-/* Has it, or will get it: a runner with nothing yet and nobody to get it from is no help. By ours,
- * a peer that was just given parents will soon have something, and is a mate until then. */
-static bool has_prospects(const struct state *s, const struct peer *p)
-{
-	switch (p->state) {
-	case PEER_BACK_TO_SOURCE:
-	case PEER_SUCCEEDED:
-		return true;
-	case PEER_RUNNING:
-		return p->parent_count > 0 || p->finished_pieces > 0;
-	case PEER_RECEIVED:
-		return s->config.algorithm == PICK_SKIMMER && p->parent_count > 0;
-	default:
-		return false;
-	}
-}
-
-/* May p feed the child? The cheap questions first. */
+/* May p, one of the able, feed the child? By ours, a peer that was just given parents may: it will
+ * soon have something, and is a mate until then. The cheap questions first. */
 static bool is_eligible(struct state *s, const struct peer *child, struct peer *p)
 {
-	if (!has_prospects(s, p) || p == child || p->host == child->host || p->host->disable_shared)
+	if (p->state == PEER_RECEIVED && s->config.algorithm != PICK_SKIMMER)
+		return false;
+	if (p == child || p->host == child->host || p->host->disable_shared)
 		return false;
 	if (graph_is_parent(p, child) || state_peer_is_blocked(child, p->id) || is_slow(p))
 		return false;
@@ -89,14 +75,17 @@ static unsigned sample(struct state *s, const struct peer *child, struct pick_ca
 	const struct task *t = child->task;
 	unsigned limit = s->config.filter_parent_limit, count = 0;
 	uint32_t looks, step;
-	uint64_t at = next_random(s) % t->peer_count;
+	uint64_t at;
 
+	if (t->able_count == 0)
+		return 0;
 	if (limit > SAMPLE_MAX)
 		limit = SAMPLE_MAX;
-	looks = t->peer_count < LOOKS * limit ? t->peer_count : LOOKS * limit;
-	step = 1 + (uint32_t)(next_random(s) % (t->peer_count / looks));
+	at = next_random(s) % t->able_count;
+	looks = t->able_count < LOOKS * limit ? t->able_count : LOOKS * limit;
+	step = 1 + (uint32_t)(next_random(s) % (t->able_count / looks));
 	for (uint32_t i = 0; i < looks && count < limit; i++, at += step) {
-		struct peer *p = t->peers[at % t->peer_count];
+		struct peer *p = t->peers[at % t->able_count];
 
 		if (is_eligible(s, child, p))
 			out[count++] = candidate_of(p);

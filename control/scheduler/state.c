@@ -158,13 +158,48 @@ static void task_add_peer(struct task *t, struct peer *p)
 	t->in_state[p->state]++;
 }
 
+static void task_put(struct task *t, struct peer *p, uint32_t index)
+{
+	t->peers[index] = p;
+	p->index = index;
+}
+
+/* A runner with nothing yet and nobody to get it from is no help. */
+static bool is_able(const struct peer *p)
+{
+	switch (p->state) {
+	case PEER_BACK_TO_SOURCE:
+	case PEER_SUCCEEDED:
+		return true;
+	case PEER_RUNNING:
+		return p->parent_count > 0 || p->finished_pieces > 0;
+	case PEER_RECEIVED:
+		return p->parent_count > 0;
+	default:
+		return false;
+	}
+}
+
+void task_sort(struct peer *p)
+{
+	struct task *t = p->task;
+	bool able = is_able(p);
+	uint32_t from = p->index, to;
+
+	if (able == (from < t->able_count))
+		return;
+	to = able ? t->able_count++ : --t->able_count;
+	task_put(t, t->peers[to], from);
+	task_put(t, p, to);
+}
+
+/* After its edges are gone and its state is one of the unable. */
 static void task_remove_peer(struct task *t, struct peer *p)
 {
-	struct peer *last = t->peers[--t->peer_count];
-
-	t->peers[p->index] = last;
-	last->index = p->index;
 	t->in_state[p->state]--;
+	p->state = PEER_FAILED;
+	task_sort(p);
+	task_put(t, t->peers[--t->peer_count], p->index);
 }
 
 struct peer *state_peer_make(struct state *s, const char *id, struct host *h, struct task *t,
@@ -237,6 +272,7 @@ static void move_to(struct peer *p, enum peer_state state)
 	p->task->in_state[p->state]--;
 	p->task->in_state[state]++;
 	p->state = state;
+	task_sort(p);
 }
 
 bool state_peer_event(struct state *s, struct peer *p, enum peer_event event, int64_t now_ms)
@@ -277,6 +313,7 @@ void state_peer_piece(struct state *s, struct peer *p, uint32_t index, uint32_t 
 	c->m2 += delta * (cost_ms - c->mean);
 	c->last_ms = cost_ms;
 	holdings_add(p, index);
+	task_sort(p);
 	/* With its first piece a peer becomes worth asking. */
 	if (first)
 		state_wake(s, p->task, now_ms);

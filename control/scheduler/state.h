@@ -62,8 +62,8 @@ struct task {
 	char *id, *url, *digest, *tag, *application;
 	uint64_t content_length;
 	uint32_t piece_length, piece_count;
-	struct peer **peers; /* all of it, any order */
-	uint32_t peer_count, peer_cap;
+	struct peer **peers; /* first those who have something or will get it, see task_sort() */
+	uint32_t able_count, peer_count, peer_cap;
 	uint32_t in_state[PEER_STATES]; /* how many */
 	struct list waiting;		/* peer.wait_link: want an answer */
 	struct list waiting_link;	/* in state.waiting_tasks while somebody waits */
@@ -178,6 +178,8 @@ bool state_peer_is_blocked(const struct peer *p, const char *parent_id);
 bool peer_is_source(const struct peer *p);	/* has or gets bytes without another peer */
 const char *peer_state_name(enum peer_state s); /* Dragonfly's words */
 const char *task_state_name(const struct task *t);
+/* Puts p where it belongs in task.peers; to be called when its state, parents or pieces change. */
+void task_sort(struct peer *p);
 bool task_has_available_peer(const struct task *t);
 
 /* ---- decisions (schedule.c) */

@@ -64,6 +64,7 @@ void net_settle(struct net *n)
 		l->share = l->held ? rest / (float)l->held : rest;
 		if (l->share < fair)
 			l->share = fair;
+		l->used = l->load > l->cap ? 1 : l->load / l->cap;
 		l->load = l->load > l->cap ? l->cap / l->load : 1;
 	}
 }

@@ -26,6 +26,7 @@ struct flow {
 struct link {
 	float cap, share;      /* bytes per second */
 	float load, elsewhere; /* of this step: all; of flows held back by other links */
+	float used;	       /* fraction of it, in the last step */
 	uint32_t count, held;  /* flows; those that only this link holds back */
 };
 

@@ -8,7 +8,9 @@
 
 #include "base/mem.h"
 
-#define NOTHING UINT32_MAX
+#define NOTHING	    UINT32_MAX
+#define LINK_BUSY   0.8f
+#define BUDGETS_MAX 8
 
 static void tell(struct world *w, struct child *c, const struct listener *l, uint32_t piece)
 {
@@ -105,8 +107,12 @@ static bool tell_next(struct world *w, struct child *c)
 bool news_tell(struct world *w, struct child *c)
 {
 	uint32_t running = w->hosts[c->host].uploads;
+	uint32_t budget = w->sc->slots ? w->sc->slots : UINT32_MAX;
 
-	for (; w->sc->slots == 0 || running < w->sc->slots; running++)
+	/* Slow children hold slots and leave the link idle. */
+	if (running >= budget && w->net->links[2 * c->host].used < LINK_BUSY)
+		budget = running < BUDGETS_MAX * budget ? running + 1 : budget;
+	for (; running < budget; running++)
 		if (!tell_next(w, c))
 			return false;
 	return true;

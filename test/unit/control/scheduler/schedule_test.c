@@ -429,12 +429,33 @@ static void the_edges_of_a_peer_that_leaves_go_and_the_others_stay(void **state)
 	assert_true(graph_is_parent(a, d));
 	assert_true(graph_is_parent(c, d));
 	assert_int_equal(a->child_count, 2);
+	state_peer_piece(&f->state, c, 0, 10, f->now); /* so c is sent to the origin, not d */
 	state_peer_remove(&f->state, a, f->now);
 	assert_int_equal(d->parent_count, 1);
 	assert_int_equal(c->parent_count, 0);
 	state_peer_remove(&f->state, c, f->now);
 	assert_int_equal(d->parent_count, 0);
 	assert_int_equal(d->host->assigned_pieces, 0);
+}
+
+static void one_source_is_found_at_once_among_many_who_failed_or_wait(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *a = join_source(f, "a"), *p;
+	char name[8];
+
+	for (unsigned i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "x%u", i);
+		p = join(f, name);
+		assert_string_equal(f->last.peer, p->id);
+		assert_int_equal(f->last.answer, ANSWER_PARENTS);
+		state_peer_event(&f->state, p, PEER_EVENT_FAILED, f->now);
+	}
+	assert_int_equal(a->task->able_count, 1);
+	assert_int_equal(a->index, 0);
+	state_peer_remove(&f->state, a, f->now);
+	assert_int_equal(p->task->able_count, 0);
+	assert_int_equal(p->task->peer_count, 600);
 }
 
 /* ---- what is with nobody */
@@ -537,6 +558,8 @@ int main(void)
 		OURS(mates_may_feed_each_other_but_the_other_edges_make_no_circle),
 		OURS(one_who_only_has_its_own_children_left_waits),
 		OURS(the_edges_of_a_peer_that_leaves_go_and_the_others_stay),
+		T(one_source_is_found_at_once_among_many_who_failed_or_wait),
+		OURS(one_source_is_found_at_once_among_many_who_failed_or_wait),
 		T(when_the_source_dies_with_a_piece_the_best_of_the_others_reads_the_origin),
 		T(a_dead_source_is_not_missed_when_the_others_have_all_pieces),
 		T(a_seed_is_asked_before_a_peer_when_a_piece_is_lost),

@@ -1,0 +1,369 @@
+/*
+ * Register -> parents over gRPC, as a daemon sees it: the real service in a process of its own, on
+ * a unix socket and on TCP. Registers come one at a time, each on a new stream of one connection,
+ * while other streams are open; the time is from opening the stream to its first answer.
+ */
+#include "base/cli.h"
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/timer.h"
+#include "control/scheduler/service.h"
+#include "proto/message.h"
+#include "scheduler_v2.pb-c.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ANSWER_MS 10000
+#define TASK	  "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+#define PIECE	  (4u << 20)
+#define PIECES	  256
+
+struct options {
+	uint64_t hosts, streams, count;
+	int64_t hold_ms;
+};
+
+static const struct cli_option option_table[] = {
+	{"hosts", 0, CLI_U64, offsetof(struct options, hosts), "N", NULL,
+	 "Hosts announced (default 3000)."},
+	{"streams", 0, CLI_U64, offsetof(struct options, streams), "N", NULL,
+	 "Streams held open meanwhile (default 100)."},
+	{"count", 0, CLI_U64, offsetof(struct options, count), "N", NULL,
+	 "Registers measured (default 2000)."},
+	{"hold", 0, CLI_DURATION, offsetof(struct options, hold_ms), "TIME", NULL,
+	 "Keeps hosts and streams for so long, all of them asking, and tells the memory."},
+	{0},
+};
+
+static const struct cli program = {
+	.program = "scheduler_ask",
+	.summary = "measures the scheduler's answers over gRPC",
+	.usage = "scheduler_ask [options]",
+	.description = "A line for the unix socket and one for TCP.",
+	.examples = "scheduler_ask --hosts 10000 --streams 1000 --hold 10m  # does it grow?",
+	.options = option_table,
+};
+
+/* ---- the service */
+
+static void serve(const char *unix_address, int ready_fd)
+{
+	const struct state_config c = {.algorithm = PICK_SKIMMER,
+				       .candidate_parent_limit = 4,
+				       .filter_parent_limit = 40,
+				       .back_to_source_count = 200,
+				       .wait_ms = 2000,
+				       .seed_wait_ms = 5000,
+				       .seed_failed_ms = 30000,
+				       .peer_ttl_ms = 86400000,
+				       .host_ttl_ms = 3600000,
+				       .piece_timeout_ms = 1800000,
+				       .random_seed = 1};
+	const char *const addresses[] = {"127.0.0.1:0", unix_address, NULL};
+	const struct rpc_method *const services[] = {service_methods, NULL};
+	struct rpc_server *server;
+	struct err e = {0};
+	void *args[1];
+	uint16_t port;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	log_set_level(LOG_WARN);
+	timer_start();
+	rpc_init();
+	args[0] = service_new(&c);
+	const struct rpc_server_config rc = {.listen = addresses,
+					     .services = services,
+					     .service_args = args,
+					     .streams_max = 20000};
+	if (rpc_server_new(&rc, &server, &e) < 0) {
+		fprintf(stderr, "scheduler_ask: %s\n", e.text);
+		_exit(1);
+	}
+	port = rpc_server_port(server);
+	if (write(ready_fd, &port, sizeof(port)) != sizeof(port))
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+/* Resident KiB. */
+static long memory_of(pid_t pid)
+{
+	char path[64];
+	long all = 0, resident = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	f = fopen(path, "r");
+	if (f && fscanf(f, "%ld %ld", &all, &resident) != 2)
+		resident = 0;
+	if (f)
+		fclose(f);
+	return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* ---- one peer */
+
+struct ask {
+	struct rpc_stream *stream;
+	struct lock lock;
+	struct cond cond;
+	unsigned answers; /* lock */
+	bool closed;	  /* lock */
+	char host[64], peer[64];
+};
+
+static void on_message(struct rpc_stream *s, const ProtobufCMessage *msg, void *arg)
+{
+	struct ask *a = arg;
+
+	(void)s, (void)msg;
+	lock_guard(&a->lock);
+	a->answers++;
+	cond_wake_all(&a->cond);
+}
+
+static void on_closed(struct rpc_stream *s, enum rpc_code code, const char *text,
+		      const void *details, size_t details_len, void *arg)
+{
+	struct ask *a = arg;
+
+	(void)s, (void)code, (void)text, (void)details, (void)details_len;
+	lock_guard(&a->lock);
+	a->closed = true;
+	cond_wake_all(&a->cond);
+}
+
+static void ask_say(struct ask *a, Scheduler__V2__AnnouncePeerRequest *rq)
+{
+	rq->host_id = a->host;
+	rq->task_id = (char *)TASK;
+	rq->peer_id = a->peer;
+	rpc_stream_send(a->stream, &rq->base);
+}
+
+#define SAYS(what) SCHEDULER__V2__ANNOUNCE_PEER_REQUEST__REQUEST_##what##_REQUEST
+
+static void ask_register(struct ask *a, struct rpc_channel *ch, const char *run, unsigned no,
+			 unsigned host, bool source)
+{
+	static const struct rpc_stream_ops ops = {
+		.response = &scheduler__v2__announce_peer_response__descriptor,
+		.message = on_message,
+		.closed = on_closed};
+	Scheduler__V2__AnnouncePeerRequest rq = SCHEDULER__V2__ANNOUNCE_PEER_REQUEST__INIT;
+	Scheduler__V2__RegisterPeerRequest reg = SCHEDULER__V2__REGISTER_PEER_REQUEST__INIT;
+	Common__V2__Download d = COMMON__V2__DOWNLOAD__INIT;
+
+	lock_init(&a->lock, 1);
+	cond_init(&a->cond);
+	snprintf(a->host, sizeof(a->host), "10.0.%u.%u-host", host / 250, host % 250 + 1);
+	snprintf(a->peer, sizeof(a->peer), "%s-6b1f8f3e-%s-%012u", "peer", run, no);
+	d.url = (char *)"https://registry.example/v2/a/blobs/sha256:5f70bf18";
+	d.need_back_to_source = source;
+	message_set(&d, actual_content_length,
+		    COMMON__V2__DOWNLOAD__ACTUAL_CONTENT_LENGTH__ACTUAL_CONTENT_LENGTH,
+		    (uint64_t)PIECE * PIECES);
+	message_set(&d, actual_piece_length,
+		    COMMON__V2__DOWNLOAD__ACTUAL_PIECE_LENGTH__ACTUAL_PIECE_LENGTH, PIECE);
+	reg.download = &d;
+	rq.request_case = SAYS(REGISTER_PEER);
+	rq.register_peer_request = &reg;
+	a->stream = rpc_stream_new(ch, "/scheduler.v2.Scheduler/AnnouncePeer", &ops, a, 0);
+	ask_say(a, &rq);
+}
+
+static bool ask_wait(struct ask *a, unsigned answers)
+{
+	int64_t deadline = clock_ms() + ANSWER_MS;
+	bool in_time = true;
+
+	lock_guard(&a->lock);
+	while (a->answers < answers && !a->closed && in_time)
+		in_time = cond_wait_until(&a->cond, &a->lock, deadline);
+	return a->answers >= answers;
+}
+
+static void ask_started(struct ask *a, bool source)
+{
+	Scheduler__V2__AnnouncePeerRequest rq = SCHEDULER__V2__ANNOUNCE_PEER_REQUEST__INIT;
+	Scheduler__V2__DownloadPeerStartedRequest started =
+		SCHEDULER__V2__DOWNLOAD_PEER_STARTED_REQUEST__INIT;
+	Scheduler__V2__DownloadPeerBackToSourceStartedRequest from_source =
+		SCHEDULER__V2__DOWNLOAD_PEER_BACK_TO_SOURCE_STARTED_REQUEST__INIT;
+
+	if (source) {
+		rq.request_case = SAYS(DOWNLOAD_PEER_BACK_TO_SOURCE_STARTED);
+		rq.download_peer_back_to_source_started_request = &from_source;
+	} else {
+		rq.request_case = SAYS(DOWNLOAD_PEER_STARTED);
+		rq.download_peer_started_request = &started;
+	}
+	ask_say(a, &rq);
+}
+
+static void ask_again(struct ask *a)
+{
+	Scheduler__V2__AnnouncePeerRequest rq = SCHEDULER__V2__ANNOUNCE_PEER_REQUEST__INIT;
+	Scheduler__V2__ReschedulePeerRequest again = SCHEDULER__V2__RESCHEDULE_PEER_REQUEST__INIT;
+
+	rq.request_case = SAYS(RESCHEDULE_PEER);
+	rq.reschedule_peer_request = &again;
+	ask_say(a, &rq);
+}
+
+static void ask_release(struct ask *a)
+{
+	rpc_stream_free(a->stream);
+	cond_release(&a->cond);
+	lock_release(&a->lock);
+}
+
+/* ---- the measurement */
+
+static bool announce_hosts(struct rpc_channel *ch, uint64_t hosts)
+{
+	for (unsigned i = 0; i < hosts; i++) {
+		Scheduler__V2__AnnounceHostRequest rq = SCHEDULER__V2__ANNOUNCE_HOST_REQUEST__INIT;
+		Common__V2__Host h = COMMON__V2__HOST__INIT;
+		Common__V2__Build build = COMMON__V2__BUILD__INIT;
+		ProtobufCMessage *reply = NULL;
+		struct err e = {0};
+		char id[64], ip[32];
+
+		snprintf(ip, sizeof(ip), "10.0.%u.%u", i / 250, i % 250 + 1);
+		snprintf(id, sizeof(id), "%s-host", ip);
+		build.git_version = (char *)"skimmer-bench";
+		h.id = id;
+		h.hostname = (char *)"host";
+		h.ip = ip;
+		h.port = 4000;
+		h.download_port = 4001;
+		h.build = &build;
+		rq.host = &h;
+		if (rpc_unary(ch, "/scheduler.v2.Scheduler/AnnounceHost", &rq.base,
+			      &google__protobuf__empty__descriptor, ANSWER_MS, &reply, NULL,
+			      &e) < 0) {
+			fprintf(stderr, "scheduler_ask: %s\n", e.text);
+			return false;
+		}
+		protobuf_c_message_free_unpacked(reply, NULL);
+	}
+	return true;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static bool measure(struct rpc_channel *ch, const char *run, const struct options *o)
+{
+	int64_t *us = mem_array(o->count, sizeof(*us));
+	bool well = true;
+
+	for (unsigned i = 0; i < o->count && well; i++) {
+		struct ask a = {0};
+		int64_t began = clock_us();
+
+		ask_register(&a, ch, run, 1000000 + i, (unsigned)((o->streams + 1 + i) % o->hosts),
+			     false);
+		well = ask_wait(&a, 1);
+		us[i] = clock_us() - began;
+		ask_release(&a);
+	}
+	qsort(us, o->count, sizeof(*us), by_value);
+	if (well)
+		printf("ask over=%s streams=%lu p50_ms=%.3f p99_ms=%.3f\n", run, o->streams,
+		       (double)us[o->count / 2] / 1e3, (double)us[o->count * 99 / 100] / 1e3);
+	free(us);
+	return well;
+}
+
+static bool hold(struct ask *asks, const struct options *o, pid_t service)
+{
+	int64_t until = clock_ms() + o->hold_ms;
+	long first = 0, now = 0;
+
+	for (unsigned round = 2; clock_ms() < until; round++) {
+		for (unsigned i = 1; i <= o->streams; i++)
+			ask_again(&asks[i]);
+		if (!ask_wait(&asks[o->streams], round))
+			return false;
+		usleep(1000000);
+		now = memory_of(service);
+		if (round == 12)
+			first = now;
+	}
+	printf("hold hosts=%lu streams=%lu seconds=%ld rss_kib_first=%ld rss_kib_last=%ld\n",
+	       o->hosts, o->streams, (long)(o->hold_ms / 1000), first, now);
+	return true;
+}
+
+/* One run against one address. */
+static bool run(const char *target, const char *name, const struct options *o, pid_t service)
+{
+	struct rpc_channel *ch = rpc_channel_new(target, NULL, NULL, NULL);
+	struct ask *asks = mem_array(o->streams + 1, sizeof(*asks));
+	bool well = announce_hosts(ch, o->hosts);
+	unsigned open = 0;
+
+	for (; open <= o->streams && well; open++) {
+		ask_register(&asks[open], ch, name, open, open, open == 0);
+		well = ask_wait(&asks[open], 1);
+		ask_started(&asks[open], open == 0);
+	}
+	well = well && measure(ch, name, o);
+	if (well && o->hold_ms)
+		well = hold(asks, o, service);
+	while (open > 0)
+		ask_release(&asks[--open]);
+	rpc_channel_free(ch);
+	free(asks);
+	return well;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.hosts = 3000, .streams = 100, .count = 2000};
+	const char *rest[65];
+	char folder[] = "/tmp/skimmer-ask-XXXXXX", unix_address[64], tcp[64];
+	uint16_t port = 0;
+	pid_t service;
+	int ready[2];
+	bool well;
+
+	if (argc > 64 || cli_parse(&program, argc, argv, &o, rest) > 0 || o.streams >= o.hosts ||
+	    o.hosts > 60000 || o.count < 1)
+		cli_usage_error(&program, "more hosts than streams are needed");
+	if (!mkdtemp(folder) || pipe(ready) < 0)
+		return EXIT_OTHER;
+	snprintf(unix_address, sizeof(unix_address), "unix:%s/s", folder);
+	service = fork();
+	if (service == 0)
+		serve(unix_address, ready[1]);
+	close(ready[1]);
+	well = read(ready[0], &port, sizeof(port)) == sizeof(port);
+	snprintf(tcp, sizeof(tcp), "127.0.0.1:%u", port);
+	rpc_init();
+	well = well && run(unix_address, "unix", &o, service);
+	o.hold_ms = 0;
+	well = well && run(tcp, "tcp", &o, service);
+	rpc_shutdown();
+	kill(service, SIGKILL);
+	waitpid(service, NULL, 0);
+	unlink(unix_address + 5);
+	rmdir(folder);
+	if (!well)
+		fprintf(stderr, "scheduler_ask: an answer did not come\n");
+	return well ? EXIT_DONE : EXIT_OTHER;
+}
