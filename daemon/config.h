@@ -32,7 +32,7 @@ struct daemon_config {
 	struct {
 		char *socket_path;
 		uint64_t bandwidth, back_to_source_bandwidth;
-		int64_t piece_timeout_ms, collected_piece_timeout_ms;
+		int64_t collected_piece_timeout_ms;
 		uint64_t concurrent_piece_count;
 		uint64_t back_to_source_concurrent_per_host;
 	} download;

@@ -185,6 +185,7 @@ static void start_tasks(struct daemon *d)
 		.tmp_dir = c->storage.dir,
 		.piece_workers = (unsigned)c->download.concurrent_piece_count,
 		.bandwidth_per_s = c->download.bandwidth,
+		.reschedules_max = (unsigned)c->scheduler.max_schedule_count,
 		.read_timeout_ms = c->mount.read_timeout_ms,
 		.patience_ms = c->download.collected_piece_timeout_ms,
 	};
