@@ -1,7 +1,7 @@
 /*
  * The child's side of the TCP piece protocol. One connection carries one piece at a time; a parent
  * that shows vortex_kept_id() is Skimmer's and its connection is kept for the next piece
- * (docs/adr/0003-kept-piece-connections.md).
+ * (docs/adr/0002-kept-piece-connections.md).
  *
  * Must not know: tasks, stores, digests of content (the slot compares the CRC).
  */

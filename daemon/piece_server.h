@@ -3,7 +3,7 @@
  * of the store to children by sendfile. Epoll loops, no thread per connection.
  *
  * A piece that is not verified here and now is answered "not found" at once; asking starts nothing.
- * Connections stay open after an answer (docs/adr/0003-kept-piece-connections.md).
+ * Connections stay open after an answer (docs/adr/0002-kept-piece-connections.md).
  */
 #ifndef DAEMON_PIECE_SERVER_H
 #define DAEMON_PIECE_SERVER_H

@@ -7,7 +7,7 @@
  *
  * The id of a request is free and Dragonfly never looks at it. A Skimmer server answers with
  * vortex_kept_id() of it, which says: this connection stays open for another request
- * (docs/adr/0003-kept-piece-connections.md).
+ * (docs/adr/0002-kept-piece-connections.md).
  *
  * Must not know: sockets, stores, tasks.
  */
