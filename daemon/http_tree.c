@@ -158,10 +158,15 @@ static void unknown_to_all(struct blob_lookup *l, const struct err *e)
 		blob_lookup_answer_error(l, e);
 }
 
-static void answer_refused(struct blob_lookup *l, int status)
+/* Something else than a file stands there, or nobody may see what. */
+static void answer_refused(struct blob_lookup *l, const struct mount_path *p, int status)
 {
 	struct err e = {0};
 
+	if (!p->only_file) {
+		answer_dir(l);
+		return;
+	}
 	if (status == 401 || status == 403)
 		err_set(&e, EACCES, "%s: HTTP %d", l->path, status);
 	else
@@ -201,16 +206,14 @@ static void ask_origin(struct blob_lookup *l)
 		blob_lookup_answer_error(l, &e);
 	else if (r < 0)
 		blob_lookup_open(l, p.url, NULL, false, false, unknown_to_all);
-	else if (is_absent(&found) && !found.folder)
-		ask_for_folder(l, &p);
 	else if (found.folder)
 		answer_dir(l);
+	else if (is_absent(&found))
+		ask_for_folder(l, &p);
 	else if (found.status / 100 == 2 || found.status == 416)
 		blob_lookup_open(l, p.url, NULL, false, false, NULL);
-	else if (p.only_file)
-		answer_refused(l, found.status);
 	else
-		answer_dir(l);
+		answer_refused(l, &p, found.status);
 }
 
 static void not_here(struct blob_lookup *l, const struct err *e)

@@ -149,7 +149,7 @@ static bool fill(const struct names *n, const char *path, struct image_path *out
 
 int image_path_parse(const char *path, struct image_path *out, struct err *e)
 {
-	struct names n;
+	struct names n = {0};
 
 	*out = (struct image_path){0};
 	if (split(path, &n) && n.count >= 2 && fill(&n, path, out))

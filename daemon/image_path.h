@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+/* Up to NAME they can be directories without being an image. */
 enum image_path_kind {
 	IMAGE_PATH_REGISTRY,   /* oci/<registry> */
 	IMAGE_PATH_REPOSITORY, /* its first name: cannot be an image */

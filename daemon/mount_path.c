@@ -9,7 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define URL_LEN_MAX (16u << 10)
+#define URL_LEN_MAX  (16u << 10)
+#define PATH_LEN_MAX (64u << 10)
 
 static bool is_slash_escape(const char *at)
 {
@@ -138,7 +139,7 @@ static bool has_odd_segment(const char *path)
 char *mount_path_of_url(const char *url)
 {
 	cleanup(url_release) struct url u = {0};
-	struct buf path = BUF_INIT(4 * URL_LEN_MAX);
+	struct buf path = BUF_INIT(PATH_LEN_MAX);
 	char authority[300];
 	bool one_name;
 

@@ -14,6 +14,7 @@
 #include "daemon/reach.h"
 #include "daemon/registry_base.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -120,9 +121,13 @@ static void remember(struct oci_tree *t, const char *path, struct image *image)
 	map_put(t->places, path, p);
 	list_push_front(&t->recent, &p->link);
 	t->bytes += place_bytes(p);
-	while (t->recent.prev != &p->link &&
-	       (t->bytes > BYTES_MAX || map_count(t->places) > PLACES_MAX))
-		drop(t, list_entry(t->recent.prev, struct place, link));
+	while (t->bytes > BYTES_MAX || map_count(t->places) > PLACES_MAX) {
+		struct place *oldest = list_entry(t->recent.prev, struct place, link);
+
+		if (oldest == p)
+			break;
+		drop(t, oldest); /* NOLINT(clang-analyzer-unix.Malloc): each is another one */
+	}
 }
 
 /* ---- what is in an image */
@@ -180,24 +185,21 @@ static void answer_from(struct blob_lookup *l, const struct image_path *p, const
 {
 	bool lasting = is_digest(p->reference);
 	const struct fs_entry dir = {.kind = FS_DIR, .lasting = lasting};
+	char digest[8 + DIGEST_HEX_LEN];
 
-	if (p->kind == IMAGE_PATH_NAME) {
+	if (p->kind == IMAGE_PATH_NAME || (p->kind == IMAGE_PATH_LAYERS && i->manifest)) {
 		blob_lookup_answer(l, &dir);
 	} else if (p->kind == IMAGE_PATH_INDEX && i->index) {
 		answer_data(l, i, i->index, i->index_len, lasting);
-	} else if (p->kind == IMAGE_PATH_INDEX || !i->manifest) {
-		answer_absent(l);
-	} else if (p->kind == IMAGE_PATH_MANIFEST) {
+	} else if (p->kind == IMAGE_PATH_MANIFEST && i->manifest) {
 		answer_data(l, i, i->manifest, i->manifest_len, lasting);
-	} else if (p->kind == IMAGE_PATH_CONFIG) {
-		char digest[8 + DIGEST_HEX_LEN];
-
+	} else if (p->kind == IMAGE_PATH_CONFIG && i->manifest) {
 		snprintf(digest, sizeof(digest), "sha256:%s", i->parsed.config.hex);
 		blob_lookup_open(l, NULL, digest, lasting, false, NULL);
-	} else if (p->kind == IMAGE_PATH_LAYERS) {
-		blob_lookup_answer(l, &dir);
-	} else {
+	} else if (p->kind == IMAGE_PATH_LAYER) {
 		answer_layer(l, p, i);
+	} else {
+		answer_absent(l);
 	}
 }
 
@@ -285,6 +287,7 @@ static void ask_registry(struct blob_lookup *l)
 	} else if (r < 0) {
 		answer_from_memory(l, &p, &e);
 	} else {
+		assert(i);
 		remember(l->b->oci, p.image, i);
 		answer_from(l, &p, i);
 		image_unref(i);
@@ -310,14 +313,12 @@ void oci_tree_lookup(struct blobs *b, const char *path, struct fs_lookup *ask)
 
 	if (image_path_parse(path, &p, &e) < 0 || check_registry(b, p.registry, &e) < 0) {
 		blob_lookup_answer_error(l, &e);
-	} else if (!p.image) {
-		blob_lookup_answer_dir(l);
-	} else if (!find(b->oci, p.image, is_digest(p.reference), &i)) {
+	} else if (p.image && !find(b->oci, p.image, is_digest(p.reference), &i)) {
 		blob_lookup_work(l, ask_registry);
 	} else if (i) {
 		answer_from(l, &p, i);
 		image_unref(i);
-	} else if (p.kind == IMAGE_PATH_NAME) {
+	} else if (p.kind <= IMAGE_PATH_NAME) {
 		blob_lookup_answer_dir(l);
 	} else {
 		answer_absent(l);

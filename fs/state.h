@@ -35,33 +35,35 @@ struct fs_session {
 	void *src;
 	int64_t read_timeout_ms, started_ms;
 	struct mount_point mount;
-	int fuse_fd; /* the session's, closed with it */
 	struct fuse_session *fuse;
 	struct tree *tree;
+	struct pool *prune_pool;
 	struct passthrough passthrough;
 	pthread_t *threads;
 	unsigned thread_count;
-	atomic_bool stopping; /* new requests are refused */
-	atomic_bool leaving;  /* threads are to end */
-	atomic_bool ended;    /* unmounted from outside */
-	struct pool *prune_pool;
-	atomic_bool pruning;
+	int fuse_fd; /* the session's, closed with it */
+
+	atomic_bool stopping;	   /* new requests are refused */
+	atomic_bool leaving;	   /* threads are to end */
+	atomic_bool ended;	   /* unmounted from outside */
+	atomic_bool pruning;	   /* the job runs or is queued */
+	atomic_bool pipes_refused; /* large enough ones are not to be had */
+
+	bool passthrough_refused; /* opens_lock */
+	bool sweeping;		  /* requests_lock: the timer is armed */
 
 	struct lock opens_lock; /* and every node's struct tree_opens */
 	struct list handles, dirs;
-	bool passthrough_refused;
 
 	struct lock requests_lock; /* requests' flags */
 	struct cond requests_cond;
 	struct list pending; /* submitted, not answered, oldest first */
-	unsigned request_count;
 	struct timer sweep;
-	bool sweeping; /* the timer is armed */
+	unsigned request_count;
 
+	unsigned pipe_count; /* pipes_lock */
+	struct pipe *pipes;  /* idle ones, for answer.c; pipes_lock */
 	struct lock pipes_lock;
-	struct pipe *pipes; /* idle ones, for answer.c; pipes_lock */
-	unsigned pipe_count;
-	atomic_bool pipes_refused; /* large enough ones are not to be had */
 
 	atomic_uint_fast64_t error_told_id; /* the node whose failing reads were logged last */
 	struct {

@@ -140,8 +140,8 @@ struct tree *tree_new(const struct fs_source_ops *ops, void *src, size_t bytes_m
 	t->bytes_max = bytes_max;
 	lock_init(&t->lock, RANK_TREE);
 	list_init(&t->recent);
-	t->by_id = mem_array(BUCKETS, sizeof(*t->by_id));
-	t->by_name = mem_array(BUCKETS, sizeof(*t->by_name));
+	t->by_id = mem_array(BUCKETS, sizeof(struct node *));
+	t->by_name = mem_array(BUCKETS, sizeof(struct node *));
 	t->root = mem_alloc(sizeof(struct node) + 1);
 	t->root->id = TREE_ROOT_ID;
 	t->root->info = (struct tree_info){.id = TREE_ROOT_ID, .kind = FS_DIR, .lasting = true};
@@ -201,6 +201,7 @@ static uint64_t free_id(struct tree *t, const char *path)
 
 static size_t data_size(const struct fs_entry *entry)
 {
+	assert(entry->kind != FS_LINK || entry->link);
 	return entry->kind == FS_LINK ? strlen(entry->link) : entry->size;
 }
 
