@@ -176,6 +176,13 @@ def test_failures_of_digest_output_and_time_when_transferred():
             del os.environ["DFGET_TRANSFER_FROM_DFDAEMON"]
 
 
+def test_a_wrong_digest_hurts_nobody_else():
+    with world() as w:
+        w.fails(8, "-d", "sha256:" + "0" * 64, w.url(), "-O", w.out)
+        said = w.json(w.url(), "-O", w.out)
+        equal((said["bytes"], digest_of(w.out)), (SIZE, w.digest), "what the next one gets")
+
+
 def test_full_disk_is_told():
     with world() as w:
         tiny = w.lab.dir / "tiny"
