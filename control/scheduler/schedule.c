@@ -8,7 +8,7 @@
 
 #define SAMPLE_MAX 64 /* bounds filter_parent_limit */
 #define LOOKS	   8  /* peers looked at for each to be found */
-#define MATES	   2  /* parents of a peer, mates among them, in candidate_parent_limit */
+#define MATES	   3  /* parents of a peer, mates among them, in candidate_parent_limit */
 
 static uint64_t next_random(struct state *s)
 {

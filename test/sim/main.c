@@ -46,7 +46,7 @@ static const struct cli program = {
 	.summary = "the scheduler's real code in a simulated cluster",
 	.usage = "sim [options]",
 	.description = "Simulates downloads under a virtual clock. The last line is \"sim peers=N "
-		       "ratio=R\": R is the last finish over the bound.",
+		       "ratio=R\": R is the slowest download over the bound.",
 	.examples = "sim --peers 1000  # a thousand peers, one seed, all cold",
 	.options = option_table,
 };

@@ -129,7 +129,7 @@ bool report_print(const struct world *w, double real_s)
 		printf("theirs      %s; ours p50 %.2f s, p99 %.2f s, p99.9 %.2f s\n", sc->published,
 		       at(&all, 0.5), at(&all, 0.99), at(&all, 0.999));
 	printf("simulated   in %.1f s\n", real_s);
-	printf("sim peers=%u ratio=%.3f\n", sc->peers, last / bound);
+	printf("sim peers=%u ratio=%.3f\n", sc->peers, at(&all, 1) / bound);
 	free(all.s);
 	free(slow.s);
 	return done + dead == sc->peers * sc->tasks;
