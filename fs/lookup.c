@@ -83,8 +83,8 @@ static void reply_entry(struct lookup *l, const struct fs_entry *entry)
 	param.attr_timeout = LASTING_TIMEOUT_S; /* a node's content never changes */
 	param.entry_timeout = info.lasting ? LASTING_TIMEOUT_S : 0;
 	fill_stat(s, &info, &param.attr);
-	/* -ENOENT: the asker was interrupted, the kernel does not count this lookup. */
-	if (fuse_reply_entry(l->rq.req, &param) == -ENOENT)
+	/* The asker was interrupted: the kernel does not count this lookup. */
+	if (fuse_reply_entry(l->rq.req, &param) < 0)
 		tree_forget(s->tree, info.id, 1);
 	prune_if_crowded(s);
 }

@@ -185,6 +185,74 @@ static void end_answers_those_who_wait_with_eio(void **state)
 	fake_source_release(&w.f);
 }
 
+struct stormer {
+	pthread_t thread;
+	unsigned seed;
+	bool wrong;
+	atomic_bool *end;
+};
+
+/* Anything but wrong bytes will do. */
+static void *storm(void *arg)
+{
+	static const int names[] = {'a', 'b'};
+	struct stormer *st = arg;
+	unsigned char *data = aligned_alloc(4096, 64 << 10);
+	struct stat seen;
+
+	while (!atomic_load(st->end)) {
+		char name[2] = {(char)names[rand_r(&st->seed) % 2], 0};
+		int fd = open_in(name, O_RDONLY | (rand_r(&st->seed) % 2 ? O_DIRECT : 0));
+		off_t off = (off_t)(rand_r(&st->seed) % 200) * 4096;
+		ssize_t n = fd >= 0 ? pread(fd, data, 64 << 10, off) : -1;
+
+		if (n > 0 && !fake_is_right(data, (uint64_t)off, (size_t)n))
+			st->wrong = true;
+		if (fd >= 0)
+			close(fd);
+		stat_in("c", &seen);
+	}
+	free(data);
+	return NULL;
+}
+
+static void storm_of_signals_ends_well(void **state)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+	struct fs_blob files[] = {
+		{.name = "a", .kind = FS_FILE, .size = MIB, .read_delay_ms = 3, .open_delay_ms = 1},
+		{.name = "b", .kind = FS_FILE, .size = MIB, .lookup_delay_ms = FAKE_NEVER},
+		{.name = "c", .kind = FS_FILE, .size = MIB, .open_delay_ms = 2}};
+	struct fs_config c = config_default();
+	struct stormer stormers[16];
+	atomic_bool end = false;
+	int64_t until_ms;
+	struct world w;
+
+	(void)state;
+	c.read_timeout_ms = 20;
+	world_start(&w, files, 3, &c);
+	sigaction(SIGUSR1, &action, NULL);
+	for (unsigned i = 0; i < 16; i++) {
+		stormers[i] = (struct stormer){.seed = i, .end = &end};
+		assert_int_equal(pthread_create(&stormers[i].thread, NULL, storm, &stormers[i]), 0);
+	}
+	until_ms = clock_ms() + 500;
+	for (unsigned i = 0; clock_ms() < until_ms; i++) {
+		pthread_kill(stormers[i % 16].thread, SIGUSR1);
+		files[1].lookup_delay_ms = i % 3 ? FAKE_NEVER : 0;
+		files[1].complete = i % 64 > 32;
+		sched_yield();
+	}
+	fs_session_free(w.s); /* while they go on */
+	atomic_store(&end, true);
+	for (unsigned i = 0; i < 16; i++) {
+		pthread_join(stormers[i].thread, NULL);
+		assert_false(stormers[i].wrong);
+	}
+	fake_source_release(&w.f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +261,7 @@ int main(void)
 		cmocka_unit_test(interrupted_caller_returns_at_once),
 		cmocka_unit_test(killed_reader_goes_at_once),
 		cmocka_unit_test(end_answers_those_who_wait_with_eio),
+		cmocka_unit_test(storm_of_signals_ends_well),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, clean_up);
