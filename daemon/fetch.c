@@ -200,8 +200,6 @@ static void fail(struct fetch *f)
 	tell_failure(f, &e);
 	lock_drop(&f->lock);
 	log_warn("task failed", "task=%s code=%d why=\"%s\"", f->meta->id, e.code, e.text);
-	if (e.code == EBADMSG && !softly)
-		f->ops->mismatch(f->arg);
 	lock_take(&f->lock);
 	if (softly)
 		pieces_want_all(f->pieces, PIECE_REST);

@@ -65,8 +65,6 @@ struct fetch_ops {
 	void (*failed)(void *arg, const struct err *e);
 	/* The origin has other content now than what was begun with. May block on disk. */
 	void (*stale)(void *arg);
-	/* The whole is not what its digest says, and was not either when the origin gave it. */
-	void (*mismatch)(void *arg);
 	/* References to the places where the content may be had. */
 	size_t (*sources)(void *arg, struct source *out[SOURCES_OF_DIGEST_MAX]);
 };

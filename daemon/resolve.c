@@ -30,11 +30,22 @@ static int geometry_of(const struct request *rq, uint64_t len, struct geometry *
 	return 0;
 }
 
+/* The digest that the task is known by. One that is not its id is an asker's word, and the asker's
+ * to compare: kept with the task it would fail the next one too. */
+static char *digest_of_id(const struct request *rq)
+{
+	const char *hex;
+
+	if (rq->digest && digest_is_sha256(rq->digest, &hex) && strcmp(hex, rq->id) == 0)
+		return rq->digest;
+	return NULL;
+}
+
 int resolve_create(struct tasks *ts, const struct request *rq, uint64_t len, const char *headers,
 		   struct store_task **out, struct err *e)
 {
 	struct store_meta m = {.url = rq->origin,
-			       .digest = rq->digest,
+			       .digest = digest_of_id(rq),
 			       .tag = rq->tag,
 			       .application = rq->application,
 			       .headers = (char *)headers,

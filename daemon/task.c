@@ -140,23 +140,10 @@ static size_t on_sources(void *arg, struct source *out[SOURCES_OF_DIGEST_MAX])
 	return count;
 }
 
-/* A digest that is not the id is one asker's word, and may be what is wrong: the next asker begins
- * anew instead of failing for it. */
-static void on_mismatch(void *arg)
-{
-	struct task *t = arg;
-	const struct store_meta *m = task_meta(t);
-	const char *hex;
-
-	if (m->digest && digest_is_sha256(m->digest, &hex) && strcmp(hex, m->id) != 0)
-		tasks_forget(t->all, t);
-}
-
 static const struct fetch_ops fetch_ops = {.ready = on_ready,
 					   .complete = on_complete,
 					   .failed = on_failed,
 					   .stale = on_stale,
-					   .mismatch = on_mismatch,
 					   .sources = on_sources};
 
 /* ---- life */

@@ -22,8 +22,8 @@ enum task_priority { TASK_URGENT, TASK_NEAR, TASK_REST };
 struct task_request {
 	const char *id;	    /* 64 hex; NULL: computed from the rest (task_id.h) */
 	const char *url;    /* NULL: only an id or digest is known */
-	const char *digest; /* "sha256:<hex>" of the whole, NULL = unknown; counts when the task is
-			       made, not when it exists already */
+	const char *digest; /* "sha256:<hex>" of the whole, NULL = unknown. Compared here only when
+			       it is the task's id; any other is the asker's to compare */
 	const char *tag, *application;
 	const struct config_pairs
 		*headers; /* for the origin, the caller's Authorization among them */

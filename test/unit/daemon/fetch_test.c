@@ -44,6 +44,7 @@ static struct task *open_digest(struct setting *s, char *digest)
 	struct task_request rq = request_of(URL);
 
 	rq.digest = digest;
+	rq.id = digest + strlen("sha256:");
 	return open_task(s, &rq);
 }
 
