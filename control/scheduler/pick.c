@@ -68,7 +68,8 @@ static double skimmer_score(const struct pick_candidate *c, double idc, double l
 {
 	double tx = c->tx_max ? (double)c->tx_max : TX_MAX_UNKNOWN;
 
-	return tx / (c->children + 1.0) * (1 + idc + location) * (0.5 + 0.5 * (double)c->progress);
+	return tx / (c->children + 1.0) * (1 + idc + 4 * location) *
+	       (0.5 + 0.5 * (double)c->progress);
 }
 
 double pick_score(enum pick_algorithm a, const struct pick_child *child,

@@ -6,7 +6,7 @@
  *	load = 0.5 idle bandwidth + 0.3 bandwidth by time + 0.2 concurrency
  *
  * PICK_SKIMMER is what a child may expect of the parent's link, worth more the nearer it is:
- *	tx_max / (children + 1) * (1 + idc + location) * (0.5 + 0.5 progress)
+ *	tx_max / (children + 1) * (1 + idc + 4 * location) * (0.5 + 0.5 progress)
  * and the last of those taken is from elsewhere if all others are near: a place whose members only
  * know each other waits for what never comes.
  */

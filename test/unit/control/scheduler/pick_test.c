@@ -129,7 +129,7 @@ static void who_has_more_and_is_nearer_is_worth_more_children(void **state)
 			  pick_score(PICK_SKIMMER, &child, &c)));
 	near.idc = "HZ";
 	near.location = "cn|hz";
-	near.children = 2;
+	near.children = 5;
 	assert_true(about(pick_score(PICK_SKIMMER, &child, &near),
 			  pick_score(PICK_SKIMMER, &child, &c)));
 }
