@@ -8,6 +8,7 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/dir.h"
 #include "base/mem.h"
 #include "base/redact.h"
 
@@ -391,24 +392,6 @@ void log_open_stderr(const char *program, enum log_format format)
 	pthread_mutex_unlock(&sink.mutex);
 }
 
-/* mkdir -p */
-static int make_dirs(const char *dir, struct err *e)
-{
-	cleanup(free_at) char *path = mem_strdup(dir);
-
-	for (char *p = path; *p; p++) {
-		if (*p != '/' || p == path)
-			continue;
-		*p = 0;
-		if (mkdir(path, 0755) < 0 && errno != EEXIST)
-			return err_set(e, errno, "make %s", path);
-		*p = '/';
-	}
-	if (mkdir(path, 0755) < 0 && errno != EEXIST)
-		return err_set(e, errno, "make %s", path);
-	return 0;
-}
-
 int log_open_dir(const char *program, const char *dir, uint64_t size_max, unsigned files_max,
 		 struct err *e)
 {
@@ -417,7 +400,7 @@ int log_open_dir(const char *program, const char *dir, uint64_t size_max, unsign
 	struct stat st;
 	int r;
 
-	r = make_dirs(dir, e);
+	r = dir_make(dir, 0755, e);
 	if (r < 0)
 		return r;
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);

@@ -5,6 +5,7 @@
 #include "daemon/authority.h"
 
 #include "base/clock.h"
+#include "base/dir.h"
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/log.h"
@@ -199,8 +200,9 @@ static int open_own(struct authority *a, const char *dir, struct err *e)
 
 	if (access(pem, F_OK) == 0)
 		return read_pem(a, pem, pem, e);
-	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
-		return err_set(e, errno, "make %s", dir);
+	r = dir_make(dir, 0755, e);
+	if (r < 0)
+		return r;
 	a->key = EVP_EC_gen("P-256");
 	if (!a->key)
 		return ssl_error(e, "make a key");

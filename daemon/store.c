@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/dir.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/store_private.h"
@@ -332,27 +333,9 @@ void store_each(struct store *s,
 
 /* ---- opening and closing */
 
-static int make_dirs(const char *path, struct err *e)
-{
-	cleanup(free_at) char *part = mem_strdup(path);
-
-	for (char *p = part + 1;; p++) {
-		char was = *p;
-
-		if (was != '/' && was != 0)
-			continue;
-		*p = 0;
-		if (mkdir(part, was ? 0755 : 0700) < 0 && errno != EEXIST)
-			return err_set(e, errno, "make %s", part);
-		if (!was)
-			return 0;
-		*p = was;
-	}
-}
-
 static int open_dirs(struct store *s, struct err *e)
 {
-	int r = make_dirs(s->dir, e);
+	int r = dir_make(s->dir, 0700, e);
 
 	if (r < 0)
 		return r;

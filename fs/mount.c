@@ -2,6 +2,7 @@
  * (docs/adr/0001-passthrough-and-libfuse.md). */
 #include "fs/mount.h"
 
+#include "base/dir.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -25,23 +26,6 @@ static bool is_mount_root(const char *path, unsigned *major_out, unsigned *minor
 	*minor_out = x.stx_dev_minor;
 	return (x.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) &&
 	       (x.stx_attributes & STATX_ATTR_MOUNT_ROOT);
-}
-
-static int make_dirs(const char *path, struct err *e)
-{
-	cleanup(free_at) char *text = mem_strdup(path);
-
-	for (char *at = text + 1; *at; at++) {
-		if (*at != '/')
-			continue;
-		*at = '\0';
-		if (mkdir(text, 0755) < 0 && errno != EEXIST)
-			return err_set(e, errno, "make %s", text);
-		*at = '/';
-	}
-	if (mkdir(text, 0755) < 0 && errno != EEXIST)
-		return err_set(e, errno, "make %s", text);
-	return 0;
 }
 
 static int clear_stale(const char *path, struct err *e)
@@ -83,7 +67,7 @@ int mount_point_attach(const char *path, bool allow_other, struct mount_point *o
 {
 	cleanup(close_at) int fd = -1;
 	cleanup(free_at) char *real = NULL;
-	int r = make_dirs(path, e);
+	int r = dir_make(path, 0755, e);
 
 	if (r < 0)
 		return r;

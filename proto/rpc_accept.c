@@ -2,6 +2,7 @@
 #include "proto/rpc_accept.h"
 
 #include "base/clock.h"
+#include "base/dir.h"
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -66,7 +67,9 @@ int rpc_accept_listen(struct rpc_accept *a, const char *address, uint16_t *port_
 
 	*port_out = 0;
 	if (strncmp(address, "unix:", 5) == 0) {
-		r = net_listen_unix(address + 5, &l.fd, &l.lock_fd, e);
+		r = dir_make_parent(address + 5, 0755, e);
+		if (r == 0)
+			r = net_listen_unix(address + 5, &l.fd, &l.lock_fd, e);
 		if (r < 0)
 			return r;
 		l.unix_path = mem_strdup(address + 5);

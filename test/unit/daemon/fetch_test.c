@@ -43,8 +43,7 @@ static struct task *open_digest(struct setting *s, char *digest)
 {
 	struct task_request rq = request_of(URL);
 
-	rq.digest = digest;
-	rq.id = digest + strlen("sha256:");
+	name_by_digest(&rq, digest);
 	return open_task(s, &rq);
 }
 

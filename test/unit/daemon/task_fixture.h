@@ -74,6 +74,12 @@ static inline struct task_request request_of(const char *url)
 	return (struct task_request){.url = url, .piece_length = PIECE};
 }
 
+static inline void name_by_digest(struct task_request *rq, char *digest)
+{
+	rq->digest = digest;
+	rq->id = digest + strlen("sha256:");
+}
+
 static inline struct task *open_task(struct setting *s, const struct task_request *rq)
 {
 	struct task *t = NULL;

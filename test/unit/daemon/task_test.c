@@ -29,8 +29,7 @@ static void the_whole_is_fetched_once_and_verified(void **state)
 	struct task_progress p;
 	struct task *t;
 
-	rq.digest = digest;
-	rq.id = digest + strlen("sha256:");
+	name_by_digest(&rq, digest);
 	t = open_task(s, &rq);
 	assert_int_equal(task_complete_fd(t), -1);
 	task_want_all(t, TASK_REST);
@@ -296,8 +295,7 @@ static void content_of_unknown_length_with_a_wrong_digest_is_refused(void **stat
 	cleanup(free_at) char *digest = digest_of(SEED + 1, LENGTH);
 	struct task_request rq = request_of(URL);
 
-	rq.digest = digest;
-	rq.id = digest + strlen("sha256:");
+	name_by_digest(&rq, digest);
 	fake_set(fake.no_length = true);
 	assert_int_equal(open_error(s, &rq), EBADMSG);
 	rq.local_only = true;
@@ -323,8 +321,7 @@ static void empty_content_that_should_not_be_is_refused(void **state)
 	cleanup(free_at) char *digest = digest_of(SEED, LENGTH);
 	struct task_request rq = request_of(URL);
 
-	rq.digest = digest;
-	rq.id = digest + strlen("sha256:");
+	name_by_digest(&rq, digest);
 	fake_set(fake.length = 0);
 	assert_int_equal(open_error(s, &rq), EBADMSG);
 	rq.local_only = true;
@@ -361,8 +358,7 @@ static struct task *open_with_digest(struct setting *s, char *digest)
 {
 	struct task_request rq = request_of(URL);
 
-	rq.digest = digest;
-	rq.id = digest + strlen("sha256:");
+	name_by_digest(&rq, digest);
 	return open_task(s, &rq);
 }
 
