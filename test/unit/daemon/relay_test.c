@@ -653,8 +653,12 @@ static void calls_are_limited(void **state)
 static void cancel_ends_calls_in_any_state(void **state)
 {
 	static const char *const paths[] = {"/silent", "/stall", "/big", "/x"};
+	struct origin_config patient = {.connect_timeout_ms = WAIT_MS, .stall_timeout_ms = WAIT_MS};
+	struct relay *shared = relay;
+	struct err e;
 
 	(void)state;
+	assert_int_equal(relay_new(&patient, &relay, &e), 0);
 	for (size_t i = 0; i < 40; i++) {
 		cleanup(free_at) char *url = fake_at(server, paths[i % 4]);
 		cleanup(client_release) struct client c;
@@ -673,13 +677,15 @@ static void cancel_ends_calls_in_any_state(void **state)
 		assert_true(finish(&c));
 		assert_true(c.err.code == ECANCELED || (i % 4 == 3 && c.err.code == 0));
 	}
+	relay_free(relay);
+	relay = shared;
 }
 
 static void thousand_calls_at_a_time(void **state)
 {
 	struct client *crowd = mem_array(CROWD, sizeof(*crowd));
 	cleanup(free_at) char *url = fake_at(server, "/crowd");
-	struct origin_config patient = {0};
+	struct origin_config patient = {.connect_timeout_ms = WAIT_MS, .stall_timeout_ms = WAIT_MS};
 	struct relay *shared = relay;
 	struct err e;
 

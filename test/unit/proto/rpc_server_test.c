@@ -73,7 +73,7 @@ static void wrong_addresses_are_told(void **state)
 		{"[::1:80", EINVAL},
 		{"192.0.2.1:0", EADDRNOTAVAIL},
 		{"unix:", EINVAL},
-		{"unix:/no/such/dir/socket", ENOENT},
+		{"unix:/dev/null/no/folder/socket", ENOTDIR},
 		{"unix:/tmp/an/address/that/is/longer/than/the/one/hundred/and/eight/bytes/that/"
 		 "the/"
 		 "kernel/has/for/the/path/of/a/socket",
