@@ -37,10 +37,6 @@ class Read(threading.Thread):
             self.error = e
         self.ended = time.monotonic()
 
-    def wait_until(self, count):
-        wait_for(f"{count} bytes read", lambda: self.count >= count or self.ended, timeout_s=30)
-        check(not self.ended, f"the read lasts until the fault ({self.count} bytes, {self.error})")
-
     def finish(self, timeout_s=60):
         self.join(timeout_s)
         check(not self.is_alive(), "the read ended")
@@ -67,6 +63,14 @@ class World:
     def path(self, daemon=None):
         return (daemon or self.node).mount / "http" / self.address / "blob"
 
+    def fetched(self):
+        return self.node.traffic("REMOTE_PEER") + self.node.traffic("BACK_TO_SOURCE")
+
+    def in_the_middle(self):
+        """Waits until the node has a few pieces (in any order); how many bytes, most being to come."""
+        wait_for("the first pieces", lambda: self.fetched() >= 2 * PIECE, timeout_s=30)
+        return self.fetched()
+
     def check_whole(self, read, what):
         equal(read.error, None, f"{what}: the reader's error")
         equal(read.count, SIZE, f"{what}: bytes read")
@@ -77,7 +81,7 @@ def killed_in_the_middle(victim, what):
     with Lab() as lab:
         world = World(lab)
         read = Read(world.path())
-        read.wait_until(SIZE // 4)
+        world.in_the_middle()
         victim(world).process.kill()
         world.check_whole(read.finish(), what)
 
@@ -117,7 +121,7 @@ def test_origin_killed_and_back():
     with Lab() as lab:
         world = World(lab)
         read = Read(world.path())
-        read.wait_until(SIZE // 4)
+        world.in_the_middle()
         killed = time.monotonic()
         world.nginx.process.kill()
         read.finish()
@@ -139,17 +143,15 @@ def test_daemon_killed_and_nothing_verified_fetched_again():
     with Lab() as lab:
         world = World(lab)
         read = Read(world.path())
-        read.wait_until(SIZE // 3)
+        verified = world.in_the_middle()
         world.node.process.kill()
         read.finish()
         check(read.error is not None and read.count < SIZE, "the reader gets an error")
         world.seed.process.kill()  # all that comes now comes from the node's store and the origin
         world.node.restart()  # its counters begin at 0
         world.check_whole(Read(world.path()).finish(), "after the restart")
-        fetched = world.node.traffic("BACK_TO_SOURCE") + world.node.traffic("REMOTE_PEER")
-        verified = read.count // PIECE * PIECE
-        check(0 < fetched <= SIZE - verified,
-              f"{verified} bytes had been verified, {fetched} were fetched after")
+        check(0 < world.fetched() <= SIZE - verified,
+              f"{verified} bytes had been verified, {world.fetched()} were fetched after")
 
 
 def test_reader_by_mirror_sees_no_short_answer_when_the_daemon_dies():
@@ -159,7 +161,7 @@ def test_reader_by_mirror_sees_no_short_answer_when_the_daemon_dies():
         p = subprocess.Popen(world.node.host.enter(
             "curl", "-sS", "-x", "http://127.0.0.1:4001", "-H", "X-Dragonfly-Use-P2P: true",
             "-o", out, f"http://{world.address}/blob"), stderr=subprocess.PIPE)
-        wait_for("some of it", lambda: out.exists() and out.stat().st_size > SIZE // 4)
+        world.in_the_middle()
         world.node.process.kill()
         p.communicate(timeout=30)
         check(p.returncode != 0, "curl tells that the answer was not whole")
