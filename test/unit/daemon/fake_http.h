@@ -19,7 +19,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define FAKE_CONNS_MAX	  2048
+#define FAKE_CONNS_MAX	  8192
 #define FAKE_REQUESTS_MAX 4096
 
 struct fake_http;
@@ -33,6 +33,7 @@ struct fake_conn {
 	const char *head; /* of the request being answered */
 	char target[512];
 	unsigned number; /* of the request, from 0, over all connections */
+	bool over;	 /* its thread touches nothing any more; the server's lock */
 };
 
 /* Answers one request; false: close the connection. Runs on the connection's thread. */
@@ -199,7 +200,32 @@ static inline void *fake_conn_run(void *arg)
 	if (c->ssl)
 		SSL_shutdown(c->ssl);
 	shutdown(c->fd, SHUT_RDWR);
+	lock_guard(&c->server->lock);
+	c->over = true;
 	return NULL;
+}
+
+static inline void fake_conn_free(struct fake_conn *c)
+{
+	pthread_join(c->thread, NULL);
+	SSL_free(c->ssl);
+	close(c->fd);
+	buf_release(&c->in);
+	free(c);
+}
+
+/* Makes room by forgetting connections that are over. Called with the lock held. */
+static inline void fake_sweep(struct fake_http *f)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < f->conn_count; i++) {
+		if (f->conns[i]->over)
+			fake_conn_free(f->conns[i]);
+		else
+			f->conns[kept++] = f->conns[i];
+	}
+	f->conn_count = kept;
 }
 
 static inline void *fake_accept_run(void *arg)
@@ -214,7 +240,11 @@ static inline void *fake_accept_run(void *arg)
 		poll(&p, 1, 60000);
 		fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC);
 		lock_guard(&f->lock);
-		if (f->stopping || f->conn_count == FAKE_CONNS_MAX) {
+		if (f->conn_count == FAKE_CONNS_MAX)
+			fake_sweep(f);
+		if (f->conn_count == FAKE_CONNS_MAX)
+			abort();
+		if (f->stopping) {
 			if (fd >= 0)
 				close(fd);
 			return NULL;
@@ -262,14 +292,8 @@ static inline void fake_stop(struct fake_http *f)
 	pthread_join(f->thread, NULL);
 	close(f->fd);
 	for (unsigned i = 0; i < f->conn_count; i++) {
-		struct fake_conn *c = f->conns[i];
-
-		shutdown(c->fd, SHUT_RDWR);
-		pthread_join(c->thread, NULL);
-		SSL_free(c->ssl);
-		close(c->fd);
-		buf_release(&c->in);
-		free(c);
+		shutdown(f->conns[i]->fd, SHUT_RDWR);
+		fake_conn_free(f->conns[i]);
 	}
 	for (unsigned i = 0; i < f->request_count; i++)
 		free(f->requests[i]);

@@ -53,7 +53,7 @@ static const Dfdaemon__V2__DownloadTaskStartedResponse *started(struct hearing *
 
 	await(heard(h) > 0 || is_over(h));
 	assert_true(h->count > 0);
-	m = (const Dfdaemon__V2__DownloadTaskResponse *)h->messages[0];
+	m = (const Dfdaemon__V2__DownloadTaskResponse *)message_heard(h, 0);
 	assert_int_equal(
 		m->response_case,
 		DFDAEMON__V2__DOWNLOAD_TASK_RESPONSE__RESPONSE_DOWNLOAD_TASK_STARTED_RESPONSE);
@@ -66,7 +66,7 @@ static const Common__V2__Piece *piece(struct hearing *h, unsigned i)
 	const Dfdaemon__V2__DownloadTaskResponse *m;
 
 	await(heard(h) > i + 1);
-	m = (const Dfdaemon__V2__DownloadTaskResponse *)h->messages[i + 1];
+	m = (const Dfdaemon__V2__DownloadTaskResponse *)message_heard(h, i + 1);
 	assert_int_equal(
 		m->response_case,
 		DFDAEMON__V2__DOWNLOAD_TASK_RESPONSE__RESPONSE_DOWNLOAD_PIECE_FINISHED_RESPONSE);
@@ -216,8 +216,8 @@ static void hard_link_is_the_stores_own_file(void **state)
 	assert_int_equal(await_end(&h), RPC_OK);
 	assert_true(file_has(path, 0, LENGTH));
 	content = mem_printf("%s/content/tasks/%.3s/%s", d.s->f->dir,
-			     ((Dfdaemon__V2__DownloadTaskResponse *)h.messages[0])->task_id,
-			     ((Dfdaemon__V2__DownloadTaskResponse *)h.messages[0])->task_id);
+			     ((Dfdaemon__V2__DownloadTaskResponse *)message_heard(&h, 0))->task_id,
+			     ((Dfdaemon__V2__DownloadTaskResponse *)message_heard(&h, 0))->task_id);
 	assert_ok(stat(path, &one));
 	assert_ok(stat(content, &two));
 	assert_int_equal(one.st_ino, two.st_ino);

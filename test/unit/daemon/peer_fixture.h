@@ -162,6 +162,13 @@ static inline unsigned heard(struct hearing *h)
 	return h->count;
 }
 
+/* Lives as long as h. There must be more than i. */
+static inline const ProtobufCMessage *message_heard(struct hearing *h, unsigned i)
+{
+	lock_guard(&h->lock);
+	return h->messages[i];
+}
+
 static inline bool is_over(struct hearing *h)
 {
 	lock_guard(&h->lock);
@@ -171,6 +178,7 @@ static inline bool is_over(struct hearing *h)
 static inline enum rpc_code await_end(struct hearing *h)
 {
 	await(is_over(h));
+	lock_guard(&h->lock);
 	return h->code;
 }
 

@@ -20,7 +20,7 @@ static void follow(struct door *d, struct hearing *h, const char *id, const uint
 static const Dfdaemon__V2__SyncPiecesResponse *told(struct hearing *h, unsigned i)
 {
 	await(heard(h) > i);
-	return (const Dfdaemon__V2__SyncPiecesResponse *)h->messages[i];
+	return (const Dfdaemon__V2__SyncPiecesResponse *)message_heard(h, i);
 }
 
 static void pieces_are_told_at_once_and_as_they_come(void **state)
@@ -148,7 +148,7 @@ static void hosts_link_is_told_again_and_again(void **state)
 	hear(&a, d.tcp, UPLOAD("SyncHost"), &host_ops, &rq.base);
 	hear(&b, d.tcp, UPLOAD("SyncHost"), &host_ops, &rq.base);
 	await(heard(&a) >= 1);
-	host = (const Common__V2__Host *)a.messages[0];
+	host = (const Common__V2__Host *)message_heard(&a, 0);
 	assert_string_equal(host->id, "127.0.0.1-me");
 	assert_non_null(host->network);
 	await(heard(&a) >= 2 && heard(&b) >= 2);

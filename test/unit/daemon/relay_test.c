@@ -160,6 +160,8 @@ static bool wait_paused(struct client *c)
 		if (!cond_wait_until(&c->changed, &c->lock, deadline))
 			return false;
 	}
+	if (!c->paused)
+		print_error("the call ended after %d bytes: %s\n", (int)c->received, c->err.text);
 	return c->paused;
 }
 
