@@ -1,9 +1,9 @@
 /* Health and metrics: two doors of one loop each, and the figures that are read at each scrape. */
 #include "daemon/admin.h"
 
+#include "base/door.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "daemon/door.h"
 #include "daemon/piece_server.h"
 #include "daemon/store.h"
 #include "daemon/tasks.h"

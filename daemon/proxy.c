@@ -271,6 +271,7 @@ static int open_door(struct proxy *p, struct err *e)
 		.port = p->config.port,
 		.loops = p->config.loops ? p->config.loops : 2,
 		.connections_max = p->config.connections_max,
+		.refusal_headers = ERROR_PROXY,
 		.request = handle,
 		.arg = p,
 	};

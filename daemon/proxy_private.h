@@ -3,7 +3,7 @@
 #define DAEMON_PROXY_PRIVATE_H
 
 #include "base/bucket.h"
-#include "daemon/door.h"
+#include "base/door.h"
 #include "daemon/errand.h"
 #include "daemon/manifests.h"
 #include "daemon/proxy.h"

@@ -5,7 +5,7 @@
 #include "daemon/piece_server.h"
 #include "daemon/tasks.h"
 
-#include "client.h"
+#include "../client.h"
 
 #include <stdatomic.h>
 

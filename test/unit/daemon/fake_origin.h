@@ -3,8 +3,8 @@
 #define TEST_FAKE_ORIGIN_H
 
 #include "base/digest.h"
+#include "base/door.h"
 #include "base/mem.h"
-#include "daemon/door.h"
 
 #include <stdatomic.h>
 #include <string.h>

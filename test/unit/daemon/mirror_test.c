@@ -4,7 +4,7 @@
 #include "daemon/proxy.h"
 #include "daemon/relay.h"
 
-#include "client.h"
+#include "../client.h"
 #include "fake_origin.h"
 #include "fake_tasks.h"
 

@@ -11,7 +11,7 @@
  * All work is done by pump(), in steps, from an event, a timer or a kick. Nothing else calls the
  * handler, so what a handler calls never calls it back.
  */
-#include "daemon/door_conn.h"
+#include "base/door_conn.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -195,7 +195,7 @@ static void refuse(struct door_conn *c, int status, const char *why)
 	c->keep = c->body_done = false;
 	metric_add(metric_get(&refused, c->home->door->config.name), 1);
 	log_refusal(c, status, why);
-	door_reply(c, status, "X-Dragonfly-Error-Type: proxy\r\n", why);
+	door_reply(c, status, c->home->door->config.refusal_headers, why);
 }
 
 static void start_request(struct door_conn *c, const struct http_head *h)

@@ -13,8 +13,8 @@
  * of its own. A client that goes away while it waits is noticed at once; one that only ends its own
  * direction counts as gone too.
  */
-#ifndef DAEMON_DOOR_H
-#define DAEMON_DOOR_H
+#ifndef BASE_DOOR_H
+#define BASE_DOOR_H
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -37,6 +37,8 @@ struct door_config {
 	int64_t idle_timeout_ms;  /* 0 = 90 s */
 	int64_t head_timeout_ms;  /* 0 = 10 s */
 	int64_t stall_timeout_ms; /* 0 = 60 s */
+	/* "Name: value\r\n" lines of the answers to what is no good HTTP; NULL = none. */
+	const char *refusal_headers;
 	/* A request: must answer with door_reply(), or door_take() it and answer at any later time.
 	 */
 	void (*request)(struct door_conn *c, void *arg);

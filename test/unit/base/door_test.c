@@ -1,8 +1,8 @@
 /* A door on real sockets: keep-alive, pipelining, bodies, files, deadlines, bounds, and clients
  * that misbehave or leave. */
-#include "daemon/door.h"
+#include "base/door.h"
 
-#include "client.h"
+#include "../client.h"
 
 #include <errno.h>
 #include <sched.h>

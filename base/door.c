@@ -2,11 +2,11 @@
  * The listening half of a door: its loops, accepting, the bound on connections, starting and
  * stopping. One connection is door_conn.c's.
  */
-#include "daemon/door.h"
+#include "base/door.h"
 
+#include "base/door_conn.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/door_conn.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -147,6 +147,8 @@ static void set_defaults(struct door_config *c)
 		c->head_timeout_ms = 10000;
 	if (!c->stall_timeout_ms)
 		c->stall_timeout_ms = 60000;
+	if (!c->refusal_headers)
+		c->refusal_headers = "";
 }
 
 /* Waits until every loop that there is listens; failing is told by e. */

@@ -1,10 +1,10 @@
 /* What door.c and door_conn.c share; no one else includes it. */
-#ifndef DAEMON_DOOR_CONN_H
-#define DAEMON_DOOR_CONN_H
+#ifndef BASE_DOOR_CONN_H
+#define BASE_DOOR_CONN_H
 
+#include "base/door.h"
 #include "base/lock.h"
 #include "base/net.h"
-#include "daemon/door.h"
 
 /* One loop of a door, its listening watch and its connections. */
 struct door_loop {
