@@ -1,7 +1,7 @@
 /* Heads of answers. The length is judged here: curl takes the last of several Content-Lengths. */
 #include "daemon/answer.h"
 
-#include "daemon/header_lines.h"
+#include "base/header_lines.h"
 
 #include <errno.h>
 #include <string.h>

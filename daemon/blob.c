@@ -8,7 +8,7 @@
 #include "base/digest.h"
 #include "base/mem.h"
 #include "daemon/blobs_private.h"
-#include "daemon/task_id.h"
+#include "proto/task_id.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,8 +1,8 @@
 /* Request headers. */
 #include "daemon/header_list.h"
 
+#include "base/header_lines.h"
 #include "base/mem.h"
-#include "daemon/header_lines.h"
 
 #include <errno.h>
 #include <string.h>

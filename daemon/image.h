@@ -5,7 +5,7 @@
 #ifndef DAEMON_IMAGE_H
 #define DAEMON_IMAGE_H
 
-#include "daemon/manifest.h"
+#include "base/manifest.h"
 
 #include <stdbool.h>
 

@@ -2,8 +2,8 @@
 #include "daemon/inquiry.h"
 
 #include "base/clock.h"
+#include "base/header_lines.h"
 #include "base/mem.h"
-#include "daemon/header_lines.h"
 #include "daemon/header_list.h"
 #include "daemon/secret.h"
 

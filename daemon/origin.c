@@ -4,10 +4,10 @@
  */
 #include "daemon/origin.h"
 
+#include "base/header_lines.h"
 #include "base/http.h"
 #include "base/mem.h"
 #include "daemon/exchange.h"
-#include "daemon/header_lines.h"
 #include "daemon/header_list.h"
 #include "daemon/inquiry.h"
 #include "daemon/registry.h"

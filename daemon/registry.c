@@ -7,15 +7,15 @@
  */
 #include "daemon/registry.h"
 
+#include "base/challenge.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/header_lines.h"
 #include "base/json.h"
 #include "base/lock.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "daemon/challenge.h"
 #include "daemon/docker_config.h"
-#include "daemon/header_lines.h"
 #include "daemon/inquiry.h"
 #include "daemon/secret.h"
 

@@ -16,11 +16,11 @@
 #include "daemon/relay.h"
 
 #include "base/clock.h"
+#include "base/header_lines.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/url.h"
 #include "daemon/answer.h"
-#include "daemon/header_lines.h"
 #include "daemon/header_list.h"
 #include "daemon/transport.h"
 

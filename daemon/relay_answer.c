@@ -7,11 +7,11 @@
  * relay's last job is a job of its own, because an ordinary one may still be queued.
  */
 #include "base/clock.h"
+#include "base/header_lines.h"
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "daemon/header_lines.h"
 #include "daemon/proxy_private.h"
 #include "daemon/relay.h"
 #include "daemon/task.h"

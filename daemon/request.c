@@ -6,7 +6,7 @@
 #include "base/geometry.h"
 #include "base/mem.h"
 #include "base/url.h"
-#include "daemon/task_id.h"
+#include "proto/task_id.h"
 
 #include <errno.h>
 #include <string.h>

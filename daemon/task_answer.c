@@ -9,15 +9,15 @@
  * answer comes on any thread and is carried to the loop by the question's own job.
  */
 #include "base/clock.h"
+#include "base/header_lines.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/pool.h"
-#include "daemon/header_lines.h"
 #include "daemon/proxy_private.h"
 #include "daemon/task.h"
-#include "daemon/task_id.h"
 #include "daemon/task_output.h"
+#include "proto/task_id.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* WWW-Authenticate values: no crash, and what was kept can go into a URL's query. */
+#include "base/challenge.h"
 #include "base/mem.h"
-#include "daemon/challenge.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Raw headers of an answer, a line each: what is kept is in one form, found again by its name, and
  * survives being passed on. */
+#include "base/header_lines.h"
 #include "base/mem.h"
-#include "daemon/header_lines.h"
 
 #include <stdint.h>
 #include <string.h>

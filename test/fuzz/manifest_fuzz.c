@@ -2,7 +2,7 @@
  * no more than the bound; what the mount takes for an image has digests and no more than the bound.
  */
 #include "base/digest.h"
-#include "daemon/manifest.h"
+#include "base/manifest.h"
 #include "daemon/manifests.h"
 #include "daemon/task.h"
 

@@ -1,7 +1,7 @@
 #include "test/unit/unit.h"
 
+#include "base/header_lines.h"
 #include "base/mem.h"
-#include "daemon/header_lines.h"
 #include "daemon/header_list.h"
 
 #include <errno.h>

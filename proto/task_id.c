@@ -6,7 +6,7 @@
  * parameters: their ids differ for URLs of two or more unsorted ones, as they always did from the
  * scheduler's own.)
  */
-#include "daemon/task_id.h"
+#include "proto/task_id.h"
 
 #include "base/buf.h"
 #include "base/digest.h"

@@ -1,11 +1,11 @@
 /* Challenges: `scheme [token68 / name=value *( , name=value )] *( , scheme ... )`. The comma that
  * parts two parameters also parts two challenges: a token without "=" behind it begins a new one.
  */
-#include "daemon/challenge.h"
+#include "base/challenge.h"
 
 #include "base/buf.h"
+#include "base/header_lines.h"
 #include "base/mem.h"
-#include "daemon/header_lines.h"
 
 #include <errno.h>
 #include <string.h>

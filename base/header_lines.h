@@ -1,7 +1,7 @@
 /* HTTP headers as text: "Name: value\n" lines, as origin and relay hand them out and the store
  * keeps them. Values have their outer blanks cut and no control characters but tabs. */
-#ifndef DAEMON_HEADER_LINES_H
-#define DAEMON_HEADER_LINES_H
+#ifndef BASE_HEADER_LINES_H
+#define BASE_HEADER_LINES_H
 
 #include "base/buf.h"
 #include "base/err.h"

@@ -1,5 +1,5 @@
 /* Header lines. RFC 9110 §5.1 (names), §5.5 (values); obsolete line folding is refused. */
-#include "daemon/header_lines.h"
+#include "base/header_lines.h"
 
 #include "base/mem.h"
 

@@ -1,5 +1,5 @@
 /* Task ids against the identifiers that Dragonfly's own tests state as facts. */
-#include "daemon/task_id.h"
+#include "proto/task_id.h"
 
 #include "base/mem.h"
 

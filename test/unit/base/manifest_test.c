@@ -1,5 +1,5 @@
 /* Manifests and indexes, sound and odd. */
-#include "daemon/manifest.h"
+#include "base/manifest.h"
 
 #include "base/buf.h"
 #include "test/unit/unit.h"

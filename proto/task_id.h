@@ -1,7 +1,7 @@
 /* Task ids as Dragonfly makes them (v2). Source: reference of identifiers, test vectors in
- * test/unit/daemon/task_id_test.c. */
-#ifndef DAEMON_TASK_ID_H
-#define DAEMON_TASK_ID_H
+ * test/unit/proto/task_id_test.c. */
+#ifndef PROTO_TASK_ID_H
+#define PROTO_TASK_ID_H
 
 #include "base/err.h"
 

@@ -1,7 +1,7 @@
 /* WWW-Authenticate: what a registry wants to see. Source: RFC 9110 §11.6.1, RFC 6750 §3, and the
  * distribution project's token authentication. Pure. */
-#ifndef DAEMON_CHALLENGE_H
-#define DAEMON_CHALLENGE_H
+#ifndef BASE_CHALLENGE_H
+#define BASE_CHALLENGE_H
 
 #include "base/err.h"
 

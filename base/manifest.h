@@ -3,8 +3,8 @@
  * (manifest.md, image-index.md), Docker's image manifest version 2, schema 2 and manifest lists.
  * Digests other than sha256 are refused.
  */
-#ifndef DAEMON_MANIFEST_H
-#define DAEMON_MANIFEST_H
+#ifndef BASE_MANIFEST_H
+#define BASE_MANIFEST_H
 
 #include "base/digest.h"
 

@@ -1,7 +1,7 @@
 #include "test/unit/unit.h"
 
+#include "base/challenge.h"
 #include "base/mem.h"
-#include "daemon/challenge.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Foreign JSON: everything is checked, nothing is believed. Must not know: registries, the mount.
  */
-#include "daemon/manifest.h"
+#include "base/manifest.h"
 
 #include "base/json.h"
 #include "base/mem.h"
