@@ -197,17 +197,22 @@ static void *announcer_main(void *arg)
 {
 	struct announcer *a = arg;
 	int64_t look_at_ms = 0;
+	unsigned met = 0; /* schedulers when all was told */
 	bool told = false;
 
 	while (pause_for(a, LOOK_MS)) {
+		unsigned met_now = scheduler_client_met(a->sc);
+
 		if (scheduler_client_alive(a->sc) == 0) {
 			told = false;
 			continue;
 		}
-		if (told && clock_ms() < look_at_ms)
+		if (told && met == met_now && clock_ms() < look_at_ms)
 			continue;
-		if (!told || is_forgotten(a))
+		if (!told || met != met_now || is_forgotten(a)) {
 			told = announce_all(a);
+			met = met_now;
+		}
 		look_at_ms = clock_ms() + a->interval_ms;
 	}
 	forget_told(a);

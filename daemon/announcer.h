@@ -1,6 +1,7 @@
 /*
  * Tells the schedulers which whole tasks are in the store: at the start, and again when a scheduler
- * has forgotten them (it was restarted, or has come anew). Without it a scheduler that comes back
+ * has forgotten them (it was restarted, or has come anew: this host is another cluster's now).
+ * Without it a scheduler that comes back
  * would send the next asker to the origin although half of the cluster has the task.
  *
  * One thread; an announcement is a conversation with metadata_only, one after the other.

@@ -55,6 +55,11 @@ unsigned scheduler_client_alive(const struct scheduler_client *sc)
 	return schedulers_up(sc->schedulers);
 }
 
+unsigned scheduler_client_met(const struct scheduler_client *sc)
+{
+	return schedulers_met(sc->schedulers);
+}
+
 void scheduler_client_remember(struct scheduler_client *sc, struct list *schedule)
 {
 	lock_guard(&sc->lock);

@@ -33,6 +33,8 @@ void scheduler_client_leave(struct scheduler_client *sc);
 void scheduler_client_delete_host(struct scheduler_client *sc);
 void scheduler_client_free(struct scheduler_client *sc);
 unsigned scheduler_client_alive(const struct scheduler_client *sc); /* addresses that answer */
+/* Addresses that have ever answered: grows when this host comes to another cluster. */
+unsigned scheduler_client_met(const struct scheduler_client *sc);
 
 /* Blocking: what the cluster knows of a task. ENOENT: nothing (or no scheduler). */
 must_check int scheduler_client_stat_task(struct scheduler_client *sc, const char *task_id,

@@ -23,6 +23,7 @@
 #define SCHEDULERS_LOCK_RANK 50
 #define CHECK_TIMEOUT_MS     3000
 #define ANNOUNCE_TIMEOUT_MS  5000
+#define GOODBYE_TIMEOUT_MS   2000
 #define BACKOFF_FIRST_MS     500
 #define BACKOFF_MAX_MS	     30000
 #define ANNOUNCE_PATH	     "/scheduler.v2.Scheduler/AnnounceHost"
@@ -43,6 +44,7 @@ struct scheduler {
 	struct list link;
 	enum scheduler_state state;
 	bool checking;
+	bool met;  /* has been UP */
 	bool gone; /* no longer in the set */
 	int64_t backoff_ms;
 };
@@ -56,6 +58,7 @@ struct schedulers {
 	struct list all;   /* of struct scheduler */
 	unsigned existing; /* structs, those that are gone among them */
 	struct ring ring;  /* of the UP ones */
+	unsigned met;	   /* addresses that have been UP, those that are gone among them */
 	bool left;
 };
 
@@ -120,6 +123,10 @@ static bool settle(struct scheduler *s, bool ok)
 	s->state = ok ? SCHEDULER_UP : SCHEDULER_DOWN;
 	if (before != s->state)
 		rebuild_ring(s->set);
+	if (ok && !s->met) {
+		s->met = true;
+		s->set->met++;
+	}
 	if (ok || s->backoff_ms == 0)
 		s->backoff_ms = BACKOFF_FIRST_MS;
 	else if (s->backoff_ms < BACKOFF_MAX_MS)
@@ -127,6 +134,31 @@ static bool settle(struct scheduler *s, bool ok)
 	if (!s->set->left)
 		timer_arm(&s->timer, with_jitter(ok ? s->set->interval_ms : s->backoff_ms));
 	return before != s->state;
+}
+
+static void said_goodbye(const ProtobufCMessage *msg, enum rpc_code code, const char *text,
+			 void *arg)
+{
+	struct scheduler *s = arg;
+
+	(void)msg;
+	if (code != RPC_OK)
+		log_debug("scheduler was not told that this host moves", "addr=%s why=\"%s\"",
+			  s->addr, text);
+	scheduler_unref(s);
+}
+
+/* It is gone and has been told of this host: otherwise it would give it to its cluster's peers as a
+ * parent for as long as it remembers it. Under the lock. */
+static void say_goodbye(struct scheduler *s)
+{
+	Scheduler__V2__DeleteHostRequest rq = SCHEDULER__V2__DELETE_HOST_REQUEST__INIT;
+
+	if (!s->channel || s->set->left)
+		return;
+	rq.host_id = (char *)host_id(s->set->host);
+	ask(scheduler_ref(s)->channel, DELETE_PATH, &rq.base, &google__protobuf__empty__descriptor,
+	    GOODBYE_TIMEOUT_MS, said_goodbye, s);
 }
 
 /* Ends a check. */
@@ -138,6 +170,8 @@ static void check_over(struct scheduler *s, bool ok, const char *why)
 	s->checking = false;
 	if (!s->gone)
 		changed = settle(s, ok);
+	else if (ok)
+		say_goodbye(s);
 	lock_drop(&s->set->lock);
 	if (changed && ok)
 		log_info("scheduler answers", "addr=%s", s->addr);
@@ -306,6 +340,11 @@ void schedulers_set(struct schedulers *ss, const char *const *addrs, size_t coun
 
 		log_info("scheduler is gone from the cluster", "addr=%s", s->addr);
 		timer_cancel(&s->timer);
+		lock_take(&ss->lock);
+		/* A check that is running may still announce: its end says goodbye. */
+		if (s->met && !s->checking)
+			say_goodbye(s);
+		lock_drop(&ss->lock);
 		scheduler_unref(s);
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -329,6 +368,12 @@ unsigned schedulers_up(struct schedulers *ss)
 {
 	lock_guard(&ss->lock);
 	return ss->ring.count;
+}
+
+unsigned schedulers_met(struct schedulers *ss)
+{
+	lock_guard(&ss->lock);
+	return ss->met;
 }
 
 struct scheduler *schedulers_pick(struct schedulers *ss, const char *task_id)
@@ -394,6 +439,9 @@ void schedulers_free(struct schedulers *ss)
 
 	if (!ss)
 		return;
+	lock_take(&ss->lock);
+	ss->left = true; /* no goodbyes from here on */
+	lock_drop(&ss->lock);
 	list_init(&removed);
 	take_out(ss, NULL, 0, &removed);
 	while ((link = list_pop_front(&removed)) != NULL) {

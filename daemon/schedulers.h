@@ -8,7 +8,9 @@
  *-> DOWN DOWN		does not answer, or does not serve	a check (with back-off) -> UP
  *
  * A check is a health call and, if it serves, AnnounceHost; an UP one is checked at the announce
- * interval. Only UP ones are in the ring. Thread-safe; nothing blocks but schedulers_leave().
+ * interval. Only UP ones are in the ring. One that is taken out of the set (this host is another
+ * cluster's now) is told DeleteHost. Thread-safe; nothing blocks but schedulers_leave() and
+ *_free().
  *
  * Must not know: tasks' conversations.
  */
@@ -22,11 +24,13 @@ struct schedulers;
 struct scheduler; /* one address; reference-counted */
 
 struct schedulers *schedulers_new(struct host *host, int64_t announce_interval_ms);
-/* Nobody may hold a reference to a scheduler any more. */
+/* Nobody may hold a reference to a scheduler any more. Waits for goodbyes, at most 2 s. */
 void schedulers_free(struct schedulers *ss);
 /* The addresses in force from now on; those that are new are checked at once. At most RING_MAX. */
 void schedulers_set(struct schedulers *ss, const char *const *addrs, size_t count);
 unsigned schedulers_up(struct schedulers *ss);
+/* How many addresses have been UP since the start: grows when one answers for the first time. */
+unsigned schedulers_met(struct schedulers *ss);
 /* Takes back what the UP ones know of this host, waiting at most timeout_ms. for_good: nothing is
  * announced afterwards. */
 void schedulers_leave(struct schedulers *ss, bool for_good, int64_t timeout_ms);

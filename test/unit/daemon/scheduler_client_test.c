@@ -523,6 +523,41 @@ static void a_dead_scheduler_is_left_for_the_other_and_comes_back(void **state)
 	fake_release(&other);
 }
 
+static void the_schedulers_of_the_cluster_that_is_left_are_told(void **state)
+{
+	struct fake_scheduler other, silent;
+	const char *addr;
+	struct setting s;
+
+	(void)state;
+	setting_open(&s, FAKE_NORMAL);
+	assert_int_equal(scheduler_client_met(s.client), 1);
+	fake_start(&other, NULL, FAKE_NORMAL);
+	addr = other.addr;
+	scheduler_client_set(s.client, &addr, 1);
+	await_that(fake_count(&s.fake, &s.fake.deleted) == 1);
+	await_that(scheduler_client_alive(s.client) == 1);
+	assert_int_equal(scheduler_client_met(s.client), 2);
+	assert_int_equal(fake_count(&other, &other.announced), 1);
+	assert_int_equal(fake_count(&other, &other.deleted), 0);
+	/* And back: the host is announced again. */
+	addr = s.fake.addr;
+	scheduler_client_set(s.client, &addr, 1);
+	await_that(fake_count(&other, &other.deleted) == 1);
+	await_that(fake_count(&s.fake, &s.fake.announced) == 2);
+	/* One that never answered is not told, and one that is dead keeps nobody waiting. */
+	fake_start(&silent, NULL, FAKE_NORMAL);
+	fake_stop(&silent);
+	addr = silent.addr;
+	fake_stop(&s.fake);
+	scheduler_client_set(s.client, &addr, 1);
+	scheduler_client_set(s.client, NULL, 0);
+	assert_int_equal(fake_count(&silent, &silent.deleted), 0);
+	setting_close(&s);
+	fake_release(&silent);
+	fake_release(&other);
+}
+
 static void a_stream_that_breaks_is_told(void **state)
 {
 	struct schedule *schedule;
@@ -622,6 +657,7 @@ int main(void)
 		cmocka_unit_test(no_scheduler_is_told_soon_and_not_inside_new),
 		cmocka_unit_test(a_scheduler_that_forgot_the_host_is_told_again),
 		cmocka_unit_test(a_dead_scheduler_is_left_for_the_other_and_comes_back),
+		cmocka_unit_test(the_schedulers_of_the_cluster_that_is_left_are_told),
 		cmocka_unit_test(a_stream_that_breaks_is_told),
 		cmocka_unit_test(dropping_from_a_callback_is_allowed),
 		cmocka_unit_test(many_conversations_come_and_go),
