@@ -1,10 +1,13 @@
 """Skimmer's own programs and the real ones around them, as a lab starts them."""
+import contextlib
 import hashlib
 import json
 import pathlib
 import re
+import sqlite3
 import subprocess
 import tempfile
+import time
 
 from lab import BIN, ROOT, LabError, listening, sh, wait_for, write_config
 
@@ -31,6 +34,29 @@ class Manager:
 
     def ready(self):
         wait_for("manager", lambda: listening(self.host, 65003))
+
+    # Written into its database: the manager has no REST yet.
+    def add_cluster(self, name, scopes):
+        """A scheduler cluster and its seed peer cluster; the id of both."""
+        with self._database() as db:
+            at = int(time.time() * 1000)
+            number = db.execute("INSERT INTO scheduler_clusters (name, scopes, created_ms, "
+                                "updated_ms) VALUES (?, ?, ?, ?)",
+                                (name, json.dumps(scopes), at, at)).lastrowid
+            seeds = db.execute("INSERT INTO seed_peer_clusters (name, created_ms, updated_ms) "
+                               "VALUES (?, ?, ?)", (name, at, at)).lastrowid
+            db.execute("INSERT INTO cluster_links VALUES (?, ?)", (seeds, number))
+            return number
+
+    def set_scopes(self, number, scopes):
+        with self._database() as db:
+            db.execute("UPDATE scheduler_clusters SET scopes = ? WHERE id = ?",
+                       (json.dumps(scopes), number))
+
+    @contextlib.contextmanager
+    def _database(self):
+        with contextlib.closing(sqlite3.connect(self.dir / "manager.db", timeout=20)) as db, db:
+            yield db
 
 
 class Scheduler:
@@ -166,9 +192,11 @@ http {{ access_log {self.dir}/access.log; sendfile on; tcp_nopush on; keepalive_
         self.process = host.start(["nginx", "-p", self.dir, "-c", conf], name="nginx")
         wait_for("nginx", lambda: listening(host, port))
 
-    def bytes_given(self):
-        text = (self.dir / "access.log").read_text()
-        return sum(int(l.split()[9]) for l in text.splitlines() if '"GET ' in l)
+    def bytes_given(self, clients=None):
+        """To these addresses, or to all."""
+        lines = [l.split() for l in (self.dir / "access.log").read_text().splitlines()
+                 if '"GET ' in l]
+        return sum(int(l[9]) for l in lines if clients is None or l[0] in clients)
 
 
 class Containerd:
