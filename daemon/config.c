@@ -177,6 +177,7 @@ const struct config_key daemon_config_keys[] = {
 	 .min = 50,
 	 .help = "A scheduler silent for so long is done without: the origin is read."},
 	{.path = "scheduler.scheduleTimeout", .type = CONFIG_IGNORED},
+	{.path = "scheduler.enableBackToSource", .type = CONFIG_IGNORED},
 	{.path = "scheduler.maxScheduleCount",
 	 .type = CONFIG_U64,
 	 .offset = AT(scheduler.max_schedule_count),

@@ -1,0 +1,69 @@
+/* The keys of Dragonfly v2.5.1's scheduler.yaml, and of its compose file, are all taken; TLS, that
+ * is not spoken here, is refused. */
+#include "control/scheduler/config.h"
+
+#include "test/unit/unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char dragonflys[] =
+	"server: {advertiseIP: 10.0.0.1, advertisePort: 8002, listenIP: 0.0.0.0, port: 8002,\n"
+	"  host: foo, requestRateLimit: 100, logDir: l, logLevel: debug, logMaxSize: 512,\n"
+	"  logMaxAge: 5, logMaxBackups: 3, pluginDir: p, dataDir: d}\n"
+	"scheduler:\n"
+	"  algorithm: default\n"
+	"  backToSourceCount: 3\n"
+	"  retryBackToSourceLimit: 2\n"
+	"  retryLimit: 10\n"
+	"  retryInterval: 10s\n"
+	"  gc: {pieceDownloadTimeout: 5s, peerGCInterval: 10s, peerTTL: 60s, taskGCInterval: 30s,\n"
+	"    hostGCInterval: 1m, hostTTL: 1m}\n"
+	"database: {redis: {addrs: [foo, bar], masterName: baz, brokerDB: 1, backendDB: 2}}\n"
+	"dynConfig: {refreshInterval: 10s}\n"
+	"host: {idc: foo, location: baz}\n"
+	"manager: {addr: '10.0.0.2:65003', schedulerClusterID: 1, keepAlive: {interval: 5s}}\n"
+	"seedPeer: {taskDownloadTimeout: 12h}\n"
+	"job: {enable: true, globalWorkerNum: 1, schedulerWorkerNum: 1, localWorkerNum: 5}\n"
+	"storage: {maxSize: 100, maxBackups: 10, bufferSize: 100}\n"
+	"metrics: {enable: false, addr: ':8000', enableHost: true}\n"
+	"network: {enableIPv6: true}\n"
+	"console: false\n"
+	"pprofPort: -1\n";
+
+static int parse(const char *text, struct err *e)
+{
+	struct scheduler_config c = {0};
+	int r = config_parse(scheduler_config_keys, "s", text, strlen(text), &c, e);
+
+	config_release(scheduler_config_keys, &c);
+	return r;
+}
+
+static void a_file_of_dragonflys_is_taken(void **state)
+{
+	struct err e = {0};
+
+	(void)state;
+	if (parse(dragonflys, &e) < 0)
+		fail_msg("%s", e.text);
+}
+
+static void tls_is_refused(void **state)
+{
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(parse("server: {tls: {caCert: c, cert: c, key: k}}\n", &e), -EINVAL);
+	assert_int_equal(parse("manager: {tls: {caCert: c, cert: c, key: k}}\n", &e), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_file_of_dragonflys_is_taken),
+		cmocka_unit_test(tls_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
