@@ -2,6 +2,7 @@
 #include "control/scheduler/manager_link.h"
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/json.h"
 #include "base/lock.h"
 #include "base/log.h"
@@ -28,6 +29,7 @@ struct manager_link {
 	struct rpc_stream *stream;    /* the thread's own */
 	int64_t refresh_at_ms;
 	bool told_away; /* "manager is away" has been logged */
+	uint64_t rules; /* hash of what the rules were made of; the thread's own */
 };
 
 static void use_limits(struct manager_link *l, const Manager__V2__Scheduler *row)
@@ -42,6 +44,50 @@ static void use_limits(struct manager_link *l, const Manager__V2__Scheduler *row
 		return;
 	service_set_limits(l->service, (unsigned)json_u64(json, "candidate_parent_limit", 0),
 			   (unsigned)json_u64(json, "filter_parent_limit", 0));
+}
+
+static uint64_t hash_of(const ProtobufCMessage *list, const Manager__V2__SchedulerCluster *c)
+{
+	size_t len = protobuf_c_message_get_packed_size(list);
+	cleanup(free_at) uint8_t *bytes = mem_alloc(len + 1);
+	struct xxh3 x;
+
+	protobuf_c_message_pack(list, bytes);
+	xxh3_init(&x);
+	xxh3_update(&x, bytes, len);
+	if (c) {
+		xxh3_update(&x, c->client_config.data, c->client_config.len);
+		xxh3_update(&x, c->seed_client_config.data, c->seed_client_config.len);
+	}
+	return xxh3_final(&x);
+}
+
+/* Applications and block lists. A manager that cannot tell its applications changes nothing. */
+static void use_rules(struct manager_link *l, const Manager__V2__Scheduler *row)
+{
+	Manager__V2__ListApplicationsRequest rq = MANAGER__V2__LIST_APPLICATIONS_REQUEST__INIT;
+	const Manager__V2__SchedulerCluster *c = row->scheduler_cluster;
+	ProtobufCMessage *list = NULL;
+	uint64_t hash;
+	struct err e;
+
+	rq.source_type = MANAGER__V2__SOURCE_TYPE__SCHEDULER_SOURCE;
+	rq.hostname = l->hostname;
+	rq.ip = l->ip;
+	if (rpc_unary(l->channel, "/manager.v2.Manager/ListApplications", &rq.base,
+		      &manager__v2__list_applications_response__descriptor, CALL_TIMEOUT_MS, &list,
+		      NULL, &e) < 0) {
+		log_warn("applications and block lists not refreshed", "why=\"%s\"", e.text);
+		return;
+	}
+	hash = hash_of(list, c);
+	/* What is wrong with a rule is told when it changes, not each minute. */
+	if (hash != l->rules)
+		service_set_rules(l->service,
+				  rules_new((const void *)list, c ? &c->client_config : NULL,
+					    c ? &c->seed_client_config : NULL));
+	l->rules = hash;
+	protobuf_c_message_free_unpacked(list, NULL);
 }
 
 static int update(struct manager_link *l, struct err *e)
@@ -71,6 +117,7 @@ static int update(struct manager_link *l, struct err *e)
 	if (r < 0)
 		return r;
 	use_limits(l, (const void *)row);
+	use_rules(l, (const void *)row);
 	protobuf_c_message_free_unpacked(row, NULL);
 	return 0;
 }

@@ -3,17 +3,14 @@
  * while the state is asked; answers are only queued under it. A ticker of 50 ms moves those that
  * wait.
  */
-#include "control/scheduler/service.h"
+#include "control/scheduler/service_private.h"
 
 #include "base/clock.h"
 #include "base/geometry.h"
-#include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/net.h"
-#include "base/timer.h"
 #include "control/scheduler/message.h"
-#include "control/scheduler/seed.h"
 #include "proto/message.h"
 
 #include <string.h>
@@ -21,16 +18,6 @@
 #define RANK_SERVICE 10
 #define TICK_MS	     50
 #define GC_MS	     10000
-#define ID_MAX	     512
-
-struct service {
-	struct lock lock;
-	struct state state;
-	struct seeds *seeds;
-	struct timer tick;
-	int64_t gc_at_ms;
-	struct map *downloads; /* task id -> Common__V2__Download of its first register */
-};
 
 /* ---- answers */
 
@@ -133,6 +120,7 @@ struct service *service_new(const struct state_config *c)
 	lock_init(&s->lock, RANK_SERVICE);
 	state_init(&s->state, c, &ops);
 	s->seeds = seeds_new(seed_ended, s);
+	s->preheats = preheats_new();
 	s->downloads = map_new();
 	s->gc_at_ms = clock_ms() + GC_MS;
 	s->tick = (struct timer){.fire = on_tick, .arg = s};
@@ -147,13 +135,26 @@ void service_free(struct service *s)
 	size_t at = 0;
 
 	timer_cancel(&s->tick);
+	preheats_free(s->preheats);
 	seeds_free(s->seeds);
 	while (map_next(s->downloads, &at, &id, &value))
 		protobuf_c_message_free_unpacked(value, NULL);
 	map_free(s->downloads);
 	state_release(&s->state);
+	rules_free(s->rules);
 	lock_release(&s->lock);
 	free(s);
+}
+
+void service_set_rules(struct service *s, struct rules *rules)
+{
+	struct rules *before;
+
+	lock_take(&s->lock);
+	before = s->rules;
+	s->rules = rules;
+	lock_drop(&s->lock);
+	rules_free(before);
 }
 
 void service_set_limits(struct service *s, unsigned candidate_parent_limit,
@@ -252,11 +253,20 @@ static void register_peer(struct service *s, struct rpc_call *call,
 	const Common__V2__Download *d = rq->register_peer_request->download;
 	struct host *h = state_host(&s->state, rq->host_id);
 	int64_t now = clock_ms();
+	const char *blocked;
 	struct peer *p;
 
 	if (!h || !d) {
 		rpc_call_finish(call, h ? RPC_INVALID_ARGUMENT : RPC_NOT_FOUND,
 				h ? "download is needed" : "host is not announced");
+		return;
+	}
+	blocked = rules_blocked(s->rules, d, h->type != 0);
+	if (blocked) {
+		cleanup(free_at) char *why =
+			mem_printf("the cluster's block list has its %s", blocked);
+
+		rpc_call_finish(call, RPC_PERMISSION_DENIED, why);
 		return;
 	}
 	p = state_peer_make(&s->state, rq->peer_id, h, task_of(s, rq->task_id, d), now);
@@ -266,7 +276,7 @@ static void register_peer(struct service *s, struct rpc_call *call,
 	}
 	p->stream = call;
 	rpc_call_set_user(call, p);
-	p->priority = (int)d->priority;
+	p->priority = rules_priority(s->rules, d);
 	p->concurrent_pieces = message_number(d, concurrent_piece_count, 8);
 	p->need_back_to_source = d->need_back_to_source;
 	p->may_back_to_source = !d->disable_back_to_source;
@@ -588,5 +598,9 @@ const struct rpc_method service_methods[] = {
 	UNARY("DeletePeer", delete_peer, delete_peer),
 	UNARY("StatTask", stat_task, stat_task),
 	UNARY("DeleteTask", delete_task, delete_task),
+	UNARY("PreheatImage", preheat_image, service_preheat_image),
+	UNARY("StatImage", stat_image, service_stat_image),
+	UNARY("PreheatFile", preheat_file, service_preheat_file),
+	UNARY("StatFile", stat_file, service_stat_file),
 	{.path = NULL},
 };

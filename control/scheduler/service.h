@@ -2,6 +2,7 @@
 #ifndef CONTROL_SCHEDULER_SERVICE_H
 #define CONTROL_SCHEDULER_SERVICE_H
 
+#include "control/scheduler/rules.h"
 #include "control/scheduler/state.h"
 #include "proto/rpc.h"
 
@@ -14,5 +15,7 @@ extern const struct rpc_method service_methods[];
 /* The cluster's limits, from the manager; 0 = as before. */
 void service_set_limits(struct service *s, unsigned candidate_parent_limit,
 			unsigned filter_parent_limit);
+/* The cluster's rules, from the manager; takes them over. */
+void service_set_rules(struct service *s, struct rules *rules);
 
 #endif

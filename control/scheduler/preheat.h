@@ -1,0 +1,43 @@
+/*
+ * Downloads asked of many daemons at a time (DfdaemonUpload.DownloadTask), task after task, in the
+ * background. Knows nothing of why and of the state.
+ */
+#ifndef CONTROL_SCHEDULER_PREHEAT_H
+#define CONTROL_SCHEDULER_PREHEAT_H
+
+#include "base/err.h"
+#include "dfdaemon_v2.pb-c.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PREHEATS_MAX 100 /* under way, those being resolved among them */
+
+struct preheats;
+
+struct preheat_task {
+	Common__V2__Download *download; /* malloc'ed, freed with the rest */
+	char **targets;			/* "ip:port" of each daemon */
+	size_t target_count;
+};
+
+struct preheat {
+	char *name; /* for people */
+	struct preheat_task *tasks;
+	size_t task_count;
+	unsigned tasks_at_once, targets_at_once; /* of each task */
+	int64_t timeout_ms;			 /* of each download */
+};
+
+struct preheats *preheats_new(void);
+/* Cancels what is under way. */
+void preheats_free(struct preheats *s);
+/* Runs a blocking job on one of the workers. False: PREHEATS_MAX are under way. */
+must_check bool preheats_run(struct preheats *s, void (*job)(void *arg), void *arg);
+/* Takes p over and what it points to; ends by telling the log how it went. Never blocks. */
+void preheats_start(struct preheats *s, struct preheat *p);
+void preheat_free(struct preheat *p);
+/* How many downloads have ended well and not, since the start. */
+void preheats_count(struct preheats *s, uint64_t *well_out, uint64_t *failed_out);
+
+#endif
