@@ -12,7 +12,9 @@ import story
 from lab import BIN, ROOT
 from story import check, equal
 
-PROGRAMS = ("dfdaemon", "dfget", "scheduler", "manager")
+PROGRAMS = ("dfdaemon", "dfget", "scheduler", "manager", "dfinit")
+# An option of each that takes a value.
+OPTION = {"dfinit": "--state-dir"}
 # A key of each configuration with a letter missing, its line, and the key that was meant.
 MISTYPED = {
     "dfdaemon": ("# a comment\nstorage:\n  dir: /var/tmp\nserver:\n  cacheDr: /tmp/x\n", 5, "server.cacheDir"),
@@ -78,7 +80,7 @@ def test_completions_are_accepted_by_their_shells():
     for program in PROGRAMS:
         for shell in ("bash", "zsh", "fish"):
             code = asked_well(program, f"--completion={shell}")
-            check("log-level" in code or "config" in code, f"{shell} completes {program}'s options")
+            check("config" in code or "log-level" in code, f"{shell} completes {program}'s options")
             if not shutil.which(shell):
                 print(f"skip {program} in {shell}: not installed")
                 continue
@@ -107,16 +109,18 @@ def test_unknown_shell_for_completion_is_a_usage_error():
 
 def test_mistyped_option_is_answered_with_the_nearest():
     for program in PROGRAMS:
-        code, out, err = run(program, "--log-levl", "debug")
-        equal((code, out), (2, ""), f"{program} --log-levl")
-        check("--log-level" in err and "--help" in err, f"{program} tells the nearest option: {err}")
+        option = OPTION.get(program, "--log-level")
+        code, out, err = run(program, option[:-2] + option[-1], "debug")
+        equal((code, out), (2, ""), f"{program} with a letter of {option} missing")
+        check(option in err and "--help" in err, f"{program} tells the nearest option: {err}")
 
 
 def test_option_without_its_value_is_a_usage_error():
     for program in PROGRAMS:
-        code, _, err = run(program, "--log-level")
-        equal(code, 2, f"{program} --log-level")
-        check("--log-level needs a value" in err, f"{program} tells what is missing: {err}")
+        option = OPTION.get(program, "--log-level")
+        code, _, err = run(program, option)
+        equal(code, 2, f"{program} {option}")
+        check(f"{option} needs a value" in err, f"{program} tells what is missing: {err}")
 
 
 def test_full_output_is_not_reported_as_done():
