@@ -35,6 +35,7 @@ struct host {
 	/* all below: lock */
 	struct meter tx, rx;
 	uint32_t uploads;
+	struct host_sending sending; /* link_max is not kept in it */
 	struct figures system;
 };
 
@@ -155,6 +156,7 @@ void host_count_tx(struct host *h, uint64_t bytes)
 
 	lock_guard(&h->lock);
 	meter_add(&h->tx, now_ms, bytes);
+	h->sending.bytes += bytes;
 }
 
 void host_count_rx(struct host *h, uint64_t bytes)
@@ -189,6 +191,13 @@ void host_count_upload(struct host *h, int change)
 	h->uploads = (uint32_t)((int64_t)h->uploads + change);
 }
 
+void host_count_sending(struct host *h, int change)
+{
+	lock_guard(&h->lock);
+	h->sending.running = (unsigned)((int)h->sending.running + change);
+	h->sending.begun += change > 0;
+}
+
 const struct figures_platform *host_platform(const struct host *h)
 {
 	return &h->platform;
@@ -199,6 +208,13 @@ static uint64_t lesser(uint64_t a, uint64_t b)
 	if (a == 0 || b == 0)
 		return a + b;
 	return a < b ? a : b;
+}
+
+void host_sending(struct host *h, struct host_sending *out)
+{
+	lock_guard(&h->lock);
+	*out = h->sending;
+	out->link_max = lesser(h->link_rate, h->config.upload_bandwidth);
 }
 
 void host_figures(struct host *h, struct host_figures *out)

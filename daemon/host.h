@@ -37,6 +37,17 @@ uint64_t host_rx_rate(const struct host *h);
 /* A child's connection to the piece server came (+1) or went (-1). */
 void host_count_upload(struct host *h, int change);
 
+/* A piece is being sent (+1) or is not any more (-1). */
+void host_count_sending(struct host *h, int change);
+
+struct host_sending {
+	unsigned running;  /* pieces being sent now */
+	uint64_t begun;	   /* pieces ever begun */
+	uint64_t bytes;	   /* ever sent */
+	uint64_t link_max; /* bytes per second, 0 = unknown */
+};
+void host_sending(struct host *h, struct host_sending *out);
+
 /* What is announced beside the names. Bytes, and bytes per second; 0 = unknown. */
 struct host_figures {
 	struct figures system; /* read at most once a second */

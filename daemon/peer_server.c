@@ -144,7 +144,8 @@ int peer_server_new(const struct peer_server_config *c, const struct peer_server
 	/* Every actor can be queued at once, and finds room besides the questions. */
 	s->workers = pool_new("peer-worker", s->config.workers,
 			      s->config.calls_max + PEER_QUESTIONS_MAX);
-	s->tellers = pool_new("peer-teller", TELLERS, s->config.calls_max + 1);
+	s->tellers = pool_new("peer-teller", TELLERS, s->config.calls_max + 2);
+	s->herald = herald_new(parts->host, s->tellers, 0);
 	if (start_servers(s, e) < 0) {
 		peer_server_free(s);
 		return -e->code;
@@ -169,6 +170,7 @@ void peer_server_free(struct peer_server *s)
 	while (s->calls > 0)
 		cond_wait(&s->changed, &s->lock);
 	lock_drop(&s->lock);
+	herald_free(s->herald);
 	pool_free(s->workers);
 	pool_free(s->tellers);
 	timer_cancel(&s->host_timer);

@@ -9,6 +9,7 @@
 #include "base/pool.h"
 #include "base/timer.h"
 #include "daemon/actor.h"
+#include "daemon/herald.h"
 #include "daemon/peer_server.h"
 #include "proto/rpc.h"
 
@@ -23,6 +24,7 @@ struct peer_server {
 	struct rpc_server *upload, *download;
 	struct pool *workers; /* may wait for the disk and for schedulers */
 	struct pool *tellers; /* never wait: SyncPieces, SyncHost */
+	struct herald *herald;
 	struct timer host_timer;
 	struct lock lock;
 	struct cond changed;

@@ -77,20 +77,48 @@ void piece_feed_close(struct piece_feed *f)
 	f->wanted = f->ready = NULL;
 }
 
-bool piece_feed_next(struct piece_feed *f, uint32_t *number_out)
+/* With the lock. */
+static bool take(struct piece_feed *f, const uint64_t *avoid, uint32_t from, uint32_t *number_out)
 {
 	uint32_t words = f->piece_count / 64 + 1;
 
-	lock_guard(&f->lock);
-	for (uint32_t i = 0; i < words; i++, f->at = (f->at + 1) % words) {
-		if (!f->ready[f->at])
+	for (uint32_t i = 0; i < words; i++) {
+		uint32_t at = (from / 64 + i) % words;
+		uint64_t word = f->ready[at] & ~(avoid ? avoid[at] : 0);
+
+		if (!word)
 			continue;
-		*number_out = f->at * 64 + (uint32_t)__builtin_ctzll(f->ready[f->at]);
+		*number_out = at * 64 + (uint32_t)__builtin_ctzll(word);
 		bit_clear(f->ready, *number_out);
 		bit_clear(f->wanted, *number_out);
 		f->left--;
 		return true;
 	}
+	return false;
+}
+
+bool piece_feed_take(struct piece_feed *f, const uint64_t *avoid, uint32_t from,
+		     uint32_t *number_out)
+{
+	lock_guard(&f->lock);
+	return take(f, avoid, from, number_out);
+}
+
+bool piece_feed_next(struct piece_feed *f, uint32_t *number_out)
+{
+	lock_guard(&f->lock);
+	if (!take(f, NULL, f->at, number_out))
+		return false;
+	f->at = *number_out;
+	return true;
+}
+
+bool piece_feed_has(struct piece_feed *f)
+{
+	lock_guard(&f->lock);
+	for (uint32_t i = 0; i < f->piece_count / 64 + 1; i++)
+		if (f->ready[i])
+			return true;
 	return false;
 }
 

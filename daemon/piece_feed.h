@@ -20,7 +20,7 @@ struct piece_feed {
 	/* all below: lock */
 	uint64_t *wanted, *ready; /* bits; ready is part of wanted */
 	uint32_t left;		  /* wanted and not given yet */
-	uint32_t at;		  /* word to look at next */
+	uint32_t at;		  /* where to look next */
 	struct err failed;	  /* code 0 = has not; the first of them */
 };
 
@@ -32,6 +32,12 @@ void piece_feed_open(struct piece_feed *f, struct task *t, const uint32_t *numbe
 void piece_feed_close(struct piece_feed *f);
 /* Gives a piece that is READY, lower ones first. */
 bool piece_feed_next(struct piece_feed *f, uint32_t *number_out);
+/* As piece_feed_next(), but not one that is set in avoid (bits, NULL = none), looking from a piece
+ * on, round about. */
+bool piece_feed_take(struct piece_feed *f, const uint64_t *avoid, uint32_t from,
+		     uint32_t *number_out);
+/* There is something to give. */
+bool piece_feed_has(struct piece_feed *f);
 /* How many are still to be given. */
 uint32_t piece_feed_left(struct piece_feed *f);
 /* True if the task failed; *e says why. */

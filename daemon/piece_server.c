@@ -111,6 +111,7 @@ struct conn {
 	uint8_t *head; /* rest of a packet that the socket did not take at once; NULL mostly */
 	size_t head_at, head_len;
 	struct store_task *task; /* while its piece is being sent */
+	bool sending;		 /* ... and counted */
 	off_t off;
 	uint64_t left;
 };
@@ -144,6 +145,9 @@ static void complain(struct piece_server *s, enum complaint kind, int fd)
 
 static void conn_release_piece(struct conn *c)
 {
+	if (c->sending)
+		host_count_sending(c->worker->server->host, -1);
+	c->sending = false;
 	if (c->task)
 		store_task_unref(c->task);
 	c->task = NULL;
@@ -341,6 +345,8 @@ static void conn_request(struct conn *c)
 	}
 	c->off = (off_t)content.offset;
 	c->left = content.length;
+	c->sending = true;
+	host_count_sending(c->worker->server->host, 1);
 	/* So that the loop does not wait for a cold disk page by page. */
 	(void)posix_fadvise(store_task_fd(c->task), c->off,
 			    (off_t)(c->left < AHEAD_BYTES ? c->left : AHEAD_BYTES),

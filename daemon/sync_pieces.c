@@ -1,13 +1,13 @@
 /*
- * SyncPieces: tells a child which of the pieces it is interested in are to be had here, at once for
- * those that are, later for those that come, until all are told, the task fails or the child
- * leaves. Only pieces that the piece server can serve are told: verified, and in the store.
+ * SyncPieces: tells a child which of the pieces it is interested in are to be had here, those that
+ * are and those that come, each when the herald says so (herald.h), until all are told, the task
+ * fails or the child leaves. Only pieces that the piece server can serve are told: verified, and in
+ * the store.
  *
  * The actor's references: the call's until it is closed, and the open's while it waits.
  */
 #include "base/mem.h"
 #include "daemon/peer_server_private.h"
-#include "daemon/piece_feed.h"
 #include "proto/message.h"
 
 #include "dfdaemon_v2.pb-c.h"
@@ -28,6 +28,7 @@ struct sync {
 	uint32_t *interested;
 	size_t interested_count;
 	struct piece_feed feed;
+	struct follower follower;
 	bool feeding, failed_before, ended;
 };
 
@@ -51,6 +52,14 @@ static void sync_wake(void *arg)
 {
 	struct sync *s = arg;
 
+	actor_wake(&s->actor);
+}
+
+static void sync_changed(void *arg)
+{
+	struct sync *s = arg;
+
+	herald_wake(s->server->herald);
 	actor_wake(&s->actor);
 }
 
@@ -93,7 +102,7 @@ static bool tell_ready(struct sync *s)
 	uint32_t number;
 
 	while (rpc_call_backlog(s->call) < PEER_BACKLOG_MAX) {
-		if (!piece_feed_next(&s->feed, &number))
+		if (!herald_take(s->server->herald, &s->follower, &number))
 			return true;
 		if (task_piece_info(s->task, number, &piece))
 			(void)tell_piece(s, number, piece.length);
@@ -111,8 +120,10 @@ static void sync_end(struct sync *s, enum rpc_code code, const char *text)
 static void sync_stop(struct sync *s)
 {
 	s->ended = true;
-	if (s->feeding)
+	if (s->feeding) {
+		herald_leave(s->server->herald, &s->follower);
 		piece_feed_close(&s->feed);
+	}
 	s->feeding = false;
 	if (s->task)
 		task_unref(take_ptr(&s->task));
@@ -122,8 +133,13 @@ static void sync_begin(struct sync *s)
 {
 	struct task_progress progress;
 
-	piece_feed_open(&s->feed, s->task, s->interested, s->interested_count, 0, 0, sync_wake, s);
+	piece_feed_open(&s->feed, s->task, s->interested, s->interested_count, 0, 0, sync_changed,
+			s);
 	free(take_ptr(&s->interested));
+	s->follower = (struct follower){.actor = &s->actor,
+					.feed = &s->feed,
+					.urgent = s->interested_count <= HERALD_URGENT_MAX};
+	herald_join(s->server->herald, &s->follower);
 	s->feeding = true;
 	task_progress(s->task, &progress);
 	s->failed_before = progress.failed;
@@ -137,7 +153,7 @@ static void sync_follow(struct sync *s)
 		sync_begin(s);
 	if (!tell_ready(s))
 		timer_arm(&s->retry, PEER_RETRY_MS);
-	else if (piece_feed_left(&s->feed) == 0)
+	else if (herald_left(s->server->herald, &s->follower) == 0)
 		sync_end(s, RPC_OK, NULL);
 	else if (piece_feed_failed(&s->feed, &e) || s->failed_before)
 		sync_end(s, RPC_INTERNAL, e.code ? e.text : "the task has failed here");

@@ -1,0 +1,342 @@
+/*
+ * Who is told next (herald.h). An actor: it runs when a piece has come, and every few milliseconds
+ * while somebody is held back, because what lets the next one be told (an upload that ends, a link
+ * that has room) is counted elsewhere and tells nobody.
+ */
+#include "daemon/herald.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define HERALD_LOCK_RANK 7
+#define SLOTS		 6
+#define SLOTS_MAX	 48
+#define LOOK_MS		 5
+#define EXPECT_MS	 10 /* a child that was told asks within it, or has it from elsewhere */
+#define SAMPLE_MS	 250
+#define OVERDUE_MS	 3000
+#define OVERDUE_EACH_MS	 50 /* how often somebody overdue is looked for */
+
+/* Those who follow one task. */
+struct round {
+	struct list link; /* in rounds, told longest ago first */
+	const struct task *task;
+	struct list followers; /* likewise */
+	unsigned follower_count;
+	uint32_t words;
+	uint64_t *once, *often; /* bits: one follower was told, more were */
+};
+
+struct herald {
+	struct actor actor;
+	struct host *host;
+	int64_t overdue_ms; /* constant */
+	struct timer timer;
+	struct lock lock;
+	struct cond freed;
+	/* all below: lock */
+	bool stopping, is_freed;
+	struct list rounds;
+	uint64_t random;
+	int64_t next_overdue_ms; /* when to look for somebody overdue */
+	/* pieces told that nobody has begun to fetch, as far as uploads tell */
+	unsigned expected;
+	int64_t expected_ms;
+	uint64_t begun;
+	/* the link */
+	unsigned extra; /* slots */
+	int64_t sampled_ms;
+	uint64_t sampled_bytes, best_rate;
+};
+
+static bool bit_get(const uint64_t *bits, uint32_t i)
+{
+	return bits[i / 64] >> i % 64 & 1;
+}
+
+static void bit_set(uint64_t *bits, uint32_t i)
+{
+	bits[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+/* splitmix64 */
+static uint64_t next_random(struct herald *h)
+{
+	uint64_t x = h->random += UINT64_C(0x9e3779b97f4a7c15);
+
+	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return x ^ (x >> 31);
+}
+
+/* ---- how many may be told; with the lock */
+
+/* Slow children hold slots and leave the link idle: then there are more. What the link can is what
+ * it is said to, or the best that was seen: a virtual link promises anything. */
+static void sample_link(struct herald *h, const struct host_sending *s, int64_t now_ms)
+{
+	int64_t ms = now_ms - h->sampled_ms;
+	uint64_t rate, can;
+
+	if (ms < SAMPLE_MS)
+		return;
+	rate = (s->bytes - h->sampled_bytes) * 1000 / (uint64_t)ms;
+	h->sampled_ms = now_ms;
+	h->sampled_bytes = s->bytes;
+	h->best_rate -= h->best_rate / 64;
+	if (rate > h->best_rate)
+		h->best_rate = rate;
+	can = s->link_max && s->link_max < h->best_rate ? s->link_max : h->best_rate;
+	if (rate > 0 && rate >= can / 5 * 4)
+		h->extra = 0;
+	else if (s->running >= SLOTS + h->extra && SLOTS + h->extra < SLOTS_MAX)
+		h->extra++;
+}
+
+static unsigned free_slots(struct herald *h, int64_t now_ms)
+{
+	struct host_sending s;
+	unsigned taken;
+
+	host_sending(h->host, &s);
+	sample_link(h, &s, now_ms);
+	if (s.begun - h->begun >= h->expected || now_ms - h->expected_ms >= EXPECT_MS)
+		h->expected = 0;
+	else
+		h->expected -= (unsigned)(s.begun - h->begun);
+	h->begun = s.begun;
+	taken = s.running + h->expected;
+	return taken < SLOTS + h->extra ? SLOTS + h->extra - taken : 0;
+}
+
+/* ---- whom; with the lock */
+
+static void grant(struct herald *h, struct follower *f, uint32_t number)
+{
+	struct round *r = f->round;
+
+	if (bit_get(r->once, number))
+		bit_set(r->often, number);
+	bit_set(r->once, number);
+	f->grants[f->grant_count++] = number;
+	f->waiting_ms = 0;
+	h->expected_ms = clock_ms();
+	h->expected++;
+	list_remove(&f->link);
+	list_push_back(&r->followers, &f->link);
+	list_remove(&r->link);
+	list_push_back(&h->rounds, &r->link);
+	actor_wake(f->actor);
+}
+
+/* What nobody knows goes out in the order of the content, so that readers get somewhere; the rest
+ * from anywhere, so that children know different pieces. */
+static bool grant_one(struct herald *h, struct round *r, struct follower *f, unsigned how)
+{
+	const uint64_t *avoid = how == 0 ? r->once : how == 1 ? r->often : NULL;
+	uint32_t from = how == 0 ? 0 : (uint32_t)(next_random(h) % r->words) * 64, number;
+
+	if (f->grant_count == HERALD_GRANTS_MAX || !piece_feed_take(f->feed, avoid, from, &number))
+		return false;
+	grant(h, f, number);
+	return true;
+}
+
+static bool grant_in(struct herald *h, struct round *r, bool urgent)
+{
+	for (unsigned how = 0; how < 3; how++)
+		list_each (it, &r->followers) {
+			struct follower *f = list_entry(it, struct follower, link);
+
+			if (f->urgent == urgent && grant_one(h, r, f, how))
+				return true;
+		}
+	return false;
+}
+
+/* One piece to one follower. */
+static bool grant_next(struct herald *h)
+{
+	for (unsigned urgent = 2; urgent-- > 0;)
+		list_each (it, &h->rounds) {
+			struct round *r = list_entry(it, struct round, link);
+
+			/* Who is alone helps himself. */
+			if (r->follower_count > 1 && grant_in(h, r, urgent))
+				return true;
+		}
+	return false;
+}
+
+/* Whom slots that never get free would keep waiting for ever. */
+static void grant_overdue(struct herald *h, struct round *r, int64_t now_ms)
+{
+	list_each_safe (it, &r->followers) {
+		struct follower *f = list_entry(it, struct follower, link);
+
+		if (f->grant_count > 0 || !piece_feed_has(f->feed))
+			f->waiting_ms = 0;
+		else if (f->waiting_ms == 0)
+			f->waiting_ms = now_ms;
+		else if (now_ms - f->waiting_ms >= h->overdue_ms)
+			(void)grant_one(h, r, f, 2);
+	}
+}
+
+/* True if somebody is held back. */
+static bool look(struct herald *h)
+{
+	int64_t now_ms = clock_ms();
+	unsigned room = free_slots(h, now_ms);
+
+	for (; room > 0; room--)
+		if (!grant_next(h))
+			return false;
+	if (now_ms < h->next_overdue_ms)
+		return true;
+	h->next_overdue_ms = now_ms + OVERDUE_EACH_MS;
+	list_each_safe (it, &h->rounds)
+		grant_overdue(h, list_entry(it, struct round, link), now_ms);
+	return true;
+}
+
+static void herald_run(struct actor *a)
+{
+	struct herald *h = container_of(a, struct herald, actor);
+
+	lock_guard(&h->lock);
+	if (!h->stopping && look(h))
+		timer_arm(&h->timer, LOOK_MS);
+}
+
+/* ---- without */
+
+static void herald_fire(struct timer *t)
+{
+	herald_wake(t->arg);
+}
+
+static void herald_freed(struct actor *a)
+{
+	struct herald *h = container_of(a, struct herald, actor);
+
+	lock_guard(&h->lock);
+	h->is_freed = true;
+	cond_wake_all(&h->freed);
+}
+
+struct herald *herald_new(struct host *host, struct pool *pool, int64_t overdue_ms)
+{
+	struct herald *h = mem_new(struct herald);
+
+	h->host = host;
+	h->overdue_ms = overdue_ms ? overdue_ms : OVERDUE_MS;
+	h->actor = (struct actor){.pool = pool, .run = herald_run, .free = herald_freed};
+	actor_init(&h->actor);
+	h->timer = (struct timer){.fire = herald_fire, .arg = h};
+	lock_init(&h->lock, HERALD_LOCK_RANK);
+	cond_init(&h->freed);
+	list_init(&h->rounds);
+	h->random = (uint64_t)clock_us();
+	h->sampled_ms = clock_ms();
+	return h;
+}
+
+void herald_free(struct herald *h)
+{
+	if (!h)
+		return;
+	lock_take(&h->lock);
+	assert(list_empty(&h->rounds));
+	h->stopping = true;
+	lock_drop(&h->lock);
+	timer_cancel(&h->timer);
+	actor_unref(&h->actor);
+	lock_take(&h->lock);
+	while (!h->is_freed)
+		cond_wait(&h->freed, &h->lock);
+	lock_drop(&h->lock);
+	cond_release(&h->freed);
+	lock_release(&h->lock);
+	free(h);
+}
+
+void herald_wake(struct herald *h)
+{
+	actor_wake(&h->actor);
+}
+
+static struct round *round_of(struct herald *h, const struct piece_feed *feed)
+{
+	struct round *r;
+
+	list_each (it, &h->rounds)
+		if (list_entry(it, struct round, link)->task == feed->task)
+			return list_entry(it, struct round, link);
+	r = mem_new(struct round);
+	r->task = feed->task;
+	r->words = feed->piece_count / 64 + 1;
+	r->once = mem_array(r->words, sizeof(uint64_t));
+	r->often = mem_array(r->words, sizeof(uint64_t));
+	list_init(&r->followers);
+	list_push_back(&h->rounds, &r->link);
+	return r;
+}
+
+void herald_join(struct herald *h, struct follower *f)
+{
+	lock_take(&h->lock);
+	f->round = round_of(h, f->feed);
+	f->round->follower_count++;
+	f->grant_count = 0;
+	f->waiting_ms = 0;
+	list_init(&f->link);
+	list_push_front(&f->round->followers, &f->link);
+	lock_drop(&h->lock);
+	herald_wake(h);
+}
+
+void herald_leave(struct herald *h, struct follower *f)
+{
+	struct round *r = f->round;
+
+	lock_take(&h->lock);
+	list_remove(&f->link);
+	if (--r->follower_count == 0) {
+		list_remove(&r->link);
+		free(r->once);
+		free(r->often);
+		free(r);
+	} else if (r->follower_count == 1) {
+		struct follower *alone = list_entry(r->followers.next, struct follower, link);
+
+		actor_wake(alone->actor);
+	}
+	lock_drop(&h->lock);
+}
+
+bool herald_take(struct herald *h, struct follower *f, uint32_t *number_out)
+{
+	struct round *r = f->round;
+
+	lock_guard(&h->lock);
+	if (f->grant_count == 0 && r->follower_count == 1 &&
+	    piece_feed_take(f->feed, NULL, 0, number_out)) {
+		bit_set(r->once, *number_out);
+		return true;
+	}
+	if (f->grant_count == 0)
+		return false;
+	*number_out = f->grants[0];
+	memmove(f->grants, f->grants + 1, --f->grant_count * sizeof(f->grants[0]));
+	return true;
+}
+
+uint32_t herald_left(struct herald *h, struct follower *f)
+{
+	lock_guard(&h->lock);
+	return f->grant_count + piece_feed_left(f->feed);
+}
