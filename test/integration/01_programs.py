@@ -12,7 +12,7 @@ import story
 from lab import BIN, ROOT
 from story import check, equal
 
-PROGRAMS = ("dfdaemon", "dfget", "scheduler", "manager", "dfinit")
+PROGRAMS = ("dfdaemon", "dfget", "scheduler", "manager", "dfinit", "containerd-skimmer")
 # An option of each that takes a value.
 OPTION = {"dfinit": "--state-dir"}
 # A key of each configuration with a letter missing, its line, and the key that was meant.
@@ -20,11 +20,13 @@ MISTYPED = {
     "dfdaemon": ("# a comment\nstorage:\n  dir: /var/tmp\nserver:\n  cacheDr: /tmp/x\n", 5, "server.cacheDir"),
     "scheduler": ("server:\n  advertiseP: 10.0.0.1\n", 2, "server.advertiseIP"),
     "manager": ("database:\n  type: sqlite\n  sqlite:\n    pth: /tmp/x\n", 4, "database.sqlite.path"),
+    "containerd-skimmer": ("root: /tmp/x\nsocketPth: /tmp/x\n", 2, "socketPath"),
 }
 GOOD = {
     "dfdaemon": "mount:\n  path: /tmp/blobs\n",
     "scheduler": "server:\n  port: 8002\n",
     "manager": "database:\n  type: sqlite\n",
+    "containerd-skimmer": "root: /tmp/x\n",
 }
 
 

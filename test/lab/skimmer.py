@@ -202,8 +202,9 @@ http {{ access_log {self.dir}/access.log; sendfile on; tcp_nopush on; keepalive_
 class Containerd:
     """A real containerd of the host's own, whose pulls go through the host's dfdaemon."""
 
-    def __init__(self, host, mirror="http://127.0.0.1:4001", registries=()):
+    def __init__(self, host, mirror="http://127.0.0.1:4001", registries=(), snapshotter=None):
         self.host, self.dir = host, host.dir / "containerd"
+        self.snapshotter = "skimmer" if snapshotter else "overlayfs"
         self.dir.mkdir(exist_ok=True)
         self.socket = self.dir / "c.sock"
         self.hosts_dir = self.dir / "certs.d"
@@ -224,7 +225,10 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
  address = "{self.socket}"
 [ttrpc]
  address = "{self.socket}.ttrpc"
-''')
+''' + (f'''[proxy_plugins.skimmer]
+ type = "snapshot"
+ address = "{snapshotter.socket}"
+''' if snapshotter else ""))
         self.process = host.start(["containerd", "-c", conf, "-l", "warn"], name="containerd")
         wait_for("containerd", lambda: self.ctr("version", check=False).count("Server:"))
 
@@ -232,10 +236,38 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
         return self.host.run("ctr", "-a", self.socket, *args, check=check)
 
     def pull(self, ref):
-        return self.ctr("images", "pull", "--plain-http", "--hosts-dir", self.hosts_dir, ref)
+        return self.ctr("images", "pull", "--plain-http", "--hosts-dir", self.hosts_dir,
+                        "--snapshotter", self.snapshotter, ref)
 
     def run(self, ref, name, *cmd):
-        return self.ctr("run", "--rm", ref, name, *cmd)
+        return self.ctr("run", "--rm", "--snapshotter", self.snapshotter, ref, name, *cmd)
+
+
+class Snapshotter:
+    """containerd-skimmer, for the Containerd of the same host."""
+
+    def __init__(self, host, config=None):
+        self.host, self.dir = host, host.dir / "snapshotter"
+        self.dir.mkdir(exist_ok=True)
+        self.root, self.socket = self.dir / "root", self.dir / "s.sock"
+        base = {"root": str(self.root), "socketPath": str(self.socket)}
+        self.file = write_config(self.dir / "containerd-skimmer.yaml", merge(base, config))
+        self.process = host.start([BIN / "containerd-skimmer", "--config", self.file])
+        self.ready()
+
+    def ready(self):
+        # The socket file of one that was killed stays: only who listens is in this list.
+        wait_for("containerd-skimmer",
+                 lambda: f"{self.socket}\n" in self.host.run("cat", "/proc/net/unix"))
+
+    def restart(self):
+        """After a kill or with a stop."""
+        self.process.restart()
+        self.ready()
+
+    def ids(self):
+        """The snapshots that have a directory."""
+        return {int(d.name) for d in (self.root / "snapshots").iterdir()}
 
 
 def make_image(where=None):

@@ -1,0 +1,73 @@
+/* containerd-skimmer: containerd's snapshotter. */
+#include "base/dir.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/program.h"
+#include "contrib/containerd/config.h"
+#include "contrib/containerd/service.h"
+
+#define GRACE_MS 5000
+
+/* Serves until SIGINT or SIGTERM, which every thread has blocked. */
+static int serve(const struct snapshotter_config *c, struct service *sv, const sigset_t *ends,
+		 struct err *e)
+{
+	char *address cleanup(free_at) = mem_printf("unix:%s", c->socket_path);
+	const char *const addresses[] = {address, NULL};
+	const struct rpc_method *const services[] = {service_methods, NULL};
+	void *const args[] = {sv};
+	const struct rpc_server_config rc = {
+		.listen = addresses, .services = services, .service_args = args};
+	struct rpc_server *server = NULL;
+	int sig, r = dir_make_parent(c->socket_path, 0711, e);
+
+	if (r == 0)
+		r = rpc_server_new(&rc, &server, e);
+	if (r < 0)
+		return err_wrap(e, "socketPath");
+	log_info("containerd-skimmer serves", "socket=%s root=%s", c->socket_path, c->root);
+	sigwait(ends, &sig);
+	log_info("containerd-skimmer stops", "signal=%d", sig);
+	rpc_server_free(server, GRACE_MS);
+	return 0;
+}
+
+static int run(const void *config, const sigset_t *ends, struct err *e)
+{
+	const struct snapshotter_config *c = config;
+	struct snapshots *s = NULL;
+	int r = snapshots_open(c->root, &s, e);
+
+	if (r == 0) {
+		struct service *sv = service_new(s);
+
+		rpc_init();
+		r = serve(c, sv, ends, e);
+		service_free(sv);
+		rpc_shutdown();
+	}
+	snapshots_close(s);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct program snapshotter = {
+		.name = "containerd-skimmer",
+		.summary = "containerd's snapshotter for images that start before they are there",
+		.description =
+			"Serves containerd's snapshots API on a unix socket, for a proxy plugin. "
+			"Snapshots "
+			"are directories for overlayfs; containerd asks for their mounts.",
+		.examples =
+			"containerd-skimmer  # with the defaults\n"
+			"ctr images pull --snapshotter skimmer docker.io/library/redis:7  # use "
+			"it\n",
+		.keys = snapshotter_config_keys,
+		.config_file = SNAPSHOTTER_CONFIG_FILE,
+		.config_size = sizeof(struct snapshotter_config),
+		.run = run,
+	};
+
+	return program_main(&snapshotter, argc, argv);
+}

@@ -1,0 +1,342 @@
+/* Directories and mounts of snapshots. Must not know: gRPC. */
+#include "contrib/containerd/snapshots.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/dir.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "contrib/containerd/tree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LEFTOVER "gone-"
+
+struct snapshots {
+	char *dir; /* <root>/snapshots */
+	struct state *state;
+	struct pool *sweeper;
+	bool index_off; /* overlayfs knows "index" and must not use it: lowers are shared */
+};
+
+void mount_plan_release(struct mount_plan *m)
+{
+	for (size_t i = 0; i < m->option_count; i++)
+		free(m->options[i]);
+	free(m->options);
+	free(m->source);
+	*m = (struct mount_plan){0};
+}
+
+static char *path_of(const struct snapshots *s, uint64_t id, const char *below)
+{
+	return mem_printf("%s/%llu%s", s->dir, (unsigned long long)id, below);
+}
+
+/* ---- directories */
+
+static int make_one(const char *path, mode_t mode, struct err *e)
+{
+	/* The mode is the container's root directory's: the umask has no say in it. */
+	if (mkdir(path, mode) < 0 || chmod(path, mode) < 0)
+		return err_set(e, errno, "make %s", path);
+	return 0;
+}
+
+/* The root directory of a container belongs to whom it belongs below. */
+static int inherit_owner(const struct snapshots *s, uint64_t parent, const char *fs, struct err *e)
+{
+	char *below cleanup(free_at) = path_of(s, parent, "/fs");
+	struct stat st;
+
+	if (stat(below, &st) < 0)
+		return err_set(e, errno, "%s", below);
+	if (lchown(fs, st.st_uid, st.st_gid) < 0)
+		return err_set(e, errno, "owner of %s", fs);
+	return 0;
+}
+
+static int sync_dir(const char *path, struct err *e)
+{
+	int fd cleanup(close_at) = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) < 0)
+		return err_set(e, errno, "sync %s", path);
+	return 0;
+}
+
+struct making {
+	const struct snapshots *s;
+	uint64_t parent; /* 0 = none */
+};
+
+static int make_dir(const struct snapshot *snap, void *arg, struct err *e)
+{
+	const struct making *m = arg;
+	char *dir cleanup(free_at) = path_of(m->s, snap->id, "");
+	char *fs cleanup(free_at) = path_of(m->s, snap->id, "/fs");
+	char *work cleanup(free_at) = path_of(m->s, snap->id, "/work");
+	/* An id whose transaction failed comes again. */
+	int r = tree_remove(dir, e);
+
+	if (r == 0)
+		r = make_one(dir, 0700, e);
+	if (r == 0)
+		r = make_one(fs, 0755, e);
+	if (r == 0 && snap->kind == SNAPSHOT_ACTIVE)
+		r = make_one(work, 0711, e);
+	if (r == 0 && m->parent)
+		r = inherit_owner(m->s, m->parent, fs, e);
+	return r < 0 ? r : sync_dir(m->s->dir, e);
+}
+
+/* ---- sweeping */
+
+static void sweep_one(struct snapshots *s, uint64_t id)
+{
+	char *dir cleanup(free_at) = path_of(s, id, "");
+	struct err e;
+
+	if (tree_remove(dir, &e) < 0)
+		log_warn("removed snapshot's directory stays for now", "snapshot=%llu why=\"%s\"",
+			 (unsigned long long)id, e.text);
+	else
+		state_forget_removed(s->state, id);
+}
+
+static void closedir_at(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+/* Directories of rows that never became sure get a name that no row can come to have. Only before
+ * anything else is done. */
+static int set_leftovers_aside(struct snapshots *s, struct err *e)
+{
+	DIR *d cleanup(closedir_at) = opendir(s->dir);
+	const struct dirent *entry;
+
+	if (!d)
+		return err_set(e, errno, "open %s", s->dir);
+	while ((entry = readdir(d))) {
+		char name[64], *end;
+		uint64_t id = strtoull(entry->d_name, &end, 10);
+
+		if (*end || entry->d_name[0] == '.' || state_has(s->state, id))
+			continue;
+		snprintf(name, sizeof(name), LEFTOVER "%llu-%lld", (unsigned long long)id,
+			 (long long)clock_wall_ms());
+		if (renameat(dirfd(d), entry->d_name, dirfd(d), name) < 0)
+			return err_set(e, errno, "rename %s/%s", s->dir, entry->d_name);
+		log_info("snapshot's leftover is removed", "snapshot=%llu", (unsigned long long)id);
+	}
+	return 0;
+}
+
+static void remove_leftovers(struct snapshots *s)
+{
+	DIR *d cleanup(closedir_at) = opendir(s->dir);
+	const struct dirent *entry;
+
+	while (d && (entry = readdir(d))) {
+		char *path cleanup(free_at) = NULL;
+		struct err e;
+
+		if (strncmp(entry->d_name, LEFTOVER, strlen(LEFTOVER)) != 0)
+			continue;
+		path = mem_printf("%s/%s", s->dir, entry->d_name);
+		if (tree_remove(path, &e) < 0)
+			log_warn("leftover stays for now", "why=\"%s\"", e.text);
+	}
+}
+
+static void sweep(void *arg)
+{
+	struct snapshots *s = arg;
+	uint64_t *ids cleanup(free_at) = NULL;
+	size_t count = 0;
+	struct err e;
+
+	remove_leftovers(s);
+	if (state_removed(s->state, &ids, &count, &e) < 0) {
+		log_warn("removed snapshots are not known", "why=\"%s\"", e.text);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		sweep_one(s, ids[i]);
+}
+
+void snapshots_sweep(struct snapshots *s)
+{
+	/* One that is queued already sees all that was removed before it begins. */
+	if (!pool_run(s->sweeper, sweep, s))
+		log_debug("a sweep is queued already", NULL);
+}
+
+/* ---- opening */
+
+static void snapshots_close_at(struct snapshots **s)
+{
+	snapshots_close(*s);
+}
+
+int snapshots_open(const char *root, struct snapshots **out, struct err *e)
+{
+	struct snapshots *s cleanup(snapshots_close_at) = mem_new(struct snapshots);
+	char *database cleanup(free_at) = mem_printf("%s/metadata.db", root);
+	int r = dir_make(root, 0700, e);
+
+	s->dir = mem_printf("%s/snapshots", root);
+	s->index_off = access("/sys/module/overlay/parameters/index", F_OK) == 0;
+	if (r == 0)
+		r = dir_make(s->dir, 0700, e);
+	if (r == 0)
+		r = state_open(database, &s->state, e);
+	if (r == 0)
+		r = set_leftovers_aside(s, e);
+	if (r < 0)
+		return r;
+	s->sweeper = pool_new("sweeper", 1, 1);
+	snapshots_sweep(s);
+	*out = take_ptr(&s);
+	return 0;
+}
+
+void snapshots_close(struct snapshots *s)
+{
+	if (!s)
+		return;
+	pool_free(s->sweeper);
+	state_close(s->state);
+	free(s->dir);
+	free(s);
+}
+
+struct state *snapshots_state(struct snapshots *s)
+{
+	return s->state;
+}
+
+/* ---- mounts */
+
+static void add_option(struct mount_plan *m, char *owned)
+{
+	m->options = mem_realloc(m->options, (m->option_count + 1) * sizeof(*m->options));
+	m->options[m->option_count++] = owned;
+}
+
+static void plan_bind(const struct snapshots *s, uint64_t id, bool writable, struct mount_plan *out)
+{
+	*out = (struct mount_plan){.type = "bind", .source = path_of(s, id, "/fs")};
+	add_option(out, mem_strdup(writable ? "rw" : "ro"));
+	add_option(out, mem_strdup("rbind"));
+}
+
+/* chain: the snapshot itself, then its parents. */
+static void plan(const struct snapshots *s, enum snapshot_kind kind,
+		 const struct snapshot_chain *chain, struct mount_plan *out)
+{
+	bool writable = kind == SNAPSHOT_ACTIVE;
+	struct buf lower cleanup(buf_release) = BUF_INIT(0);
+	uint64_t id = chain->items[0].id;
+
+	if (chain->count == 1 || (chain->count == 2 && !writable)) {
+		plan_bind(s, chain->items[chain->count - 1].id, writable, out);
+		return;
+	}
+	*out = (struct mount_plan){.type = "overlay", .source = mem_strdup("overlay")};
+	if (s->index_off)
+		add_option(out, mem_strdup("index=off"));
+	if (writable) {
+		char *work cleanup(free_at) = path_of(s, id, "/work");
+		char *upper cleanup(free_at) = path_of(s, id, "/fs");
+
+		add_option(out, mem_printf("workdir=%s", work));
+		add_option(out, mem_printf("upperdir=%s", upper));
+	}
+	for (size_t i = 1; i < chain->count; i++) {
+		char *fs cleanup(free_at) = path_of(s, chain->items[i].id, "/fs");
+
+		buf_printf(&lower, "%s%s", i == 1 ? "lowerdir=" : ":", fs);
+	}
+	add_option(out, buf_take(&lower));
+}
+
+static int plan_of(struct snapshots *s, const struct snapshot *snap, struct mount_plan *out,
+		   struct err *e)
+{
+	struct snapshot_chain chain cleanup(snapshot_chain_release) = {0};
+	int r;
+
+	if (snap->kind == SNAPSHOT_COMMITTED)
+		return err_set(e, EINVAL, "snapshot %s is committed: no mounts of its own",
+			       snap->name);
+	r = state_chain(s->state, snap->name, &chain, e);
+	if (r < 0)
+		return r;
+	plan(s, snap->kind, &chain, out);
+	return 0;
+}
+
+int snapshots_prepare(struct snapshots *s, struct snapshot *snap, struct mount_plan *out,
+		      struct err *e)
+{
+	struct snapshot parent cleanup(snapshot_release) = {0};
+	struct making m = {.s = s};
+	int r = 0;
+
+	if (snap->parent[0]) {
+		r = state_get(s->state, snap->parent, &parent, e);
+		m.parent = parent.id;
+	}
+	if (r == 0)
+		r = state_create(s->state, snap, make_dir, &m, e);
+	return r < 0 ? r : plan_of(s, snap, out, e);
+}
+
+int snapshots_mounts(struct snapshots *s, const char *key, struct mount_plan *out, struct err *e)
+{
+	struct snapshot snap cleanup(snapshot_release) = {0};
+	int r = state_get(s->state, key, &snap, e);
+
+	return r < 0 ? r : plan_of(s, &snap, out, e);
+}
+
+/* ---- the rest */
+
+int snapshots_remove(struct snapshots *s, const char *key, struct err *e)
+{
+	uint64_t id;
+	int r = state_remove(s->state, key, &id, e);
+
+	if (r == 0)
+		snapshots_sweep(s);
+	return r;
+}
+
+int snapshots_usage(struct snapshots *s, const char *key, int64_t *size_out, int64_t *inodes_out,
+		    struct err *e)
+{
+	struct snapshot snap cleanup(snapshot_release) = {0};
+	int r = state_get(s->state, key, &snap, e);
+
+	if (r < 0)
+		return r;
+	if (snap.kind == SNAPSHOT_COMMITTED && snap.size >= 0) {
+		*size_out = snap.size;
+		*inodes_out = snap.inodes;
+		return 0;
+	}
+	char *fs cleanup(free_at) = path_of(s, snap.id, "/fs");
+	r = tree_usage(fs, size_out, inodes_out, e);
+	if (r == 0 && snap.kind == SNAPSHOT_COMMITTED)
+		state_set_usage(s->state, snap.id, *size_out, *inodes_out);
+	return r;
+}
