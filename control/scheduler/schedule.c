@@ -287,8 +287,11 @@ void state_seed_ended(struct state *s, const char *task_id, bool well, int64_t n
 
 	if (!t)
 		return;
-	t->seed_asked_ms = 0;
-	if (!well)
+	/* One that says it is done and has not shown itself may be about to: it is waited for as if
+	 * it was still at it, but not asked again and again. */
+	if (!well || task_has_available_peer(t))
+		t->seed_asked_ms = 0;
+	if (!well || !task_has_available_peer(t))
 		t->seed_failed_ms = now_ms;
 	state_wake(s, t, now_ms);
 }

@@ -148,6 +148,23 @@ static void a_seed_is_asked_once_and_feeds_those_who_wait(void **state)
 	assert_string_equal(f->last.parents[0], "pS");
 }
 
+static void a_seed_that_is_done_but_not_seen_is_not_asked_again_and_again(void **state)
+{
+	struct fixture *f = *state;
+
+	f->has_seed = true;
+	join(f, "a");
+	state_seed_ended(&f->state, "task", true, f->now);
+	state_tick(&f->state, f->now);
+	assert_int_equal(f->seeds_asked, 1);
+	assert_int_equal(f->answers, 0); /* it may be about to announce itself */
+	f->now += 6000;
+	state_tick(&f->state, f->now);
+	assert_int_equal(f->seeds_asked, 1);
+	assert_int_equal(f->answers, 1);
+	assert_int_equal(f->last.answer, ANSWER_BACK_TO_SOURCE);
+}
+
 static void a_failed_seed_sends_one_peer_to_the_origin_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -543,6 +560,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(first_peer_without_a_seed_goes_to_the_origin_and_the_rest_wait_for_it),
 		T(a_seed_is_asked_once_and_feeds_those_who_wait),
+		T(a_seed_that_is_done_but_not_seen_is_not_asked_again_and_again),
 		T(a_failed_seed_sends_one_peer_to_the_origin_at_once),
 		T(patience_ends_within_the_bound_and_so_does_the_number_of_copies),
 		T(a_running_peer_feeds_others_from_its_first_piece),
