@@ -36,14 +36,38 @@ const size_t fetch_work_size = sizeof(struct work);
 
 /* ---- choosing; with the lock */
 
+/* What nobody waits for: a parent first, by idle bandwidth, then the rarest of what it has. */
+static struct feeder *choose_rare(struct fetch *f, enum piece_rank least, struct piece_job *job)
+{
+	struct feeder *feeders[SWARM_FEEDERS_MAX];
+	unsigned count = swarm_draw(f->swarm, feeders);
+
+	for (unsigned i = 0; i < count; i++) {
+		struct piece_offer offer = swarm_offer(f->swarm, feeders[i]);
+
+		if (count == 1 ? !piece_take(f->pieces, least, offer.have, job)
+			       : !piece_take_rare(f->pieces, least, &offer, job))
+			continue;
+		swarm_take(feeders[i]);
+		return feeders[i];
+	}
+	return NULL;
+}
+
 static bool choose_parent(struct fetch *f, enum piece_rank least, struct work *w)
 {
 	const uint64_t *have = swarm_have(f->swarm);
 
-	if (!have || !piece_take(f->pieces, least, have, &w->job))
+	if (!have)
 		return false;
-	w->feeder = swarm_choose(f->swarm, w->job.index);
-	assert(w->feeder); /* somebody has what is in have */
+	if (piece_take_near(f->pieces, least, have, &w->job)) {
+		w->feeder = swarm_choose(f->swarm, w->job.index);
+		assert(w->feeder); /* somebody has what is in have */
+	} else {
+		w->feeder = choose_rare(f, least, &w->job);
+	}
+	if (!w->feeder)
+		return false;
 	w->addr = w->feeder->addr;
 	w->kind = FROM_PARENT;
 	return true;

@@ -5,8 +5,10 @@
  */
 #include "daemon/herald.h"
 
+#include "base/bits.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/random.h"
 
 #include <assert.h>
 #include <string.h>
@@ -51,26 +53,6 @@ struct herald {
 	int64_t sampled_ms;
 	uint64_t sampled_bytes, best_rate;
 };
-
-static bool bit_get(const uint64_t *bits, uint32_t i)
-{
-	return bits[i / 64] >> i % 64 & 1;
-}
-
-static void bit_set(uint64_t *bits, uint32_t i)
-{
-	bits[i / 64] |= UINT64_C(1) << i % 64;
-}
-
-/* splitmix64 */
-static uint64_t next_random(struct herald *h)
-{
-	uint64_t x = h->random += UINT64_C(0x9e3779b97f4a7c15);
-
-	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return x ^ (x >> 31);
-}
 
 /* ---- how many may be told; with the lock */
 
@@ -137,7 +119,7 @@ static void grant(struct herald *h, struct follower *f, uint32_t number)
 static bool grant_one(struct herald *h, struct round *r, struct follower *f, unsigned how)
 {
 	const uint64_t *avoid = how == 0 ? r->once : how == 1 ? r->often : NULL;
-	uint32_t from = how == 0 ? 0 : (uint32_t)(next_random(h) % r->words) * 64, number;
+	uint32_t from = how == 0 ? 0 : (uint32_t)(random_next(&h->random) % r->words) * 64, number;
 
 	if (f->grant_count == HERALD_GRANTS_MAX || !piece_feed_take(f->feed, avoid, from, &number))
 		return false;

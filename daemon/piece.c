@@ -7,6 +7,7 @@
  */
 #include "daemon/piece.h"
 
+#include "base/bits.h"
 #include "base/clock.h"
 #include "base/geometry.h"
 #include "base/lock.h"
@@ -69,17 +70,10 @@ struct pieces {
 
 static void bit_put(uint64_t *bits, uint32_t index, bool on)
 {
-	uint64_t bit = UINT64_C(1) << (index % 64);
-
 	if (on)
-		bits[index / 64] |= bit;
+		bit_set(bits, index);
 	else
-		bits[index / 64] &= ~bit;
-}
-
-static bool bit_get(const uint64_t *bits, uint32_t index)
-{
-	return bits[index / 64] >> (index % 64) & 1;
+		bit_clear(bits, index);
 }
 
 static void set_state(struct pieces *p, uint32_t index, int state)
@@ -454,7 +448,9 @@ uint64_t pieces_ready_bytes(struct pieces *p)
 /* What a fetcher looks for: pieces to prove, or pieces to fetch out of have (NULL = any). */
 struct filter {
 	bool proof;
+	bool near; /* nothing but what readers want */
 	const uint64_t *have;
+	const struct piece_offer *offer; /* NULL = in ascending order */
 };
 
 static uint64_t allowed(const struct pieces *p, const struct filter *f, uint32_t word)
@@ -466,13 +462,14 @@ static uint64_t allowed(const struct pieces *p, const struct filter *f, uint32_t
 	return (f->have ? f->have[word] : UINT64_MAX) & ~unproven;
 }
 
-static bool scan(const struct pieces *p, const struct filter *f, uint32_t from, uint32_t end,
-		 uint32_t *index_out)
+/* only: NULL, or a bitmap of those that count. */
+static bool scan(const struct pieces *p, const struct filter *f, const uint64_t *only,
+		 uint32_t from, uint32_t end, uint32_t *index_out)
 {
 	for (uint32_t at = from; at < end; at = (at / 64 + 1) * 64) {
 		uint64_t bits = p->open[at / 64] & allowed(p, f, at / 64);
 
-		bits &= UINT64_MAX << (at % 64);
+		bits &= UINT64_MAX << (at % 64) & (only ? only[at / 64] : UINT64_MAX);
 		if (!bits)
 			continue;
 		*index_out = at / 64 * 64 + (uint32_t)__builtin_ctzll(bits);
@@ -492,7 +489,7 @@ static bool find_urgent(const struct pieces *p, const struct filter *f, uint32_t
 	list_each (it, &p->wanted) {
 		uint32_t index = list_entry(it, struct want, link)->index;
 
-		if (!(allowed(p, f, index / 64) >> (index % 64) & 1))
+		if (!(allowed(p, f, index / 64) >> index % 64 & 1))
 			continue;
 		if (!bit_get(p->open, index) && !may_steal(p, index))
 			continue;
@@ -523,16 +520,34 @@ static bool find_near(const struct pieces *p, const struct filter *f, uint32_t *
 		uint32_t first, end;
 
 		if (ahead_window(&p->ahead, &p->g, n, &first, &end) &&
-		    scan(p, f, first, end, index_out))
+		    scan(p, f, NULL, first, end, index_out))
 			return true;
 	}
 	return false;
 }
 
-/* In ascending order, for those who stream; rarest first would be decided here. */
+/* The rarest first, so that those who download the same soon have what others lack. */
+static bool find_rare(const struct pieces *p, const struct filter *f, uint32_t *index_out)
+{
+	const struct piece_offer *o = f->offer;
+	const uint64_t *const sets[] = {o->rare[0], o->rare[1], o->have};
+	uint32_t from = o->from > p->low ? o->from : p->low, end = p->g.piece_count;
+
+	for (unsigned i = 0; i < 3; i++)
+		if (scan(p, f, sets[i], from, end, index_out) ||
+		    scan(p, f, sets[i], p->low, from, index_out))
+			return true;
+	return false;
+}
+
+/* In ascending order, for those who stream, unless there is a choice. */
 static bool find_any(const struct pieces *p, const struct filter *f, uint32_t *index_out)
 {
-	return scan(p, f, p->low, p->g.piece_count, index_out);
+	if (f->near)
+		return false;
+	if (f->offer)
+		return find_rare(p, f, index_out);
+	return scan(p, f, NULL, p->low, p->g.piece_count, index_out);
 }
 
 static const struct filter anything = {0}, proofs = {.proof = true};
@@ -586,6 +601,18 @@ bool piece_take(struct pieces *p, enum piece_rank least, const uint64_t *have,
 		struct piece_job *out)
 {
 	return take(p, least, &(struct filter){.have = have}, out);
+}
+
+bool piece_take_near(struct pieces *p, enum piece_rank least, const uint64_t *have,
+		     struct piece_job *out)
+{
+	return take(p, least, &(struct filter){.near = true, .have = have}, out);
+}
+
+bool piece_take_rare(struct pieces *p, enum piece_rank least, const struct piece_offer *offer,
+		     struct piece_job *out)
+{
+	return take(p, least, &(struct filter){.have = offer->have, .offer = offer}, out);
 }
 
 bool piece_take_overdue(struct pieces *p, const uint64_t *have, int64_t before_ms,

@@ -109,6 +109,19 @@ struct piece_job {
  * pieces that can be got, NULL = any. */
 must_check bool piece_take(struct pieces *p, enum piece_rank least, const uint64_t *have,
 			   struct piece_job *out);
+/* As piece_take(), but only what a reader waits for or will come to soon. */
+must_check bool piece_take_near(struct pieces *p, enum piece_rank least, const uint64_t *have,
+				struct piece_job *out);
+
+/* What one parent has, beside the others of a download. */
+struct piece_offer {
+	const uint64_t *have;	 /* bitmap */
+	const uint64_t *rare[2]; /* bitmaps: what the fewest parents have, what the next fewest */
+	uint32_t from;		 /* where to begin among equals: at random */
+};
+/* As piece_take(), of what nobody waits for the rarest first. */
+must_check bool piece_take_rare(struct pieces *p, enum piece_rank least,
+				const struct piece_offer *offer, struct piece_job *out);
 /* The one that a reader has waited for since before_ms (clock_ms()), if it is not in have. */
 must_check bool piece_take_overdue(struct pieces *p, const uint64_t *have, int64_t before_ms,
 				   struct piece_job *out);

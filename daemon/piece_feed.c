@@ -1,24 +1,10 @@
 /* The pieces that somebody is interested in, as they become READY (piece_feed.h). */
 #include "daemon/piece_feed.h"
 
+#include "base/bits.h"
 #include "base/mem.h"
 
 #define FEED_LOCK_RANK 8
-
-static void bit_set(uint64_t *bits, uint32_t i)
-{
-	bits[i / 64] |= UINT64_C(1) << i % 64;
-}
-
-static void bit_clear(uint64_t *bits, uint32_t i)
-{
-	bits[i / 64] &= ~(UINT64_C(1) << i % 64);
-}
-
-static bool bit_get(const uint64_t *bits, uint32_t i)
-{
-	return bits[i / 64] >> i % 64 & 1;
-}
 
 static void feed_want(struct piece_feed *f, uint32_t number)
 {

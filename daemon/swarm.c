@@ -2,8 +2,10 @@
  * scheduler can be told who was tried and nobody is taken twice. */
 #include "daemon/swarm.h"
 
+#include "base/bits.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/random.h"
 
 #include <assert.h>
 #include <string.h>
@@ -19,6 +21,7 @@ struct swarm {
 	struct list feeders;
 	unsigned feeder_count; /* dropped ones among them */
 	uint64_t *have;
+	uint64_t *one, *two; /* what one and what two parents have, as of swarm_draw() */
 	bool somebody;
 	uint64_t random;
 	char banned[BANNED_MAX][sizeof(((struct parent_info *)0)->host_id)];
@@ -33,6 +36,8 @@ struct swarm *swarm_new(const struct swarm_config *c)
 	s->words = c->geometry.piece_count / 64 + 1;
 	list_init(&s->feeders);
 	s->have = mem_array(s->words, sizeof(uint64_t));
+	s->one = mem_array(s->words, sizeof(uint64_t));
+	s->two = mem_array(s->words, sizeof(uint64_t));
 	s->random = (uint64_t)clock_us() ^ (uint64_t)(uintptr_t)s;
 	return s;
 }
@@ -43,6 +48,8 @@ void swarm_free(struct swarm *s)
 		return;
 	swarm_clear(s);
 	free(s->have);
+	free(s->one);
+	free(s->two);
 	free(s);
 }
 
@@ -58,7 +65,7 @@ static void feeder_unref(struct feeder *f)
 
 static bool has(const struct feeder *f, uint32_t index)
 {
-	return !f->dropped && (f->have[index / 64] >> (index % 64) & 1);
+	return !f->dropped && bit_get(f->have, index);
 }
 
 static void sum_up(struct swarm *s)
@@ -105,8 +112,8 @@ static void on_piece(struct parent *p, uint32_t number, uint64_t offset, uint64_
 	} else if (!f->dropped) {
 		f->told = true;
 		f->addr = *addr;
-		f->have[number / 64] |= UINT64_C(1) << (number % 64);
-		s->have[number / 64] |= UINT64_C(1) << (number % 64);
+		bit_set(f->have, number);
+		bit_set(s->have, number);
 		s->somebody = true;
 	}
 	lock_drop(s->c.lock);
@@ -271,16 +278,6 @@ static uint64_t weight(const struct feeder *f)
 	return idle / (1 + f->in_flight) + 1;
 }
 
-/* splitmix64 */
-static uint64_t next_random(struct swarm *s)
-{
-	uint64_t x = s->random += UINT64_C(0x9e3779b97f4a7c15);
-
-	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return x ^ (x >> 31);
-}
-
 struct feeder *swarm_choose(struct swarm *s, uint32_t index)
 {
 	struct feeder *chosen = NULL;
@@ -292,14 +289,72 @@ struct feeder *swarm_choose(struct swarm *s, uint32_t index)
 		if (!has(f, index))
 			continue;
 		sum += weight(f);
-		if (next_random(s) % sum < weight(f))
+		if (random_next(&s->random) % sum < weight(f))
 			chosen = f;
 	}
-	if (chosen) {
-		chosen->refs++;
-		chosen->in_flight++;
-	}
+	if (chosen)
+		swarm_take(chosen);
 	return chosen;
+}
+
+void swarm_take(struct feeder *f)
+{
+	f->refs++;
+	f->in_flight++;
+}
+
+/* Who has few and who has many: one is what one parent has, two what two have. */
+static void count_holders(struct swarm *s, struct feeder *const *feeders, unsigned count)
+{
+	for (uint32_t k = 0; k < s->words; k++) {
+		uint64_t any = 0, twice = 0, often = 0;
+
+		for (unsigned i = 0; i < count; i++) {
+			uint64_t bits = feeders[i]->have[k];
+
+			often |= twice & bits;
+			twice |= any & bits;
+			any |= bits;
+		}
+		s->one[k] = any & ~twice;
+		s->two[k] = twice & ~often;
+	}
+}
+
+unsigned swarm_draw(struct swarm *s, struct feeder *out[SWARM_FEEDERS_MAX])
+{
+	unsigned count = 0;
+
+	list_each (it, &s->feeders) {
+		struct feeder *f = list_entry(it, struct feeder, link);
+
+		if (!f->dropped && f->told)
+			out[count++] = f;
+	}
+	for (unsigned done = 0; done < count; done++) {
+		unsigned chosen = done;
+		uint64_t sum = 0;
+
+		for (unsigned i = done; i < count; i++) {
+			sum += weight(out[i]);
+			if (random_next(&s->random) % sum < weight(out[i]))
+				chosen = i;
+		}
+		struct feeder *f = out[chosen];
+		out[chosen] = out[done];
+		out[done] = f;
+	}
+	count_holders(s, out, count);
+	return count;
+}
+
+struct piece_offer swarm_offer(struct swarm *s, const struct feeder *f)
+{
+	return (struct piece_offer){
+		.have = f->have,
+		.rare = {s->one, s->two},
+		.from = (uint32_t)(random_next(&s->random) % s->c.geometry.piece_count),
+	};
 }
 
 void swarm_done(struct swarm *s, struct feeder *f)
@@ -312,7 +367,7 @@ void swarm_done(struct swarm *s, struct feeder *f)
 
 void swarm_missed(struct swarm *s, struct feeder *f, uint32_t index)
 {
-	f->have[index / 64] &= ~(UINT64_C(1) << (index % 64));
+	bit_clear(f->have, index);
 	if (++f->misses >= MISSES_MAX)
 		swarm_drop(s, f, false);
 	else

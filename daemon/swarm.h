@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "daemon/parent.h"
+#include "daemon/piece.h"
 
 #define SWARM_FEEDERS_MAX 32 /* in one conversation, dropped ones among them */
 
@@ -66,6 +67,12 @@ bool swarm_is_live(const struct swarm *s);
 /* A parent for this piece, weighted by idle bandwidth, with a reference and counted as in flight;
  * NULL if nobody has it. */
 struct feeder *swarm_choose(struct swarm *s, uint32_t index);
+/* All parents that have something, in an order drawn by idle bandwidth; the first count. */
+unsigned swarm_draw(struct swarm *s, struct feeder *out[SWARM_FEEDERS_MAX]);
+/* What this one has beside the others. Valid until the lock is dropped or another is asked for. */
+struct piece_offer swarm_offer(struct swarm *s, const struct feeder *f);
+/* Chosen: as swarm_choose() leaves it. */
+void swarm_take(struct feeder *f);
 /* The piece is here or not; gives the reference back. */
 void swarm_done(struct swarm *s, struct feeder *f);
 /* It said ENOENT: it is not asked for this piece again, and dropped if it does that often. */

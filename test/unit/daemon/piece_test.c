@@ -286,6 +286,49 @@ static void only_what_can_be_got_is_taken(void **state)
 	assert_true(piece_read_cancel(&r.w));
 }
 
+static uint32_t take_rare(struct setting *s, const struct piece_offer *o)
+{
+	struct piece_job job;
+
+	return piece_take_rare(s->p, PIECE_REST, o, &job) ? job.index : UINT32_MAX;
+}
+
+static void the_rarest_comes_first_where_nobody_waits(void **state)
+{
+	const uint64_t have = 0xff00, one = 1u << 12 | 1u << 2, two = 1u << 9 | 1u << 14;
+	const struct piece_offer o = {.have = &have, .rare = {&one, &two}, .from = 11};
+	struct setting *s = *state;
+	struct reader r = {0};
+
+	read_piece(s, &r, 15);
+	assert_int_equal(take_rare(s, &o), 15); /* a reader comes before */
+	pieces_want_all(s->p, PIECE_REST);
+	assert_int_equal(take_rare(s, &o), 12); /* not 2, which is not to be had */
+	assert_int_equal(take_rare(s, &o), 14); /* the next from the beginning, round about */
+	assert_int_equal(take_rare(s, &o), 9);
+	assert_int_equal(take_rare(s, &o), 11);
+	assert_int_equal(take_rare(s, &o), 13);
+	assert_int_equal(take_rare(s, &o), 8);
+	piece_give_back(s->p, 15);
+	assert_true(piece_read_cancel(&r.w));
+}
+
+static void what_readers_want_is_taken_apart_from_the_rest(void **state)
+{
+	struct setting *s = *state;
+	struct piece_job job;
+	struct reader r = {0};
+
+	pieces_want_all(s->p, PIECE_NEAR);
+	assert_false(piece_take_near(s->p, PIECE_REST, NULL, &job));
+	read_piece(s, &r, 7);
+	assert_true(piece_take_near(s->p, PIECE_REST, NULL, &job));
+	assert_int_equal(job.index, 7);
+	assert_int_equal(job.rank, PIECE_URGENT);
+	piece_give_back(s->p, 7);
+	assert_true(piece_read_cancel(&r.w));
+}
+
 static void a_piece_given_back_is_the_next_to_be_taken(void **state)
 {
 	struct setting *s = *state;
@@ -564,6 +607,8 @@ int main(void)
 		with_setting(the_reader_that_waits_longest_comes_first),
 		with_setting(reading_ahead_comes_before_the_rest),
 		with_setting(only_what_can_be_got_is_taken),
+		with_setting(the_rarest_comes_first_where_nobody_waits),
+		with_setting(what_readers_want_is_taken_apart_from_the_rest),
 		with_setting(a_piece_given_back_is_the_next_to_be_taken),
 		with_setting(a_run_is_reserved_as_far_as_it_is_wanted),
 		with_setting(nothing_is_reserved_that_nobody_wants),

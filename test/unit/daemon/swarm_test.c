@@ -191,6 +191,50 @@ static void what_is_in_flight_makes_a_parent_less_idle(void **state)
 		done(t, f[i]);
 }
 
+static void what_few_parents_have_is_told_apart(void **state)
+{
+	struct feeder *feeders[SWARM_FEEDERS_MAX];
+	struct setting *t = *state;
+	struct piece_offer o;
+
+	for (unsigned i = 0; i < 4; i++)
+		add(t, i, i);
+	/* Piece n is with n parents; the last parent has told nothing. */
+	for (uint32_t n = 1; n <= 3; n++)
+		for (uint32_t i = 0; i < n; i++)
+			announce(last[i], n);
+	lock_guard(&t->lock);
+	assert_int_equal(swarm_draw(t->s, feeders), 3);
+	for (unsigned i = 0; i < 3; i++) {
+		o = swarm_offer(t->s, feeders[i]);
+		assert_ptr_equal(o.have, feeders[i]->have);
+		assert_int_equal(o.rare[0][0], 1u << 1);
+		assert_int_equal(o.rare[1][0], 1u << 2);
+		assert_true(o.from < COUNT);
+	}
+}
+
+static void the_first_to_be_asked_is_drawn_by_idle_bandwidth(void **state)
+{
+	struct feeder *feeders[SWARM_FEEDERS_MAX];
+	struct setting *t = *state;
+	unsigned first = 0;
+
+	add(t, 0, 1);
+	add(t, 1, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		announce(last[i], 3);
+		last[i]->ops.bandwidth(last[i], i == 0 ? 100 : 2000, 1000, last[i]->arg);
+	}
+	lock_guard(&t->lock);
+	for (unsigned i = 0; i < 2000; i++) {
+		assert_int_equal(swarm_draw(t->s, feeders), 2);
+		first += feeders[0]->info.host_id[5] == '0';
+	}
+	/* 9 to 1, as for a single piece. */
+	assert_true(first > 1600 && first < 1950);
+}
+
 static void who_speaks_of_other_content_is_dropped(void **state)
 {
 	static const struct {
@@ -332,6 +376,8 @@ int main(void)
 		with_setting(only_who_announced_a_piece_is_asked_for_it),
 		with_setting(the_idle_one_is_asked_more_often_and_the_busy_one_too),
 		with_setting(what_is_in_flight_makes_a_parent_less_idle),
+		with_setting(what_few_parents_have_is_told_apart),
+		with_setting(the_first_to_be_asked_is_drawn_by_idle_bandwidth),
 		with_setting(who_speaks_of_other_content_is_dropped),
 		with_setting(a_dropped_parent_is_not_taken_again_in_this_conversation),
 		with_setting(who_sent_wrong_bytes_is_remembered),
