@@ -5,7 +5,9 @@
 #include "base/lock.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <string.h>
@@ -54,13 +56,81 @@ static const char *const migrations[] = {
 	" id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, url TEXT NOT NULL,"
 	" bio TEXT NOT NULL DEFAULT '', priority TEXT NOT NULL DEFAULT '{}',"
 	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);",
+
+	/* 2: people, tokens, jobs, audit. Sealed columns are vault.c's. */
+	"ALTER TABLE applications ADD COLUMN user_id INTEGER;"
+	"ALTER TABLE schedulers ADD COLUMN config TEXT NOT NULL DEFAULT '{}';"
+	"ALTER TABLE seed_peers ADD COLUMN object_storage_port INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE users ("
+	" id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, password TEXT NOT NULL,"
+	" email TEXT UNIQUE, phone TEXT NOT NULL DEFAULT '', avatar TEXT NOT NULL DEFAULT '',"
+	" state TEXT NOT NULL DEFAULT 'enable', location TEXT NOT NULL DEFAULT '',"
+	" bio TEXT NOT NULL DEFAULT '', must_change_password INTEGER NOT NULL DEFAULT 0,"
+	" generation INTEGER NOT NULL DEFAULT 0,"
+	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
+	"CREATE TABLE roles (name TEXT PRIMARY KEY) WITHOUT ROWID;"
+	"CREATE TABLE role_permissions ("
+	" role TEXT NOT NULL REFERENCES roles ON DELETE CASCADE, object TEXT NOT NULL,"
+	" action TEXT NOT NULL, PRIMARY KEY (role, object, action)) WITHOUT ROWID;"
+	"CREATE TABLE user_roles ("
+	" user_id INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,"
+	" role TEXT NOT NULL REFERENCES roles ON DELETE CASCADE,"
+	" PRIMARY KEY (user_id, role)) WITHOUT ROWID;"
+	"CREATE TABLE oauths ("
+	" id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bio TEXT NOT NULL DEFAULT '',"
+	" client_id TEXT NOT NULL, client_secret_sealed TEXT NOT NULL,"
+	" redirect_url TEXT NOT NULL DEFAULT '',"
+	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
+	"CREATE TABLE personal_access_tokens ("
+	" id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bio TEXT NOT NULL DEFAULT '',"
+	" token_hash TEXT NOT NULL UNIQUE, scopes TEXT NOT NULL,"
+	" state TEXT NOT NULL DEFAULT 'active', expired_ms INTEGER NOT NULL,"
+	" user_id INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,"
+	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
+	"CREATE TABLE configs ("
+	" id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value TEXT NOT NULL,"
+	" bio TEXT NOT NULL DEFAULT '', user_id INTEGER,"
+	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
+	"CREATE TABLE peers ("
+	" id INTEGER PRIMARY KEY, host_name TEXT NOT NULL, type TEXT NOT NULL,"
+	" idc TEXT NOT NULL DEFAULT '', location TEXT NOT NULL DEFAULT '', ip TEXT NOT NULL,"
+	" port INTEGER NOT NULL, download_port INTEGER NOT NULL DEFAULT 0,"
+	" proxy_port INTEGER NOT NULL DEFAULT 0,"
+	" object_storage_port INTEGER NOT NULL DEFAULT 0,"
+	" state TEXT NOT NULL DEFAULT 'inactive', os TEXT NOT NULL DEFAULT '',"
+	" platform TEXT NOT NULL DEFAULT '', platform_family TEXT NOT NULL DEFAULT '',"
+	" platform_version TEXT NOT NULL DEFAULT '', kernel_version TEXT NOT NULL DEFAULT '',"
+	" git_version TEXT NOT NULL DEFAULT '', git_commit TEXT NOT NULL DEFAULT '',"
+	" build_platform TEXT NOT NULL DEFAULT '',"
+	" scheduler_cluster_id INTEGER NOT NULL REFERENCES scheduler_clusters ON DELETE CASCADE,"
+	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,"
+	" UNIQUE (scheduler_cluster_id, host_name, ip));"
+	"CREATE TABLE jobs ("
+	" id INTEGER PRIMARY KEY, task_id TEXT NOT NULL UNIQUE, bio TEXT NOT NULL DEFAULT '',"
+	" type TEXT NOT NULL, state TEXT NOT NULL, args TEXT NOT NULL,"
+	" args_sealed TEXT NOT NULL DEFAULT '', result TEXT NOT NULL DEFAULT '{}',"
+	" user_id INTEGER, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
+	"CREATE INDEX jobs_by_state ON jobs (state);"
+	"CREATE TABLE job_clusters ("
+	" job_id INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,"
+	" scheduler_cluster_id INTEGER NOT NULL REFERENCES scheduler_clusters ON DELETE CASCADE,"
+	" PRIMARY KEY (job_id, scheduler_cluster_id)) WITHOUT ROWID;"
+	"CREATE TABLE audits ("
+	" id INTEGER PRIMARY KEY, actor_type TEXT NOT NULL, actor_name TEXT NOT NULL,"
+	" event_type TEXT NOT NULL, operation TEXT NOT NULL, operated_ms INTEGER NOT NULL,"
+	" state TEXT NOT NULL, path TEXT NOT NULL, status_code INTEGER NOT NULL,"
+	" detail TEXT NOT NULL DEFAULT '',"
+	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
+	"CREATE TABLE signing_keys ("
+	" id INTEGER PRIMARY KEY, secret_sealed TEXT NOT NULL, created_ms INTEGER NOT NULL);",
 };
 
 static const char first_rows[] =
-	"INSERT INTO scheduler_clusters (id, name, config, client_config, is_default, created_ms,"
-	" updated_ms) VALUES (1, 'cluster-1',"
+	"INSERT INTO scheduler_clusters (id, name, config, client_config, seed_client_config,"
+	" scopes, is_default, created_ms, updated_ms) VALUES (1, 'cluster-1',"
 	" '{\"candidate_parent_limit\":4,\"filter_parent_limit\":40,\"job_rate_limit\":10}',"
-	" '{\"load_limit\":200}', 1, %lld, %lld);"
+	" '{\"load_limit\":200}', '{\"load_limit\":2000}',"
+	" '{\"idc\":\"\",\"location\":\"\",\"cidrs\":[],\"hostnames\":[]}', 1, %lld, %lld);"
 	"INSERT INTO seed_peer_clusters (id, name, config, created_ms, updated_ms)"
 	" VALUES (1, 'cluster-1', '{\"load_limit\":2000}', %lld, %lld);"
 	"INSERT INTO cluster_links VALUES (1, 1);";
@@ -181,16 +251,44 @@ void db_close(struct db *db)
 	free(db);
 }
 
+/* The database whose transaction this thread has open: its lock is held. */
+static _Thread_local struct db *in_transaction;
+
+static void hold(struct db *db)
+{
+	if (in_transaction != db)
+		lock_take(&db->lock);
+}
+
+static void let_go(struct db *db)
+{
+	if (in_transaction != db)
+		lock_drop(&db->lock);
+}
+
+static int bind_text(sqlite3_stmt *stmt, int at, const char *text)
+{
+	return sqlite3_bind_text(stmt, at, text, -1, SQLITE_TRANSIENT);
+}
+
 static int bind(sqlite3_stmt *stmt, const char *types, va_list ap)
 {
 	for (int i = 0; types[i]; i++) {
-		int r;
+		int r = types[i] == 's' ? bind_text(stmt, i + 1, va_arg(ap, const char *))
+					: sqlite3_bind_int64(stmt, i + 1, va_arg(ap, int64_t));
 
-		if (types[i] == 's')
-			r = sqlite3_bind_text(stmt, i + 1, va_arg(ap, const char *), -1,
-					      SQLITE_TRANSIENT);
-		else
-			r = sqlite3_bind_int64(stmt, i + 1, va_arg(ap, int64_t));
+		if (r != SQLITE_OK)
+			return r;
+	}
+	return SQLITE_OK;
+}
+
+static int bind_values(sqlite3_stmt *stmt, const struct db_value *values, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		int r = values[i].is_text ? bind_text(stmt, (int)i + 1, values[i].text)
+					  : sqlite3_bind_int64(stmt, (int)i + 1, values[i].number);
+
 		if (r != SQLITE_OK)
 			return r;
 	}
@@ -202,7 +300,7 @@ static void query_open(struct db *db, struct query *q, struct err *e, const char
 {
 	sqlite3_stmt *stmt = NULL;
 
-	lock_take(&db->lock);
+	hold(db);
 	*q = (struct query){.db = db, .err = e};
 	if (sqlite3_prepare_v2(db->sqlite, sql, -1, &stmt, NULL) != SQLITE_OK ||
 	    bind(stmt, types, ap) != SQLITE_OK)
@@ -218,6 +316,19 @@ void query_start(struct db *db, struct query *q, struct err *e, const char *sql,
 	va_start(ap, types);
 	query_open(db, q, e, sql, types, ap);
 	va_end(ap);
+}
+
+void query_start_values(struct db *db, struct query *q, struct err *e, const char *sql,
+			const struct db_value *values, size_t count)
+{
+	sqlite3_stmt *stmt = NULL;
+
+	hold(db);
+	*q = (struct query){.db = db, .err = e};
+	if (sqlite3_prepare_v2(db->sqlite, sql, -1, &stmt, NULL) != SQLITE_OK ||
+	    bind_values(stmt, values, count) != SQLITE_OK)
+		q->failed = fail(db, e, "query");
+	q->stmt = stmt;
 }
 
 bool query_next(struct query *q)
@@ -244,10 +355,15 @@ int64_t query_int(struct query *q, int column)
 	return sqlite3_column_int64(q->stmt, column);
 }
 
+bool query_null(struct query *q, int column)
+{
+	return sqlite3_column_type(q->stmt, column) == SQLITE_NULL;
+}
+
 int query_end(struct query *q)
 {
 	sqlite3_finalize(q->stmt);
-	lock_drop(&q->db->lock);
+	let_go(q->db);
 	return q->failed;
 }
 
@@ -265,4 +381,71 @@ int db_run(struct db *db, int64_t *changed_out, struct err *e, const char *sql, 
 	if (changed_out)
 		*changed_out = sqlite3_changes(db->sqlite);
 	return query_end(&q);
+}
+
+int db_run_values(struct db *db, int64_t *changed_out, struct err *e, const char *sql,
+		  const struct db_value *values, size_t count)
+{
+	struct query q;
+
+	query_start_values(db, &q, e, sql, values, count);
+	while (query_next(&q))
+		;
+	if (changed_out)
+		*changed_out = sqlite3_changes(db->sqlite);
+	return query_end(&q);
+}
+
+int db_number(struct db *db, int64_t *out, struct err *e, const char *sql, const char *types, ...)
+{
+	struct query q;
+	bool found;
+	va_list ap;
+	int r;
+
+	va_start(ap, types);
+	query_open(db, &q, e, sql, types, ap);
+	va_end(ap);
+	found = query_next(&q);
+	if (found)
+		*out = query_int(&q, 0);
+	r = query_end(&q);
+	return r == 0 && !found ? err_set(e, ENOENT, "no such row") : r;
+}
+
+int db_begin(struct db *db, struct err *e)
+{
+	int r;
+
+	assert(!in_transaction);
+	lock_take(&db->lock);
+	r = run_script(db, "BEGIN IMMEDIATE", e);
+	if (r < 0) {
+		lock_drop(&db->lock);
+		return r;
+	}
+	in_transaction = db;
+	return 0;
+}
+
+int db_finish(struct db *db, int result, struct err *e)
+{
+	assert(in_transaction == db);
+	if (result == 0)
+		result = run_script(db, "COMMIT", e);
+	if (result < 0) /* fails where sqlite has rolled back by itself, which is as good */
+		sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+	in_transaction = NULL;
+	lock_drop(&db->lock);
+	return result;
+}
+
+int db_backup(struct db *db, const char *path, struct err *e)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_set(e, errno, "make %s", path);
+	close(fd);
+	return db_run(db, NULL, e, "VACUUM INTO ?", "s", path);
 }
