@@ -10,8 +10,20 @@ struct manager_config {
 	char *grpc_ip;
 	uint16_t grpc_port;
 	char *database_type, *database_path;
+	/* REST and console */
+	char *rest_addr, *console_dir;
+	struct config_strings allowed_origins;
+	/* people */
+	char *key_file, *jwt_key;
+	int64_t jwt_life_ms, jwt_refresh_ms, jwt_rotate_ms;
+	bool sign_up, require_password_change;
 };
 
 extern const struct config_key manager_config_keys[];
+
+/* What no single key can tell; for struct program. */
+int manager_config_check(const void *config, struct err *e);
+/* The file of the key that seals secrets: auth.keyFile, else beside the database. Caller frees. */
+char *manager_config_key_file(const struct manager_config *c);
 
 #endif

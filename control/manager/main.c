@@ -1,8 +1,10 @@
-/* The manager: clusters and who serves them, over gRPC. */
+/* The manager: clusters, who serves them, people and jobs, over gRPC and REST. */
 #include "base/log.h"
 #include "base/program.h"
+#include "control/manager/backup.h"
 #include "control/manager/config.h"
 #include "control/manager/member.h"
+#include "control/manager/rest_server.h"
 #include "control/manager/service.h"
 
 #include <string.h>
@@ -17,16 +19,22 @@ static int serve(const struct manager_config *c, struct db *db, const sigset_t *
 	const struct rpc_server_config rc = {
 		.listen = addresses, .services = services, .service_args = args};
 	const char *ip = c->grpc_ip ? c->grpc_ip : "::";
+	struct rest_server *rest = NULL;
 	struct rpc_server *server = NULL;
 	int sig, r;
 
 	snprintf(listen, sizeof(listen), strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, c->grpc_port);
-	r = rpc_server_new(&rc, &server, e);
-	if (r < 0)
+	r = rest_server_new(c, db, &rest, e);
+	if (r == 0)
+		r = rpc_server_new(&rc, &server, e);
+	if (r < 0) {
+		rest_server_free(rest);
 		return r;
+	}
 	log_info("manager serves", "grpc=%s database=%s", listen, c->database_path);
 	sigwait(ends, &sig);
 	log_info("manager stops", "signal=%d", sig);
+	rest_server_free(rest);
 	rpc_server_free(server, 1000);
 	return 0;
 }
@@ -53,15 +61,22 @@ int main(int argc, char **argv)
 	static const struct program manager = {
 		.name = "manager",
 		.summary = "keeps the clusters and tells each peer which scheduler is its own",
-		.description = "Serves manager.v2.Manager over gRPC on port 65003, on an embedded "
-			       "database.",
+		.description =
+			"Serves manager.v2.Manager over gRPC on port 65003, and the REST API "
+			"and the console on port 8080, on an embedded database. `manager "
+			"backup FILE` copies that.",
 		.examples = "manager  # default cluster, database in /var/lib/dragonfly\n"
-			    "manager --config manager.yaml --check-config  # look for mistakes",
+			    "manager --config manager.yaml --check-config  # look for mistakes\n"
+			    "manager backup /backup/manager.db  # copy the database",
 		.keys = manager_config_keys,
 		.config_file = MANAGER_CONFIG_FILE,
 		.config_size = sizeof(struct manager_config),
+		.check = manager_config_check,
 		.run = run,
 	};
+
+	if (argc > 1 && strcmp(argv[1], "backup") == 0)
+		return backup_main(argc - 1, argv + 1);
 
 	return program_main(&manager, argc, argv);
 }

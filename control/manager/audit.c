@@ -1,0 +1,34 @@
+/* Rows of audits. A path is kept without its query: that may hold a token. */
+#include "control/manager/audit.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define PATH_MAX_KEPT 256
+
+static const char *actor_type(const struct rest_call *c)
+{
+	if (!c->actor)
+		return "UNKNOWN";
+	return c->by_token ? "PAT" : "USER";
+}
+
+void audit_record(struct rest_call *c)
+{
+	int64_t now = clock_wall_ms();
+	struct err e = {0};
+	char path[PATH_MAX_KEPT + 1];
+
+	/* Who guesses passwords by the thousand does not fill the disk. */
+	if (c->answer->status == 429)
+		return;
+	snprintf(path, sizeof(path), "%s", c->rq->path);
+	if (db_run(c->rest->db, NULL, &e,
+		   "INSERT INTO audits (actor_type, actor_name, event_type, operation, operated_ms,"
+		   " state, path, status_code, detail, created_ms, updated_ms)"
+		   " VALUES (?, ?, 'API', ?, ?, ?, ?, ?, ?, ?, ?)",
+		   "sssissisii", actor_type(c), c->actor ? c->actor : c->rq->peer, c->route->method,
+		   now, c->answer->status < 400 ? "SUCCESS" : "FAILURE", path,
+		   (int64_t)c->answer->status, "", now, now) < 0)
+		log_error("audit row is lost", "path=%s why=\"%s\"", path, e.text);
+}
