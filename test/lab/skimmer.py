@@ -1,13 +1,10 @@
 """Skimmer's own programs and the real ones around them, as a lab starts them."""
-import contextlib
 import hashlib
 import json
 import pathlib
 import re
-import sqlite3
 import subprocess
 import tempfile
-import time
 
 from lab import BIN, ROOT, LabError, listening, sh, wait_for, write_config
 
@@ -23,7 +20,7 @@ def merge(base, extra):
 
 class Manager:
     def __init__(self, host, config=None):
-        self.host, self.dir = host, host.dir / "manager"
+        self.host, self.dir, self.token = host, host.dir / "manager", ""
         self.dir.mkdir(exist_ok=True)
         base = {"server": {"grpc": {"port": {"start": 65003}}, "rest": {"addr": ":8080"}},
                 "database": {"type": "sqlite", "sqlite": {"path": str(self.dir / "manager.db")}}}
@@ -35,28 +32,25 @@ class Manager:
     def ready(self):
         wait_for("manager", lambda: listening(self.host, 65003))
 
-    # Written into its database: the manager has no REST yet.
+    def rest(self, method, path, body):
+        """The answer, parsed; as root, whose password is the one of a first start."""
+        if not self.token and path != "users/signin":
+            self.token = self.rest("POST", "users/signin",
+                                   {"name": "root", "password": "dragonfly"})["token"]
+        answer = self.host.run("curl", "-sS", "--fail-with-body", "--max-time", "30", "-X", method,
+                               "-H", "Content-Type: application/json",
+                               "-H", f"Authorization: Bearer {self.token}", "-d", json.dumps(body),
+                               f"http://127.0.0.1:8080/api/v1/{path}")
+        return json.loads(answer)
+
     def add_cluster(self, name, scopes):
-        """A scheduler cluster and its seed peer cluster; the id of both."""
-        with self._database() as db:
-            at = int(time.time() * 1000)
-            number = db.execute("INSERT INTO scheduler_clusters (name, scopes, created_ms, "
-                                "updated_ms) VALUES (?, ?, ?, ?)",
-                                (name, json.dumps(scopes), at, at)).lastrowid
-            seeds = db.execute("INSERT INTO seed_peer_clusters (name, created_ms, updated_ms) "
-                               "VALUES (?, ?, ?)", (name, at, at)).lastrowid
-            db.execute("INSERT INTO cluster_links VALUES (?, ?)", (seeds, number))
-            return number
+        """A scheduler cluster with a seed peer cluster of its own; its id."""
+        seeds = self.rest("POST", "seed-peer-clusters", {"name": name})["id"]
+        return self.rest("POST", "scheduler-clusters",
+                         {"name": name, "scopes": scopes, "seed_peer_cluster_id": seeds})["id"]
 
     def set_scopes(self, number, scopes):
-        with self._database() as db:
-            db.execute("UPDATE scheduler_clusters SET scopes = ? WHERE id = ?",
-                       (json.dumps(scopes), number))
-
-    @contextlib.contextmanager
-    def _database(self):
-        with contextlib.closing(sqlite3.connect(self.dir / "manager.db", timeout=20)) as db, db:
-            yield db
+        self.rest("PATCH", f"scheduler-clusters/{number}", {"scopes": scopes})
 
 
 class Scheduler:
