@@ -281,6 +281,20 @@ void state_wake(struct state *s, struct task *t, int64_t now_ms)
 		list_remove(&t->waiting_link);
 }
 
+/* A seed that failed (its disk is full, say) may keep its conversation open, but gets no more: it
+ * is not waited for, somebody else reads the origin. */
+static void expect_no_seed(struct task *t)
+{
+	for (uint32_t i = 0; i < t->peer_count; i++) {
+		struct peer *p = t->peers[i];
+
+		if (p->host->type == 0 || !p->told_source)
+			continue;
+		p->told_source = false;
+		t->source_count--;
+	}
+}
+
 void state_seed_ended(struct state *s, const char *task_id, bool well, int64_t now_ms)
 {
 	struct task *t = state_task(s, task_id);
@@ -293,6 +307,8 @@ void state_seed_ended(struct state *s, const char *task_id, bool well, int64_t n
 		t->seed_asked_ms = 0;
 	if (!well || !task_has_available_peer(t))
 		t->seed_failed_ms = now_ms;
+	if (!well)
+		expect_no_seed(t);
 	state_wake(s, t, now_ms);
 }
 

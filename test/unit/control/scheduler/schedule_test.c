@@ -537,6 +537,31 @@ static void a_seed_is_asked_before_a_peer_when_a_piece_is_lost(void **state)
 	assert_int_equal(f->last.answer, ANSWER_BACK_TO_SOURCE);
 }
 
+static void when_a_seed_failed_half_way_one_peer_reads_the_origin(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *seed, *b;
+	unsigned before;
+
+	f->has_seed = true;
+	join_and_start(f, "a");
+	b = join_and_start(f, "b");
+	seed = join_as(f, "S", true, 0);
+	assert_true(state_peer_event(&f->state, seed, PEER_EVENT_BACK_TO_SOURCE, f->now));
+	state_peer_piece(&f->state, seed, 0, 10, f->now);
+	state_peer_event(&f->state, b, PEER_EVENT_STARTED, f->now);
+	state_peer_piece(&f->state, b, 0, 10, f->now);
+	before = f->answers;
+	/* Its conversation is still open, and it says no more. */
+	state_seed_ended(&f->state, "task", false, f->now);
+	assert_int_equal(f->answers, before + 1);
+	assert_int_equal(f->last.answer, ANSWER_BACK_TO_SOURCE);
+	assert_string_equal(f->last.peer, "pb"); /* it lacks least */
+	assert_int_equal(b->task->source_count, 1);
+	state_peer_event(&f->state, seed, PEER_EVENT_FAILED, f->now);
+	assert_int_equal(b->task->source_count, 1);
+}
+
 static void pieces_that_cannot_be_are_not_counted(void **state)
 {
 	struct fixture *f = *state;
@@ -583,6 +608,7 @@ int main(void)
 		T(when_the_source_dies_with_a_piece_the_best_of_the_others_reads_the_origin),
 		T(a_dead_source_is_not_missed_when_the_others_have_all_pieces),
 		T(a_seed_is_asked_before_a_peer_when_a_piece_is_lost),
+		T(when_a_seed_failed_half_way_one_peer_reads_the_origin),
 		T(pieces_that_cannot_be_are_not_counted),
 	};
 
