@@ -1,5 +1,6 @@
 /* dfdaemon: the node. */
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/program.h"
 #include "base/timer.h"
 #include "daemon/daemon.h"
@@ -45,8 +46,11 @@ static int run(const void *config, const sigset_t *ends, struct err *e)
 	timer_start();
 	rpc_init();
 	r = daemon_start(config, &d, e);
-	if (r == 0)
+	if (r == 0) {
+		notify_ready();
 		wait_for_end(d, ends);
+		notify_stopping();
+	}
 	daemon_stop(d);
 	rpc_shutdown();
 	timer_stop();

@@ -1,6 +1,8 @@
 /* The manager: clusters, who serves them, people and jobs, over gRPC and REST. */
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/program.h"
+#include "base/timer.h"
 #include "control/manager/backup.h"
 #include "control/manager/config.h"
 #include "control/manager/member.h"
@@ -32,7 +34,9 @@ static int serve(const struct manager_config *c, struct db *db, const sigset_t *
 		return r;
 	}
 	log_info("manager serves", "grpc=%s database=%s", listen, c->database_path);
+	notify_ready();
 	sigwait(ends, &sig);
+	notify_stopping();
 	log_info("manager stops", "signal=%d", sig);
 	rest_server_free(rest);
 	rpc_server_free(server, 1000);
@@ -48,9 +52,11 @@ static int run(const void *config, const sigset_t *ends, struct err *e)
 	if (r == 0)
 		r = member_reset_all(db, e);
 	if (r == 0) {
+		timer_start();
 		rpc_init();
 		r = serve(c, db, ends, e);
 		rpc_shutdown();
+		timer_stop();
 	}
 	db_close(db);
 	return r;

@@ -1,6 +1,7 @@
 /* The scheduler: keeps who has what in memory, answers each peer with its best parents. */
 #include "base/log.h"
 #include "base/net.h"
+#include "base/notify.h"
 #include "base/program.h"
 #include "base/timer.h"
 #include "control/scheduler/config.h"
@@ -53,7 +54,9 @@ static int serve(const struct scheduler_config *c, const sigset_t *ends, struct 
 						c->hostname ? c->hostname : name, service);
 		log_info("scheduler serves", "grpc=%s manager=%s", listen,
 			 c->manager_addr ? c->manager_addr : "none");
+		notify_ready();
 		sigwait(ends, &sig);
+		notify_stopping();
 		log_info("scheduler stops", "signal=%d", sig);
 		manager_link_free(link);
 		rpc_server_free(server, 200);

@@ -1,0 +1,79 @@
+# Debian packages by CPack, one for each of the components: what runs on a node, the scheduler, the
+# manager. script/package makes them.
+set(pages ${CMAKE_BINARY_DIR}/pages)
+add_custom_target(pages
+  COMMAND ${CMAKE_SOURCE_DIR}/contrib/packaging/pages ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${pages}
+  DEPENDS dfdaemon dfget dfinit scheduler manager)
+
+# skimmer_install(component name target): the program as /usr/bin/<name>, its page and completions
+function(skimmer_install component name target)
+  install(PROGRAMS $<TARGET_FILE:${target}> DESTINATION bin RENAME ${name} COMPONENT ${component})
+  install(FILES ${pages}/${name}.1.gz DESTINATION share/man/man1 COMPONENT ${component})
+  install(FILES ${pages}/${name}.bash DESTINATION share/bash-completion/completions
+    RENAME ${name} COMPONENT ${component})
+  install(FILES ${pages}/${name}.zsh DESTINATION share/zsh/vendor-completions
+    RENAME _${name} COMPONENT ${component})
+  install(FILES ${pages}/${name}.fish DESTINATION share/fish/vendor_completions.d
+    RENAME ${name}.fish COMPONENT ${component})
+endfunction()
+
+set(here ${CMAKE_SOURCE_DIR}/contrib/packaging)
+skimmer_install(dfdaemon dfdaemon dfdaemon)
+skimmer_install(dfdaemon dfget dfget)
+skimmer_install(dfdaemon dfinit dfinit)
+skimmer_install(scheduler skimmer-scheduler scheduler)
+skimmer_install(manager skimmer-manager manager)
+install(FILES ${here}/dfinit.yaml DESTINATION /etc/dragonfly COMPONENT dfdaemon)
+install(FILES ${here}/dfdaemon.tmpfiles DESTINATION lib/tmpfiles.d
+  RENAME skimmer-dfdaemon.conf COMPONENT dfdaemon)
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME skimmer)
+set(CPACK_PACKAGE_VENDOR "Skimmer")
+set(CPACK_PACKAGE_CONTACT "The Skimmer maintainers <skimmer@localhost>")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
+  OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SECTION net)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+set(CPACK_DEBIAN_DFDAEMON_PACKAGE_DEPENDS "fuse3, init-system-helpers")
+set(CPACK_DEBIAN_SCHEDULER_PACKAGE_DEPENDS "init-system-helpers, systemd | systemd-standalone-sysusers")
+set(CPACK_DEBIAN_MANAGER_PACKAGE_DEPENDS "init-system-helpers, systemd | systemd-standalone-sysusers")
+set(CPACK_COMPONENT_DFDAEMON_DESCRIPTION "Serves blobs and files of a cluster from the nearest peers
+ The node of Skimmer: file system, registry mirror and proxy, dfget, dfinit.")
+set(CPACK_COMPONENT_SCHEDULER_DESCRIPTION "Answers each peer of a cluster with its best parents
+ The scheduler of Skimmer.")
+set(CPACK_COMPONENT_MANAGER_DESCRIPTION "Keeps clusters and tells peers their scheduler
+ The manager of Skimmer.")
+foreach(component dfdaemon scheduler manager)
+  string(TOUPPER ${component} upper)
+  set(PACKAGE skimmer-${component})
+  set(UNIT ${PACKAGE}.service)
+  set(made ${CMAKE_BINARY_DIR}/packaging/${component})
+  foreach(script postinst prerm postrm)
+    configure_file(${here}/${script}.in ${made}/${script} @ONLY
+      FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ
+      WORLD_EXECUTE)
+  endforeach()
+  file(WRITE ${made}/conffiles "/etc/dragonfly/${component}.yaml\n")
+  if(component STREQUAL dfdaemon)
+    file(APPEND ${made}/conffiles "/etc/dragonfly/dfinit.yaml\n")
+  else()
+    install(FILES ${here}/skimmer.sysusers DESTINATION lib/sysusers.d
+      RENAME ${PACKAGE}.conf COMPONENT ${component})
+  endif()
+  install(FILES ${here}/${component}.yaml DESTINATION /etc/dragonfly COMPONENT ${component})
+  install(FILES ${CMAKE_SOURCE_DIR}/contrib/systemd/${UNIT} DESTINATION /lib/systemd/system
+    COMPONENT ${component})
+  install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION share/doc/${PACKAGE}
+    RENAME copyright COMPONENT ${component})
+  set(CPACK_DEBIAN_${upper}_PACKAGE_NAME ${PACKAGE})
+  set(CPACK_DEBIAN_${upper}_PACKAGE_CONTROL_EXTRA
+    "${made}/postinst;${made}/prerm;${made}/postrm;${made}/conffiles")
+endforeach()
+set(CPACK_COMPONENTS_ALL dfdaemon scheduler manager)
+include(CPack)

@@ -1,0 +1,104 @@
+"""The systemd units are ones that systemd takes, as tight as the mount allows; the programs tell it when
+they are ready and feed its watchdog; the packages' configuration files are good."""
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+import story
+from lab import BIN, ROOT
+from story import check, equal
+
+UNITS = sorted((ROOT / "contrib/systemd").glob("*.service"))
+# systemd's own scale, 10 is worst. The daemon's mount must be seen by the host, which forbids every setting
+# that gives it a mount namespace; the others are what the issue asks for.
+EXPOSURE = {"skimmer-dfdaemon.service": 4.6, "skimmer-scheduler.service": 3.0,
+            "skimmer-manager.service": 3.0}
+
+
+def run(*args):
+    p = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=60)
+    return p.returncode, p.stdout, p.stderr
+
+
+def program_of(unit):
+    name = re.search(r"^ExecStart=/usr/bin/(\S+) ", unit.read_text(), re.M)[1]
+    return name, BIN / name.removeprefix("skimmer-")
+
+
+def test_units_are_verified():
+    equal({u.name for u in UNITS}, set(EXPOSURE), "units")
+    for unit in UNITS:
+        with tempfile.TemporaryDirectory(prefix="skm-") as d:
+            name, program = program_of(unit)
+            copy = pathlib.Path(d) / unit.name
+            # The programs stand where they were built, and the user is made by the package.
+            text = unit.read_text().replace(f"/usr/bin/{name}", str(program))
+            copy.write_text(re.sub(r"^(User|Group)=skimmer\n", "", text, flags=re.M))
+            code, out, err = run("systemd-analyze", "verify", "--man=no", copy)
+            ours = [l for l in err.splitlines() if unit.name in l]
+            equal((code, ours), (0, []), f"systemd-analyze verify {unit.name}: {out}{err}")
+
+
+def test_units_are_as_tight_as_the_mount_allows():
+    for unit in UNITS:
+        code, out, err = run("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
+        exposure = float(re.search(r"exposure level for \S+: ([0-9.]+)", out + err)[1])
+        print(f"{unit.name}: {exposure}")
+        check(exposure <= EXPOSURE[unit.name], f"{unit.name} is exposed by {exposure}")
+
+
+def test_configuration_files_of_the_packages_are_good():
+    for program in ("dfdaemon", "scheduler", "manager"):
+        file = ROOT / f"contrib/packaging/{program}.yaml"
+        code, _, err = run(BIN / program, "--config", file, "--check-config")
+        equal((code, err), (0, ""), f"{file}")
+
+
+def start_told(directory, program, config):
+    """Starts it as systemd would: (process, what it says until READY and one WATCHDOG)."""
+    file = directory / f"{program}.yaml"
+    file.write_text(config)
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(directory / "notify"))
+    manager.settimeout(60)
+    env = {**os.environ, "NOTIFY_SOCKET": str(directory / "notify"), "WATCHDOG_USEC": "200000"}
+    p = subprocess.Popen([BIN / program, "--config", file], env=env, stderr=subprocess.DEVNULL)
+    try:
+        equal(manager.recv(100), b"READY=1", f"{program} says first")
+        equal(manager.recv(100), b"WATCHDOG=1", f"{program} says then")
+        p.send_signal(signal.SIGTERM)
+        while (word := manager.recv(100)) == b"WATCHDOG=1":
+            pass
+        equal(word, b"STOPPING=1", f"{program} says at its end")
+        equal(p.wait(timeout=60), 0, f"{program} ends")
+    finally:
+        p.kill()
+        p.wait()
+        manager.close()
+
+
+def test_programs_tell_systemd():
+    configs = {
+        "manager": "server: {{grpc: {{listenIP: 127.0.0.1, port: {{start: 0}}}}, rest: {{addr: \"127.0.0.1:0\"}}}}\n"
+                   "database: {{sqlite: {{path: {d}/m.db}}}}\n",
+        "scheduler": "server: {{listenIP: 127.0.0.1, port: 0}}\n",
+        "dfdaemon": "storage: {{dir: {d}/s, server: {{ip: 127.0.0.1, tcpPort: 0}}}}\n"
+                    "server: {{cacheDir: {d}/c}}\nmount: {{enable: false}}\n"
+                    "upload: {{server: {{ip: 127.0.0.1, port: 0}}}}\n"
+                    "download: {{server: {{socketPath: {d}/d.sock}}}}\n"
+                    "proxy: {{server: {{ip: 127.0.0.1, port: 0}}}}\n"
+                    "health: {{server: {{ip: 127.0.0.1, port: 0}}}}\n"
+                    "metrics: {{server: {{ip: 127.0.0.1, port: 0}}}}\n",
+    }
+    for program, config in configs.items():
+        with tempfile.TemporaryDirectory(prefix="skm-") as d:
+            start_told(pathlib.Path(d), program, config.format(d=d))
+
+
+story.run(globals())
