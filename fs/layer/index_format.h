@@ -1,0 +1,62 @@
+/*
+ * The layer index's file, version 1. Little-endian.
+ *
+ *   head         INDEX_HEAD_LEN bytes, struct index_head: ends with the XXH3-64 of what is before
+ *   windows      zstd-compressed windows of the checkpoints, each by itself
+ *   checkpoints  struct index_record for each checkpoint, one zstd frame
+ *   blocks       the sha256 (32 bytes) of each LAYER_BLOCK_LEN of the uncompressed tar
+ *   erofs        the EROFS image, one zstd frame
+ *
+ * Sections follow one another without gaps up to the file's end. Each but windows has the XXH3-64
+ * of its stored bytes in the head; a window has that of its raw bytes in its checkpoint. XXH3 finds
+ * damage, not malice: who may build an index is for those who pass it on to know. Blocks have
+ * sha256, so that a layer's bytes may come from anybody.
+ */
+#ifndef FS_LAYER_INDEX_FORMAT_H
+#define FS_LAYER_INDEX_FORMAT_H
+
+#include "fs/layer/info.h"
+
+#define INDEX_MAGIC   "SKIMIDX\n"
+#define INDEX_VERSION 1
+
+enum { INDEX_WINDOWS, INDEX_CHECKPOINTS, INDEX_BLOCKS, INDEX_EROFS, INDEX_SECTION_COUNT };
+
+struct index_section {
+	uint64_t offset, stored_len, raw_len, xxh3;
+} __attribute__((packed));
+
+struct index_head {
+	char magic[8];
+	uint32_t version, head_len;
+	uint8_t digest[32], diff_id[32];
+	uint64_t compressed_len, len, inode_count, span_len_max;
+	uint32_t compression, toc, checkpoint_count, implied_dirs;
+	struct index_section sections[INDEX_SECTION_COUNT];
+	uint8_t reserved[16];
+	uint64_t xxh3;
+} __attribute__((packed));
+
+#define INDEX_HEAD_LEN sizeof(struct index_head)
+
+#define INDEX_RECORD_FRESH 0x1 /* flags; bits 8..10 are the bit count */
+
+struct index_record {
+	uint64_t in_offset, out_offset, window_offset, window_xxh3;
+	uint32_t window_stored_len, window_raw_len, flags, reserved;
+} __attribute__((packed));
+
+/* Bounds of what is believed on opening. */
+#define INDEX_LAYER_LEN_MAX	   (1ULL << 41)
+#define INDEX_CHECKPOINT_COUNT_MAX (1U << 22)
+#define INDEX_EROFS_LEN_MAX	   (1ULL << 32)
+
+/* 64 hex digits to 32 bytes and back. */
+void index_hex_pack(const char *hex, uint8_t out[32]);
+void index_hex_print(const uint8_t bytes[32], char out[DIGEST_HEX_LEN + 1]);
+
+/* All of len at offset; EBADMSG if the file is shorter. */
+must_check int index_pread(int fd, uint64_t offset, void *buf, size_t len, struct err *e);
+must_check int index_pwrite(int fd, uint64_t offset, const void *buf, size_t len, struct err *e);
+
+#endif

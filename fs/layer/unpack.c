@@ -1,0 +1,167 @@
+/* Inflates from a checkpoint, gathers blocks, verifies them, hands them over. Must not know where
+ * compressed bytes come from nor where blocks go. */
+#include "fs/layer/unpack.h"
+
+#include "base/mem.h"
+#include "fs/layer/inflate.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define READ_LEN (128 * 1024)
+
+struct unpacking {
+	const struct layer_index *ix;
+	const struct unpack_io *io;
+	uint64_t pos;	    /* of the next inflated byte */
+	uint64_t from, end; /* blocks are handed over from here, to here */
+	unsigned char *block;
+	size_t have;
+	bool done;
+};
+
+static uint64_t block_end(const struct layer_index *ix, uint64_t offset)
+{
+	uint64_t end = (offset / LAYER_BLOCK_LEN + 1) * LAYER_BLOCK_LEN;
+
+	return end < index_info(ix)->len ? end : index_info(ix)->len;
+}
+
+static void choose(const struct layer_index *ix, uint64_t offset, struct index_checkpoint *cp)
+{
+	index_checkpoint_before(ix, offset - offset % LAYER_BLOCK_LEN, cp);
+}
+
+int unpack_plan(const struct layer_index *ix, uint64_t offset, uint64_t len,
+		struct unpack_plan *out, struct err *e)
+{
+	const struct layer_info *info = index_info(ix);
+	struct index_checkpoint cp, next;
+	uint64_t end, in_end = info->compressed_len;
+
+	if (offset > info->len || len > info->len - offset || len == 0)
+		return err_set(e, EINVAL, "bytes %" PRIu64 "+%" PRIu64 " of a layer of %" PRIu64,
+			       offset, len, info->len);
+	choose(ix, offset, &cp);
+	end = block_end(ix, offset + len - 1);
+	out->in_offset = cp.in_offset - (cp.bit_count > 0);
+	out->out_offset = (cp.out_offset + LAYER_BLOCK_LEN - 1) / LAYER_BLOCK_LEN * LAYER_BLOCK_LEN;
+	out->out_len = end - out->out_offset;
+	if (info->compression == LAYER_PLAIN)
+		in_end = end;
+	else if (index_checkpoint_after(ix, end, &next))
+		in_end = next.in_offset;
+	out->in_len = in_end - out->in_offset;
+	return 0;
+}
+
+/* The block that was gathered, verified, goes out. */
+static int block_done(struct unpacking *u, struct err *e)
+{
+	uint64_t start = u->pos - u->have;
+	int r = index_block_check(u->ix, start / LAYER_BLOCK_LEN, u->block, u->have, e);
+
+	if (r == 0)
+		r = u->io->block(u->io->arg, start, u->block, u->have, e);
+	u->have = 0;
+	u->done = u->pos >= u->end;
+	return r < 0 ? r : 0;
+}
+
+static int took_bytes(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct unpacking *u = arg;
+	const unsigned char *at = data;
+	int r = 0;
+
+	while (r == 0 && len && !u->done) {
+		bool before = u->pos < u->from; /* the first whole block */
+		uint64_t left = (before ? u->from : block_end(u->ix, u->pos)) - u->pos;
+		size_t n = len < left ? len : (size_t)left;
+
+		if (!before) {
+			memcpy(u->block + u->have, at, n);
+			u->have += n;
+		}
+		at += n;
+		len -= n;
+		u->pos += n;
+		if (!before && n == left)
+			r = block_done(u, e);
+	}
+	return r;
+}
+
+static int inflate_at(struct unpacking *u, uint64_t offset, struct inflate **out, struct err *e)
+{
+	struct inflate_sink sink = {.bytes = took_bytes, .arg = u};
+	cleanup(free_at) unsigned char *window = mem_alloc(INDEX_WINDOW_LEN);
+	struct inflate_place place = {.window = window};
+	struct index_checkpoint cp;
+	int r;
+
+	choose(u->ix, offset, &cp);
+	r = index_window_read(u->ix, &cp, window, &place.window_len, e);
+	place.in_offset = cp.in_offset;
+	place.out_offset = cp.out_offset;
+	place.bit_count = cp.bit_count;
+	place.fresh = cp.fresh;
+	u->pos = cp.out_offset;
+	if (r == 0)
+		r = inflate_new_at(&sink, index_info(u->ix)->compression, &place, out, e);
+	return r;
+}
+
+static void free_inflate(struct inflate **f)
+{
+	inflate_free(*f);
+}
+
+/* Reads and inflates until all blocks are out. */
+static int pump(struct unpacking *u, struct inflate *f, const struct unpack_plan *plan,
+		struct err *e)
+{
+	cleanup(free_at) char *part = mem_alloc(READ_LEN);
+	uint64_t done = 0;
+
+	while (!u->done && done < plan->in_len) {
+		uint64_t want = plan->in_len - done;
+		ssize_t n;
+		int r;
+
+		if (want > READ_LEN)
+			want = READ_LEN;
+		n = u->io->read(u->io->arg, plan->in_offset + done, part, want);
+		if (n < 0)
+			return err_set(e, (int)-n, "read the layer at byte %" PRIu64,
+				       plan->in_offset + done);
+		if (n == 0)
+			break;
+		r = inflate_feed(f, part, (size_t)n, e);
+		if (r < 0)
+			return r;
+		done += (uint64_t)n;
+	}
+	return u->done ? 0
+		       : err_set(e, EBADMSG, "layer sha256:%s ends too early",
+				 index_info(u->ix)->digest);
+}
+
+int unpack_range(const struct layer_index *ix, uint64_t offset, uint64_t len,
+		 const struct unpack_io *io, struct err *e)
+{
+	cleanup(free_inflate) struct inflate *f = NULL;
+	cleanup(free_at) unsigned char *block = NULL;
+	struct unpacking u = {.ix = ix, .io = io};
+	struct unpack_plan plan;
+	int r = unpack_plan(ix, offset, len, &plan, e);
+
+	if (r < 0)
+		return r;
+	u.block = block = mem_alloc(LAYER_BLOCK_LEN);
+	u.from = plan.out_offset;
+	u.end = plan.out_offset + plan.out_len;
+	r = inflate_at(&u, offset, &f, e);
+	return r < 0 ? r : pump(&u, f, &plan, e);
+}
