@@ -18,6 +18,7 @@
 
 #define RANK_FETCH	25
 #define PATIENCE_MS_MAX 30000
+#define RETELL_MS	500 /* between tries to find another scheduler */
 
 /* ---- what all share */
 
@@ -142,7 +143,7 @@ static void begin(struct fetch *f)
 	set_mode(f, SCHEDULING);
 	f->attempt++;
 	f->reschedules = 0;
-	f->asked = f->reopened = false;
+	f->asked = f->reopened = f->untold = false;
 	f->failed = (struct err){0};
 	f->began_ms = clock_ms();
 	f->began_from_origin = f->from_origin;
@@ -287,6 +288,7 @@ static void hear(struct fetch *f, const struct talk_news *news)
 	if (!news->closed)
 		return;
 	f->asked = false;
+	f->untold = news->closed_e.code == EHOSTUNREACH;
 	if (f->mode == SCHEDULING && news->closed_e.code == EACCES)
 		fetch_fail(f, &news->closed_e);
 	else if (f->mode == SCHEDULING)
@@ -323,6 +325,27 @@ static void talk_anew(struct fetch *f)
 	lock_take(&f->lock);
 	set_mode(f, SCHEDULING);
 	open_talk(f, false);
+}
+
+/* Who reads the origin and has lost its scheduler tells the next one: whoever asks there is to wait
+ * for this one and not to read the origin as well. */
+static bool tell_next_scheduler(struct fetch *f)
+{
+	int64_t now = clock_ms();
+
+	if (f->mode != ORIGIN || !f->untold)
+		return false;
+	if (now < f->retell_ms || scheduler_client_alive(f->all->c.scheduler) == 0) {
+		due_at(f, now < f->retell_ms ? f->retell_ms : now + RETELL_MS);
+		return false;
+	}
+	f->untold = false;
+	f->retell_ms = now + RETELL_MS;
+	lock_drop(&f->lock);
+	talk_close(f->talk, TALK_DROPPED, NULL);
+	lock_take(&f->lock);
+	open_talk(f, false);
+	return true;
 }
 
 /* Something is missing that no parent has announced, and nothing is on its way. */
@@ -402,6 +425,8 @@ static bool decide(struct fetch *f)
 		begin_or_refuse(f);
 		return true;
 	}
+	if (tell_next_scheduler(f))
+		return true;
 	if (f->mode == PARENTS && need.stuck_since_ms + fetch_patience_ms(f) > clock_ms())
 		due_at(f, need.stuck_since_ms + fetch_patience_ms(f));
 	if (f->mode == PARENTS && need.fetch && !(have && need.possible) && !need.fetching)

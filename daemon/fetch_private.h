@@ -57,9 +57,11 @@ struct fetch {
 
 	/* of the conversation */
 	unsigned reschedules;
-	bool asked;	  /* the scheduler owes an answer */
-	bool reopened;	  /* a second conversation was begun after the first broke */
-	bool need_origin; /* a seed told to fetch from the origin */
+	bool asked;	   /* the scheduler owes an answer */
+	bool reopened;	   /* a second conversation was begun after the first broke */
+	bool untold;	   /* the scheduler went away, no other one knows of us */
+	int64_t retell_ms; /* not before */
+	bool need_origin;  /* a seed told to fetch from the origin */
 	bool announce, announcing;
 
 	/* the origin */

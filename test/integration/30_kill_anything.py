@@ -4,43 +4,18 @@ import hashlib
 import os
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import story
 from lab import Lab, wait_for
+from reading import Read
 from skimmer import Daemon, Manager, Nginx, Scheduler, random_file
 from story import check, equal
 
 SIZE, PIECE = 96 << 20, 4 << 20
 ORIGIN_MBIT = 160  # some five seconds for the whole
 DEADLINE_S = 8
-
-
-class Read(threading.Thread):
-    """Reads a file through the mount; what came, and how it ended."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.path, self.count, self.sha = path, 0, hashlib.sha256()
-        self.error, self.ended = None, None
-        self.start()
-
-    def run(self):
-        try:
-            with open(self.path, "rb", buffering=0) as f:
-                while data := f.read(1 << 20):
-                    self.sha.update(data)
-                    self.count += len(data)
-        except OSError as e:
-            self.error = e
-        self.ended = time.monotonic()
-
-    def finish(self, timeout_s=60):
-        self.join(timeout_s)
-        check(not self.is_alive(), "the read ended")
-        return self
 
 
 class World:

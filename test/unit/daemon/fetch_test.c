@@ -161,6 +161,26 @@ static void who_is_told_so_goes_to_the_origin_and_reports(void **state)
 	task_unref(t);
 }
 
+static void who_reads_the_origin_tells_the_next_scheduler_of_it(void **state)
+{
+	struct setting *s = *state;
+	struct task *t;
+
+	fake_set(fake.held = true);
+	fake_will_say(go_to_origin);
+	t = open_whole(s);
+	await(fake_get(to_origin) == 1);
+	fake_speak(closed_with(EHOSTUNREACH));
+	await(fake_get(to_origin) == 2);
+	assert_int_equal(fake_get(registers), 2);
+	assert_int_equal(fake_get(origin_registers), 1); /* as one that reads the origin already */
+	fake_set(fake.held = false);
+	await(is_complete(t));
+	await(fake_get(finished) == 1);
+	assert_int_equal(fake_get(bytes), LENGTH);
+	task_unref(t);
+}
+
 static void a_refusal_by_the_scheduler_is_final(void **state)
 {
 	struct setting *s = *state;
@@ -644,6 +664,7 @@ int main(void)
 		with_setting(without_a_scheduler_that_answers_the_origin_is_asked),
 		with_setting(a_scheduler_that_falls_silent_costs_its_deadline),
 		with_setting(who_is_told_so_goes_to_the_origin_and_reports),
+		with_setting(who_reads_the_origin_tells_the_next_scheduler_of_it),
 		with_setting(a_refusal_by_the_scheduler_is_final),
 		with_setting(a_seed_goes_to_the_origin_before_the_scheduler_answers),
 		with_setting(a_peer_that_becomes_a_seed_leaves_its_parents_out),
