@@ -7,9 +7,11 @@
 #include <assert.h>
 #include <string.h>
 
-#define MBIT	     (1e6 / 8)
-#define TIMELINE_MAX 3600
-#define SECOND	     1000000
+#define MBIT		 (1e6 / 8)
+#define TIMELINE_MAX	 3600
+#define SECOND		 1000000
+#define STEP_MAX_US	 2000
+#define STEPS_OF_A_PIECE 16
 
 /* splitmix64 */
 uint64_t world_random(struct world *w)
@@ -114,6 +116,16 @@ static void warm_up(struct world *w)
 	}
 }
 
+/* What a flow leaves of its last step nobody else gets: a step is short against a piece's time on
+ * an idle link, whatever the link's rate. */
+static int64_t step_of(const struct world *w)
+{
+	double piece_us = w->piece_length / (w->sc->link_mbit * MBIT) * 1e6;
+	int64_t step_us = (int64_t)(piece_us / STEPS_OF_A_PIECE);
+
+	return step_us < STEP_MAX_US ? step_us : STEP_MAX_US;
+}
+
 struct world *world_new(const struct scenario *sc, const struct state_config *config, uint64_t seed)
 {
 	struct world *w = mem_new(struct world);
@@ -133,7 +145,7 @@ struct world *world_new(const struct scenario *sc, const struct state_config *co
 	w->timeline = mem_array(TIMELINE_MAX, sizeof(*w->timeline));
 	w->net = net_new(2 * w->host_count + 2 * sc->racks);
 	w->latency_us = (int64_t)(sc->latency_ms * 1000);
-	w->step_us = 2000;
+	w->step_us = step_of(w);
 	mail_init(&w->to_scheduler);
 	mail_init(&w->to_child);
 	mail_init(&w->announced);
