@@ -1,6 +1,7 @@
 /* Streams of each kind, their ends from each side, and what happens to a slow reader. */
 #include "rpc_fixture.h"
 
+#include <containerd_snapshots_v1.pb-c.h>
 #include <dfdaemon_v2.pb-c.h>
 #include <errno.h>
 #include <manager_v2.pb-c.h>
@@ -506,6 +507,7 @@ static struct rpc_method *message_methods(void)
 		&dfdaemon__v2__dfdaemon_upload__descriptor,
 		&dfdaemon__v2__dfdaemon_download__descriptor,
 		&manager__v2__manager__descriptor,
+		&containerd__services__snapshots__v1__snapshots__descriptor,
 	};
 	struct rpc_method *methods = mem_array(1000, sizeof(*methods));
 	size_t count = 0;
