@@ -65,8 +65,9 @@ struct rpc_method {
 	void (*message)(struct rpc_call *call, const ProtobufCMessage *req, void *arg);
 	/* Streams only, may be NULL: the client has sent all it wants to send. */
 	void (*half_closed)(struct rpc_call *call, void *arg);
-	/* May be NULL: the call is over (finished, cancelled, deadline, connection lost). Called
-	 * exactly once if message() was ever called; sends after it do nothing. */
+	/* May be NULL: the call is over (finished, cancelled, connection lost; a client whose
+	 * deadline has passed cancels, the server does not look at it). Called exactly once if
+	 * message() was ever called; sends after it do nothing. */
 	void (*closed)(struct rpc_call *call, void *arg);
 };
 

@@ -486,6 +486,107 @@ static void bad_certificates_are_told(void **state)
 	assert_int_equal(rpc_server_new(&c, &server, &e), -ENOENT);
 }
 
+/* ---- HTTP/2 by hand: what gRPC core's own client would not send ---- */
+
+#define H2_DATA	    0
+#define H2_HEADERS  1
+#define H2_SETTINGS 4
+
+static size_t add_frame(uint8_t *out, uint8_t type, uint8_t flags, uint8_t stream, const void *body,
+			size_t len)
+{
+	const uint8_t head[] = {0, (uint8_t)(len >> 8), (uint8_t)len, type, flags, 0, 0, 0, stream};
+
+	memcpy(out, head, sizeof(head));
+	if (len)
+		memcpy(out + sizeof(head), body, len);
+	return sizeof(head) + len;
+}
+
+/* A field with a literal name, not indexed, no Huffman code (RFC 7541, 6.2.2). */
+static size_t add_field(uint8_t *out, const char *name, const char *value)
+{
+	size_t n = strlen(name), v = strlen(value);
+
+	out[0] = 0;
+	out[1] = (uint8_t)n;
+	memcpy(out + 2, name, n);
+	out[2 + n] = (uint8_t)v;
+	memcpy(out + 3 + n, value, v);
+	return 3 + n + v;
+}
+
+static int start_call_with_timeout(struct fixture *f, const char *path, const char *timeout)
+{
+	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+	int fd = connect_to(rpc_server_port(f->server));
+	uint8_t out[512], fields[400];
+	size_t len = strlen(preface), n = 0;
+
+	memcpy(out, preface, len);
+	len += add_frame(out + len, H2_SETTINGS, 0, 0, NULL, 0);
+	n += add_field(fields + n, ":method", "POST");
+	n += add_field(fields + n, ":scheme", "http");
+	n += add_field(fields + n, ":path", path);
+	n += add_field(fields + n, ":authority", "test");
+	n += add_field(fields + n, "te", "trailers");
+	n += add_field(fields + n, "content-type", "application/grpc");
+	n += add_field(fields + n, "grpc-timeout", timeout);
+	len += add_frame(out + len, H2_HEADERS, 4, 1, fields, n);
+	assert_int_equal(send(fd, out, len, MSG_NOSIGNAL), len);
+	return fd;
+}
+
+static void receive_all(int fd, void *to, size_t len)
+{
+	for (size_t got = 0; got < len;) {
+		ssize_t n = recv(fd, (char *)to + got, len - got, 0);
+
+		assert_true(n > 0);
+		got += (size_t)n;
+	}
+}
+
+/* The type and flags of the next frame that belongs to the call. */
+static uint8_t next_frame(int fd, uint8_t *flags_out)
+{
+	for (;;) {
+		uint8_t head[9], body[4096];
+		size_t len;
+
+		receive_all(fd, head, sizeof(head));
+		len = (size_t)head[1] << 8 | head[2];
+		assert_true(head[0] == 0 && len <= sizeof(body));
+		receive_all(fd, body, len);
+		*flags_out = head[4];
+		if (head[8] == 1 && head[3] <= H2_HEADERS)
+			return head[3];
+	}
+}
+
+/* Dragonfly's client (v1.5.1) opens SyncPieces and SyncHost with grpc-timeout: 10 s, and reads them
+ * for as long as the download takes. */
+static void a_stream_outlives_the_timeout_it_was_opened_with(void **state)
+{
+	static const uint8_t message[] = {0, 0, 0, 0, 2, 8, 7}; /* Range{start: 7} */
+	struct fixture *f = *state;
+	int fd = start_call_with_timeout(f, "/test.Test/Chat", "50m");
+	int64_t until = clock_ms() + 500;
+
+	for (bool first = true; first || clock_ms() < until; first = false) {
+		uint8_t out[64], flags;
+		size_t len = add_frame(out, H2_DATA, 0, 1, message, sizeof(message));
+
+		assert_int_equal(send(fd, out, len, MSG_NOSIGNAL), len);
+		if (first)
+			assert_int_equal(next_frame(fd, &flags), H2_HEADERS);
+		assert_int_equal(next_frame(fd, &flags), H2_DATA);
+		assert_int_equal(flags & 1, 0);
+	}
+	close(fd);
+	probe_wait(&f->served, &f->served.closed, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,6 +599,7 @@ int main(void)
 		cmocka_unit_test(call_knows_its_peer_and_metadata),
 		cmocka_unit_test(message_over_the_limit_is_refused),
 		cmocka_unit_test(streams_over_the_limit_wait_their_turn),
+		rpc_test(a_stream_outlives_the_timeout_it_was_opened_with),
 		rpc_test(garbage_closes_only_its_connection),
 		rpc_test(descriptors_that_run_out_do_not_deafen),
 		cmocka_unit_test(broken_pipe_is_no_signal),
