@@ -62,7 +62,7 @@ static int open_below(const char *dir, const char *name, uint64_t *len_out)
 
 static bool is_fit_name(const char *name)
 {
-	if (strlen(name) > NAME_MAX_LEN || strchr(name, '\\'))
+	if (strlen(name) > NAME_MAX_LEN || strchr(name, '\\') || name[0] == '/')
 		return false;
 	for (const char *at = name; at; at = strchr(at, '/')) {
 		at += *at == '/';

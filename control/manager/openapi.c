@@ -58,7 +58,7 @@ static json_t *row_schema(const struct route *r)
 	json_t *schema = r->shape ? fields_schema(r->shape, false) : json_object(), *properties;
 
 	properties = json_object_get(schema, "properties");
-	if (properties && r->resource) {
+	if (properties && (r->resource || (r->flags & ROUTE_ROW))) {
 		json_object_set_new(properties, "id", json_pack("{s:s}", "type", "integer"));
 		json_object_set_new(
 			properties, "created_at",

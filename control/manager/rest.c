@@ -97,7 +97,14 @@ int rest_body(const struct rest_call *c, json_t **out, struct err *e)
 
 char *rest_query(const struct rest_call *c, const char *name)
 {
-	return c->rq->query ? url_query_get(c->rq->query, name) : NULL;
+	struct buf query cleanup(buf_release) = BUF_INIT(WEB_BODY_MAX);
+
+	if (!c->rq->query)
+		return NULL;
+	/* Forms write a blank as '+'. */
+	for (const char *p = c->rq->query; *p; p++)
+		buf_append(&query, *p == '+' ? "%20" : p, *p == '+' ? 3 : 1);
+	return query.data ? url_query_get(query.data, name) : NULL;
 }
 
 static int query_number(const struct rest_call *c, const char *name, int64_t fallback, int64_t max,

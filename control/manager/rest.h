@@ -31,6 +31,7 @@ enum {
 	ROUTE_SELF = 1,	     /* whoever the user :id is may, whatever the roles say */
 	ROUTE_LIST = 2,	     /* answers an array, by page */
 	ROUTE_UNAUDITED = 4, /* changes nothing that is kept */
+	ROUTE_ROW = 16,	     /* the shape has the columns of every row besides its own */
 	ROUTE_EMPTY = 8,     /* answers without a body */
 };
 

@@ -315,19 +315,29 @@ static int delete (struct rest_call *c, struct err *e)
 	return r < 0 ? r : db_finish(c->rest->db, drop(c->rest->db, id, e), e);
 }
 
-#define ROUTES(prefix, who)                                                                        \
-	{"POST",	 prefix "clusters", who, create, "Add a cluster", NULL,                    \
-	 cluster_fields, cluster_fields,    0},                                                    \
-		{"GET", prefix "clusters", who,	      list, "List clusters", NULL,                 \
-		 NULL,	cluster_fields,	   ROUTE_LIST},                                            \
-		{"GET", prefix "clusters/:id", who, get, "One cluster", NULL,                      \
-		 NULL,	cluster_fields,	       0},                                                 \
-		{"PATCH",	 prefix "clusters/:id", who, update, "Change a cluster", NULL,     \
-		 cluster_fields, cluster_fields,	0},                                        \
+#define ONE(prefix, verb, handler, text, who, takes)                                               \
 	{                                                                                          \
-		"DELETE", prefix "clusters/:id", who, delete, "Remove a cluster without members",  \
-			NULL, NULL, NULL, ROUTE_EMPTY                                              \
+		.method = verb, .path = prefix "clusters/:id", .access = who, .handle = handler,   \
+		.summary = text, .body = takes, .shape = cluster_fields, .flags = ROUTE_ROW        \
 	}
+#define ALL(prefix, verb, handler, text, who, takes, more)                                         \
+	{                                                                                          \
+		.method = verb, .path = prefix "clusters", .access = who, .handle = handler,       \
+		.summary = text, .body = takes, .shape = cluster_fields,                           \
+		.flags = ROUTE_ROW | (more)                                                        \
+	}
+#define DELETION(prefix, who)                                                                      \
+	{                                                                                          \
+		.method = "DELETE", .path = prefix "clusters/:id", .access = who,                  \
+		.handle = delete, .summary = "Remove a cluster without members",                   \
+		.flags = ROUTE_EMPTY                                                               \
+	}
+#define ROUTES(prefix, who)                                                                        \
+	ALL(prefix, "POST", create, "Add a cluster", who, cluster_fields, 0),                      \
+		ALL(prefix, "GET", list, "List clusters", who, NULL, ROUTE_LIST),                  \
+		ONE(prefix, "GET", get, "One cluster", who, NULL),                                 \
+		ONE(prefix, "PATCH", update, "Change a cluster", who, cluster_fields),             \
+		DELETION(prefix, who)
 
 const struct route rest_clusters_routes[] = {
 	ROUTES("/api/v1/", ACCESS_USER),

@@ -357,7 +357,7 @@ const struct route rest_users_routes[] = {
 	{"POST", U "/signin", ACCESS_PUBLIC, sign_in, "Sign in", NULL, signin_fields, token_fields,
 	 0},
 	{"POST", U "/signup", ACCESS_PUBLIC, sign_up, "Make an account with the role guest", NULL,
-	 signup_fields, user_fields, 0},
+	 signup_fields, user_fields, ROUTE_ROW},
 	{"POST", U "/signout", ACCESS_PUBLIC, sign_out, "Forget the cookie", NULL, NULL, NULL,
 	 ROUTE_EMPTY | ROUTE_UNAUDITED},
 	{"POST", U "/refresh_token", ACCESS_PUBLIC, refresh, "A new token for a good one", NULL,
