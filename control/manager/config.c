@@ -58,6 +58,7 @@ const struct config_key manager_config_keys[] = {
 	 .offset = AT(database_path),
 	 .fallback = "/var/lib/dragonfly/manager.db",
 	 .help = "File of the embedded database."},
+	{.path = "database.redis", .type = CONFIG_IGNORED},
 	{.path = "auth.keyFile",
 	 .type = CONFIG_STRING,
 	 .offset = AT(key_file),
