@@ -128,8 +128,8 @@ function is_recent(timestamp) {
 	assert.ok(Math.abs(Date.now() / 1000 - s) < 600, `not a time of now: ${s}`);
 }
 
-async function wait_for(what, probe) {
-	for (const end = Date.now() + DEADLINE_MS; ;) {
+async function wait_for(what, probe, time_ms = DEADLINE_MS) {
+	for (const end = Date.now() + time_ms; ;) {
 		const value = await probe();
 		if (value)
 			return value;

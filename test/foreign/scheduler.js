@@ -21,6 +21,7 @@ function start_daemon() {
 	server.addService(packages.dfdaemon.v2.DfdaemonUpload.service, {
 		DownloadTask(call) {
 			downloads.push(call.request.download);
+			call.write({ host_id: 'h', task_id: 't', peer_id: 'p' });
 			call.end();
 		},
 	});

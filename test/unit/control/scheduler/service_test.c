@@ -39,6 +39,7 @@ struct fixture {
 
 static void note_download(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
 {
+	Dfdaemon__V2__DownloadTaskResponse started = DFDAEMON__V2__DOWNLOAD_TASK_RESPONSE__INIT;
 	const Dfdaemon__V2__DownloadTaskRequest *rq = (const void *)req;
 	size_t len = protobuf_c_message_get_packed_size(&rq->download->base);
 	cleanup(free_at) uint8_t *bytes = mem_alloc(len + 1);
@@ -51,6 +52,7 @@ static void note_download(struct rpc_call *call, const ProtobufCMessage *req, vo
 	if (d->count < ASKED_MAX)
 		d->asked[d->count++] = common__v2__download__unpack(NULL, len, bytes);
 	lock_drop(&d->lock);
+	rpc_call_send(call, &started.base);
 	rpc_call_finish(call, fails ? RPC_INTERNAL : RPC_OK, NULL);
 }
 
