@@ -10,7 +10,7 @@ import story
 
 
 def test_every_download_ends_right():
-    faults.run(128 << 20, 100)
+    faults.run(64 << 20, 100)
 
 
 story.run(globals())

@@ -212,7 +212,7 @@ def run(size, rate_mbit, names=()):
 def main():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--size", type=int, default=128, metavar="MiB")
+    p.add_argument("--size", type=int, default=64, metavar="MiB")
     p.add_argument("--rate", type=float, default=100, metavar="Mbit/s")
     p.add_argument("fault", nargs="*", choices=[[], *FAULTS])
     a = p.parse_args()

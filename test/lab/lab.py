@@ -63,7 +63,9 @@ def remove_stale():
                 except ProcessLookupError:
                     pass
             sh("ip", "netns", "del", name, check=False)
-    for d in pathlib.Path(tempfile.gettempdir()).glob(f"{PREFIX}-lab-*"):
+    # A benchmark's lab may be in memory.
+    folders = {pathlib.Path(d) for d in (tempfile.gettempdir(), "/tmp", "/dev/shm")}
+    for d in [d for folder in folders for d in folder.glob(f"{PREFIX}-lab-*")]:
         m = re.match(rf"{PREFIX}-lab-(\d+)-", d.name)
         if m and not os.path.exists(f"/proc/{m.group(1)}"):
             unmount_below(d)
