@@ -142,7 +142,8 @@ must_check int rpc_check_health(struct rpc_channel *ch, int64_t timeout_ms, stru
 struct rpc_stream;
 struct rpc_stream_ops {
 	const ProtobufCMessageDescriptor *response;
-	/* One message from the server; freed by us afterwards. */
+	/* One message from the server; freed by us afterwards. May be NULL: only the end matters.
+	 */
 	void (*message)(struct rpc_stream *s, const ProtobufCMessage *msg, void *arg);
 	/* Exactly once, last: status from the server or the transport. details may be NULL. */
 	void (*closed)(struct rpc_stream *s, enum rpc_code code, const char *text,

@@ -30,7 +30,8 @@ static void stream_read(struct rpc_pipe *p, grpc_byte_buffer *bytes)
 		pipe_cancel(p);
 		return;
 	}
-	s->ops->message(s, msg, s->arg);
+	if (s->ops->message)
+		s->ops->message(s, msg, s->arg);
 	protobuf_c_message_free_unpacked(msg, NULL);
 	pipe_read(p);
 }

@@ -31,6 +31,21 @@ static void server_stream_delivers_all_then_ok(void **state)
 	probe_wait(&f->served, &f->served.closed, 1);
 }
 
+/* A preheat, and the scheduler's KeepAlive, only want to know the end. */
+static void messages_that_nobody_asked_for_are_dropped(void **state)
+{
+	const struct rpc_stream_ops ops = {RANGE_DESC, NULL, test_stream_ops.closed};
+	struct fixture *f = *state;
+	struct rpc_stream *s = rpc_stream_new(f->channel, "/test.Test/Count", &ops, &f->seen, 0);
+
+	assert_true(stream_send(s, 1, 500));
+	rpc_stream_half_close(s);
+	probe_wait(&f->seen, &f->seen.closed, 1);
+	assert_int_equal(probe_get(&f->seen, code), RPC_OK);
+	assert_int_equal(probe_get(&f->seen, messages), 0);
+	rpc_stream_free(s);
+}
+
 static void client_stream_is_summed_up(void **state)
 {
 	struct fixture *f = *state;
@@ -555,6 +570,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		rpc_test(server_stream_delivers_all_then_ok),
+		rpc_test(messages_that_nobody_asked_for_are_dropped),
 		rpc_test(client_stream_is_summed_up),
 		rpc_test(bidi_answers_while_the_client_still_sends),
 		rpc_test(status_details_arrive_as_they_are),
