@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 #define RUN_PIECES_MAX	 4
@@ -36,15 +37,19 @@ const size_t fetch_work_size = sizeof(struct work);
 
 /* ---- choosing; with the lock */
 
-/* What nobody waits for: a parent first, by idle bandwidth, then the rarest of what it has. */
+/* What nobody waits for: a parent first, by idle bandwidth, then the rarest of what it has. One of
+ * several gets no more than its share of the hands, or they would all end up with the slowest. */
 static struct feeder *choose_rare(struct fetch *f, enum piece_rank least, struct piece_job *job)
 {
 	struct feeder *feeders[SWARM_FEEDERS_MAX];
 	unsigned count = swarm_draw(f->swarm, feeders);
+	unsigned share = count > 2 ? 1 + f->all->c.piece_workers / 4 : UINT_MAX;
 
 	for (unsigned i = 0; i < count; i++) {
 		struct piece_offer offer = swarm_offer(f->swarm, feeders[i]);
 
+		if (feeders[i]->in_flight >= share)
+			continue;
 		if (count == 1 ? !piece_take(f->pieces, least, offer.have, job)
 			       : !piece_take_rare(f->pieces, least, &offer, job))
 			continue;
@@ -116,6 +121,15 @@ static bool has_ranges(const struct source *s)
 	return s && __atomic_load_n(&s->ranges, __ATOMIC_RELAXED) > 0;
 }
 
+/* The first run has the link to itself, so that the first bytes are here soon; each piece that came
+ * lets one more run begin. */
+static bool may_run(const struct fetch *f)
+{
+	uint64_t came = f->from_origin - f->began_from_origin;
+
+	return f->runs <= came / f->meta->geometry.piece_length;
+}
+
 static bool choose_origin(struct fetch *f, enum piece_rank least, struct work *w)
 {
 	struct source *s = current_source(f);
@@ -124,8 +138,9 @@ static bool choose_origin(struct fetch *f, enum piece_rank least, struct work *w
 		return false;
 	if (!has_ranges(s))
 		return choose_probe_or_stream(f, least, s, w);
-	if (!piece_take(f->pieces, least, NULL, &w->job))
+	if (!piece_take(f->pieces, may_run(f) ? least : PIECE_URGENT, NULL, &w->job))
 		return false;
+	f->runs++;
 	w->count = 1 + piece_reserve(f->pieces, w->job.index, least, run_length(f, &w->job) - 1,
 				     RUN_BYTES_MAX);
 	w->kind = FROM_ORIGIN;
@@ -148,6 +163,7 @@ static bool choose_overdue(struct fetch *f, struct work *w)
 	if (has_ranges(s)) {
 		if (!piece_take_overdue(f->pieces, have, before_ms, &w->job))
 			return false;
+		f->runs++;
 		w->count = 1;
 		w->kind = FROM_ORIGIN;
 		w->source = source_ref(s);
@@ -261,6 +277,8 @@ static void arrived(void *arg, uint32_t index, const struct store_piece *piece)
 				    piece, d->feeder ? d->feeder->info.peer_id : NULL);
 	lock_drop(&f->lock);
 	f->ops->ready(f->arg, index);
+	if (!d->feeder)
+		fetch_kick(f, false); /* another run may begin */
 }
 
 /* Readers get their bytes, but there is no room for what nobody waits for. */
@@ -406,6 +424,9 @@ static void from_origin(struct fetch *f, struct work *w)
 	struct err e = {0};
 	enum transfer_fault fault = transfer_from_origin(&t, w->source, w->job.index, w->count, &e);
 
+	lock_take(&f->lock);
+	f->runs--;
+	lock_drop(&f->lock);
 	after_origin(f, w, fault, &e);
 }
 

@@ -145,29 +145,58 @@ static bool has_address(const struct ifaddrs *a, const char *ip)
 	return strcmp(text, ip) == 0;
 }
 
-uint64_t figures_link_rate(const char *ip)
+void figures_link_name(const char *ip, char name[FIGURES_LINK_NAME_SIZE])
+{
+	struct ifaddrs *all;
+
+	name[0] = 0;
+	if (getifaddrs(&all) < 0)
+		return;
+	for (const struct ifaddrs *a = all; a && !name[0]; a = a->ifa_next)
+		if (has_address(a, ip))
+			snprintf(name, FIGURES_LINK_NAME_SIZE, "%s", a->ifa_name);
+	freeifaddrs(all);
+}
+
+/* What /sys says of a link; virtual links say nothing of some things, or -1. */
+static int64_t link_number(const char *name, const char *what)
 {
 	char path[64], text[32];
-	struct ifaddrs *all;
-	uint64_t rate = 0;
 
-	if (getifaddrs(&all) < 0)
+	if (!name[0])
 		return 0;
-	for (const struct ifaddrs *a = all; a; a = a->ifa_next) {
-		int64_t mbit;
+	snprintf(path, sizeof(path), "/sys/class/net/%s/%s", name, what);
+	read_text(path, text, sizeof(text));
+	return strtoll(text, NULL, 10);
+}
 
-		if (!has_address(a, ip))
-			continue;
-		snprintf(path, sizeof(path), "/sys/class/net/%s/speed", a->ifa_name);
-		read_text(path, text, sizeof(text));
-		/* Virtual links say nothing or -1. */
-		mbit = strtoll(text, NULL, 10);
-		if (mbit > 0 && mbit < 100000000)
-			rate = (uint64_t)mbit * 1000000 / 8;
-		break;
+uint64_t figures_link_rate(const char *ip)
+{
+	char name[FIGURES_LINK_NAME_SIZE];
+	int64_t mbit;
+
+	figures_link_name(ip, name);
+	mbit = link_number(name, "speed");
+	return mbit > 0 && mbit < 100000000 ? (uint64_t)mbit * 1000000 / 8 : 0;
+}
+
+/* From /proc, which is of this process's network; /sys is of whoever mounted it. */
+uint64_t figures_link_sent(const char *name)
+{
+	cleanup(fclose_at) FILE *f = name[0] ? fopen("/proc/self/net/dev", "re") : NULL;
+	size_t len = strlen(name);
+	uint64_t sent = 0;
+	char line[512];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *at = line + strspn(line, " ");
+
+		/* Eight numbers of what was received come before. */
+		if (strncmp(at, name, len) == 0 && at[len] == ':' &&
+		    sscanf(at + len + 1, "%*u %*u %*u %*u %*u %*u %*u %*u %" SCNu64, &sent) == 1)
+			return sent;
 	}
-	freeifaddrs(all);
-	return rate;
+	return 0;
 }
 
 /* NAME=value or NAME="value" in os-release. */

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define FIGURES_LINK_NAME_SIZE 16
+
 /* The columns of "cpu" in /proc/stat, in its order. */
 enum figures_cpu {
 	CPU_USER,
@@ -44,6 +46,11 @@ void figures_read(const struct figures *before, const char *dir, struct figures 
 
 /* Bytes per second of the link that has this address; 0 if it does not tell (virtual links). */
 uint64_t figures_link_rate(const char *ip);
+
+/* The name of the link that has this address; "" if none has. */
+void figures_link_name(const char *ip, char name[FIGURES_LINK_NAME_SIZE]);
+/* Bytes that a link of this name has sent since it is there; 0 if it does not tell. */
+uint64_t figures_link_sent(const char *name);
 
 /* ID, ID_LIKE and VERSION_ID of os-release; "linux" and "" where it does not say. */
 struct figures_platform {

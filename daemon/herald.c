@@ -14,11 +14,13 @@
 #include <string.h>
 
 #define HERALD_LOCK_RANK 7
-#define SLOTS		 6
+#define SLOTS		 4
 #define SLOTS_MAX	 48
 #define LOOK_MS		 5
-#define EXPECT_MS	 10 /* a child that was told asks within it, or has it from elsewhere */
+#define EXPECT_MS	 20 /* a child that was told asks within it, or has it from elsewhere */
 #define SAMPLE_MS	 250
+#define TRY_EVERY_MS	 2000
+#define TRY_MS		 750
 #define OVERDUE_MS	 3000
 #define OVERDUE_EACH_MS	 50 /* how often somebody overdue is looked for */
 
@@ -37,6 +39,11 @@ struct herald {
 	struct host *host;
 	int64_t overdue_ms; /* constant */
 	struct timer timer;
+	/* of the actor's runs: slots and the link */
+	unsigned extra; /* slots */
+	int64_t sampled_ms, tried_ms;
+	uint64_t sampled_bytes, best_rate, tried_rate;
+	bool trying;
 	struct lock lock;
 	struct cond freed;
 	/* all below: lock */
@@ -48,48 +55,60 @@ struct herald {
 	unsigned expected;
 	int64_t expected_ms;
 	uint64_t begun;
-	/* the link */
-	unsigned extra; /* slots */
-	int64_t sampled_ms;
-	uint64_t sampled_bytes, best_rate;
 };
 
-/* ---- how many may be told; with the lock */
+/* ---- how many may be told */
 
-/* Slow children hold slots and leave the link idle: then there are more. What the link can is what
- * it is said to, or the best that was seen: a virtual link promises anything. */
-static void sample_link(struct herald *h, const struct host_sending *s, int64_t now_ms)
+/* Slow children hold slots and leave the link idle: then there are more. What the link can is the
+ * best that was seen, as virtual links promise anything; so from time to time one more is tried,
+ * and taken back if the link sends no more for it. */
+static void sample_link(struct herald *h, int64_t now_ms)
 {
 	int64_t ms = now_ms - h->sampled_ms;
-	uint64_t rate, can;
+	struct host_sending s;
+	uint64_t sent, rate;
 
 	if (ms < SAMPLE_MS)
 		return;
-	rate = (s->bytes - h->sampled_bytes) * 1000 / (uint64_t)ms;
+	host_sending(h->host, &s);
+	sent = host_link_sent(h->host);
+	rate = sent > h->sampled_bytes ? (sent - h->sampled_bytes) * 1000 / (uint64_t)ms : 0;
 	h->sampled_ms = now_ms;
-	h->sampled_bytes = s->bytes;
-	h->best_rate -= h->best_rate / 64;
+	h->sampled_bytes = sent;
+	h->best_rate -= h->best_rate / 256;
 	if (rate > h->best_rate)
 		h->best_rate = rate;
-	can = s->link_max && s->link_max < h->best_rate ? s->link_max : h->best_rate;
-	if (rate > 0 && rate >= can / 5 * 4)
-		h->extra = 0;
-	else if (s->running >= SLOTS + h->extra && SLOTS + h->extra < SLOTS_MAX)
+	if (h->trying && now_ms - h->tried_ms >= TRY_MS) {
+		h->trying = false;
+		if (h->extra > 0 && rate < h->tried_rate / 20 * 21)
+			h->extra--;
+	}
+	if (s.running < SLOTS + h->extra || SLOTS + h->extra == SLOTS_MAX)
+		return;
+	if (rate < h->best_rate / 5 * 4) {
 		h->extra++;
+	} else if (now_ms - h->tried_ms >= TRY_EVERY_MS) {
+		h->extra++;
+		h->trying = true;
+		h->tried_ms = now_ms;
+		h->tried_rate = rate;
+	}
 }
 
+/* With the lock. */
 static unsigned free_slots(struct herald *h, int64_t now_ms)
 {
 	struct host_sending s;
 	unsigned taken;
 
 	host_sending(h->host, &s);
-	sample_link(h, &s, now_ms);
 	if (s.begun - h->begun >= h->expected || now_ms - h->expected_ms >= EXPECT_MS)
 		h->expected = 0;
 	else
 		h->expected -= (unsigned)(s.begun - h->begun);
 	h->begun = s.begun;
+	if (s.running < SLOTS / 2)
+		h->extra = 0;
 	taken = s.running + h->expected;
 	return taken < SLOTS + h->extra ? SLOTS + h->extra - taken : 0;
 }
@@ -169,9 +188,8 @@ static void grant_overdue(struct herald *h, struct round *r, int64_t now_ms)
 }
 
 /* True if somebody is held back. */
-static bool look(struct herald *h)
+static bool look(struct herald *h, int64_t now_ms)
 {
-	int64_t now_ms = clock_ms();
 	unsigned room = free_slots(h, now_ms);
 
 	for (; room > 0; room--)
@@ -189,8 +207,11 @@ static void herald_run(struct actor *a)
 {
 	struct herald *h = container_of(a, struct herald, actor);
 
+	int64_t now_ms = clock_ms();
+
+	sample_link(h, now_ms);
 	lock_guard(&h->lock);
-	if (!h->stopping && look(h))
+	if (!h->stopping && look(h, now_ms))
 		timer_arm(&h->timer, LOOK_MS);
 }
 
@@ -224,6 +245,7 @@ struct herald *herald_new(struct host *host, struct pool *pool, int64_t overdue_
 	list_init(&h->rounds);
 	h->random = (uint64_t)clock_us();
 	h->sampled_ms = clock_ms();
+	h->sampled_bytes = host_link_sent(host);
 	return h;
 }
 

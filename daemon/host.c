@@ -30,12 +30,14 @@ struct host {
 	char id[256];
 	int64_t born_ms;
 	uint64_t link_rate; /* 0 = unknown */
+	char link_name[FIGURES_LINK_NAME_SIZE];
 	struct figures_platform platform;
 	struct lock lock;
 	/* all below: lock */
 	struct meter tx, rx;
 	uint32_t uploads;
-	struct host_sending sending; /* link_max is not kept in it */
+	struct host_sending sending;
+	uint64_t sent; /* bytes of pieces */
 	struct figures system;
 };
 
@@ -97,6 +99,7 @@ struct host *host_new(const struct host_config *c)
 	snprintf(h->id, sizeof(h->id), "%s-" ID_TEXT "%s", ip, h->config.hostname,
 		 c->is_seed ? "-seed" : "");
 	h->link_rate = figures_link_rate(ip);
+	figures_link_name(ip, h->link_name);
 	figures_platform(&h->platform);
 	h->born_ms = clock_ms();
 	lock_init(&h->lock, HOST_LOCK_RANK);
@@ -156,7 +159,7 @@ void host_count_tx(struct host *h, uint64_t bytes)
 
 	lock_guard(&h->lock);
 	meter_add(&h->tx, now_ms, bytes);
-	h->sending.bytes += bytes;
+	h->sent += bytes;
 }
 
 void host_count_rx(struct host *h, uint64_t bytes)
@@ -214,7 +217,16 @@ void host_sending(struct host *h, struct host_sending *out)
 {
 	lock_guard(&h->lock);
 	*out = h->sending;
-	out->link_max = lesser(h->link_rate, h->config.upload_bandwidth);
+}
+
+uint64_t host_link_sent(struct host *h)
+{
+	uint64_t sent = figures_link_sent(h->link_name);
+
+	if (sent)
+		return sent;
+	lock_guard(&h->lock);
+	return h->sent;
 }
 
 void host_figures(struct host *h, struct host_figures *out)

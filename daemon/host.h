@@ -41,12 +41,13 @@ void host_count_upload(struct host *h, int change);
 void host_count_sending(struct host *h, int change);
 
 struct host_sending {
-	unsigned running;  /* pieces being sent now */
-	uint64_t begun;	   /* pieces ever begun */
-	uint64_t bytes;	   /* ever sent */
-	uint64_t link_max; /* bytes per second, 0 = unknown */
+	unsigned running; /* pieces being sent now */
+	uint64_t begun;	  /* pieces ever begun */
 };
 void host_sending(struct host *h, struct host_sending *out);
+/* Bytes that the host's link has sent, whoever's; where it does not tell, pieces only. Reads a
+ * file. */
+uint64_t host_link_sent(struct host *h);
 
 /* What is announced beside the names. Bytes, and bytes per second; 0 = unknown. */
 struct host_figures {

@@ -214,6 +214,28 @@ static void a_seed_goes_to_the_origin_before_the_scheduler_answers(void **state)
 	task_unref(t);
 }
 
+static void the_first_run_has_the_origins_link_to_itself(void **state)
+{
+	struct setting *s = *state;
+	struct reading r;
+	struct task *t;
+
+	fake_will_say(go_to_origin);
+	fake_set(fake.held = true);
+	t = open_whole(s);
+	await(fake_get(gets) == 1);
+	/* Only a reader gets another one before the first piece is here. */
+	read_start(t, &r, 20 * PIECE, 5, 0);
+	await(fake_get(gets) == 2);
+	assert_int_equal(fake_get(running), 2);
+	fake_set(fake.held = false);
+	assert_int_equal(read_finish(&r), 0);
+	await(is_complete(t));
+	for (unsigned i = 0; i < COUNT; i++)
+		assert_int_equal(fake_get(fetched[i]), 1);
+	task_unref(t);
+}
+
 static void a_peer_that_becomes_a_seed_leaves_its_parents_out(void **state)
 {
 	struct setting *s = *state;
@@ -667,6 +689,7 @@ int main(void)
 		with_setting(who_reads_the_origin_tells_the_next_scheduler_of_it),
 		with_setting(a_refusal_by_the_scheduler_is_final),
 		with_setting(a_seed_goes_to_the_origin_before_the_scheduler_answers),
+		with_setting(the_first_run_has_the_origins_link_to_itself),
 		with_setting(a_peer_that_becomes_a_seed_leaves_its_parents_out),
 		with_setting(parents_are_kept_when_the_scheduler_dies),
 		with_setting(a_scheduler_that_came_back_is_asked_once_more),

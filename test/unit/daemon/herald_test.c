@@ -244,7 +244,7 @@ static void slots_grow_while_the_link_is_idle(void **state)
 	struct child c[2];
 
 	scene_open(&sc, state, NEVER_MS);
-	uploads(&sc, 6); /* children that take nothing */
+	uploads(&sc, 4); /* children that take nothing */
 	child_follow(&sc, &c[0], 0, false);
 	child_follow(&sc, &c[1], 1, false);
 	have_all(&sc);
