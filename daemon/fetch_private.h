@@ -68,7 +68,7 @@ struct fetch {
 	struct source *candidates[SOURCES_OF_DIGEST_MAX];
 	size_t candidate_count, candidate;
 	bool probing, streaming;
-	unsigned runs; /* under way */
+	unsigned runs;	    /* under way */
 	bool origin_failed; /* all candidates did, while there were parents */
 	bool origin_only;   /* parents' bytes turned out wrong */
 
