@@ -282,11 +282,13 @@ static void register_peer(struct service *s, struct rpc_call *call,
 	p->may_back_to_source = !d->disable_back_to_source;
 	state_peer_event(&s->state, p, PEER_EVENT_REGISTER, now);
 	if (p->task->content_length != 0 && !d->metadata_only) {
+		state_peer_supersede(&s->state, p, now);
 		state_schedule(&s->state, p, now);
 		return;
 	}
 	/* It has all of it: a parent from now on, whatever it goes on to say. */
 	state_peer_event(&s->state, p, PEER_EVENT_FINISHED, now);
+	state_peer_supersede(&s->state, p, now);
 	answer_ready(call, p->task->content_length == 0);
 }
 

@@ -247,6 +247,16 @@ void state_peer_remove(struct state *s, struct peer *p, int64_t now_ms)
 	state_wake(s, t, now_ms);
 }
 
+void state_peer_supersede(struct state *s, struct peer *p, int64_t now_ms)
+{
+	list_each_safe (it, &p->host->peers) {
+		struct peer *other = list_entry(it, struct peer, host_link);
+
+		if (other != p && other->task == p->task && !other->stream)
+			state_peer_remove(s, other, now_ms);
+	}
+}
+
 /* Which states an event may be met in, and where it leads. */
 static const struct {
 	unsigned from; /* bit set of states */

@@ -168,6 +168,10 @@ struct peer *state_peer(struct state *s, const char *id);
 struct peer *state_peer_make(struct state *s, const char *id, struct host *h, struct task *t,
 			     int64_t now_ms);
 void state_peer_remove(struct state *s, struct peer *p, int64_t now_ms);
+/* Its host speaks of the task anew: what earlier peers of the same host and task said, whose
+ * streams are gone, is no longer so (a daemon that was killed and came back, a store that was
+ * emptied). */
+void state_peer_supersede(struct state *s, struct peer *p, int64_t now_ms);
 /* False: the state does not allow it (nothing is changed). Wakes those that wait. */
 bool state_peer_event(struct state *s, struct peer *p, enum peer_event event, int64_t now_ms);
 /* Finished piece index, which may be nonsense (cost 0 = unknown). */

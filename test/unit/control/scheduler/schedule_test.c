@@ -165,6 +165,29 @@ static void a_seed_that_is_done_but_not_seen_is_not_asked_again_and_again(void *
 	assert_int_equal(f->last.answer, ANSWER_BACK_TO_SOURCE);
 }
 
+static void a_host_that_comes_back_is_a_parent_once(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *old = join(f, "a"), *both;
+	struct task *t = old->task;
+
+	assert_true(state_peer_event(&f->state, old, PEER_EVENT_FINISHED, f->now));
+	old->stream = NULL; /* it has been killed since */
+	both = state_peer_make(&f->state, "pa again", old->host, t, f->now);
+	both->stream = f;
+	assert_true(state_peer_event(&f->state, both, PEER_EVENT_REGISTER, f->now));
+	assert_true(state_peer_event(&f->state, both, PEER_EVENT_FINISHED, f->now));
+	state_peer_supersede(&f->state, both, f->now);
+	assert_null(state_peer(&f->state, "pa"));
+	assert_int_equal(t->peer_count, 1);
+	join(f, "b");
+	assert_int_equal(f->last.count, 1);
+	assert_string_equal(f->last.parents[0], "pa again");
+	/* One that still speaks stays. */
+	state_peer_supersede(&f->state, state_peer(&f->state, "pb"), f->now);
+	assert_int_equal(t->peer_count, 2);
+}
+
 static void a_failed_seed_sends_one_peer_to_the_origin_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -586,6 +609,7 @@ int main(void)
 		T(first_peer_without_a_seed_goes_to_the_origin_and_the_rest_wait_for_it),
 		T(a_seed_is_asked_once_and_feeds_those_who_wait),
 		T(a_seed_that_is_done_but_not_seen_is_not_asked_again_and_again),
+		T(a_host_that_comes_back_is_a_parent_once),
 		T(a_failed_seed_sends_one_peer_to_the_origin_at_once),
 		T(patience_ends_within_the_bound_and_so_does_the_number_of_copies),
 		T(a_running_peer_feeds_others_from_its_first_piece),
