@@ -1,0 +1,236 @@
+// The pieces that pages are made of. Each panel has four states: loading, failed, empty, filled.
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { t } from './text.js';
+import { Link, setQuery } from './route.jsx';
+
+// Loads when deps change and, with every > 0, again and again while the page is seen.
+export function useLoad(load, deps, every = 0) {
+	const [state, set] = useState({ loading: true });
+	const [again, setAgain] = useState(0);
+	useEffect(() => {
+		const stop = new AbortController();
+		let timer;
+		const run = async () => {
+			try {
+				set({ value: await load(stop.signal), at: Date.now() });
+			} catch (error) {
+				if (error.name !== 'AbortError')
+					set((old) => ({ value: old.value, at: old.at, error }));
+			}
+			if (every && !stop.signal.aborted)
+				timer = setTimeout(() => (document.hidden ? (timer = setTimeout(run, every)) : run()), every);
+		};
+		run();
+		return () => {
+			stop.abort();
+			clearTimeout(timer);
+		};
+	}, [...deps, again]);
+	return { ...state, reload: () => setAgain((n) => n + 1) };
+}
+
+export function Failure({ error, retry }) {
+	return <div class="failure" role="alert">
+		<strong>{error.status === 401 || error.status === 403 ? t('You may not see this.') : t('This did not work.')}</strong>
+		<p>{t(error.message)}</p>
+		{retry && <button type="button" onClick={retry}>{t('Try again')}</button>}
+	</div>;
+}
+
+export function Loaded({ of, children, empty }) {
+	if (of.error && of.value === undefined)
+		return <Failure error={of.error} retry={of.reload} />;
+	if (of.value === undefined)
+		return <p class="quiet" role="status">{t('Loading…')}</p>;
+	return <>
+		{of.error && <p class="stale" role="alert">{t('Not up to date:')} {t(of.error.message)}</p>}
+		{empty && empty(of.value) ? <p class="quiet">{t('Nothing here yet.')}</p> : children(of.value)}
+	</>;
+}
+
+export function Page({ title, actions, children }) {
+	useEffect(() => { document.title = `${title} · Skimmer`; }, [title]);
+	return <>
+		<div class="head"><h1>{title}</h1><div class="actions">{actions}</div></div>
+		{children}
+	</>;
+}
+
+export function Card({ title, children, actions, class: name = '' }) {
+	return <section class={`card ${name}`}>
+		{title && <div class="cardhead"><h2>{title}</h2>{actions}</div>}
+		{children}
+	</section>;
+}
+
+export function Field({ label, help, error, children, ...input }) {
+	const id = useId();
+	const notes = [help && `${id}-help`, error && `${id}-error`].filter(Boolean).join(' ') || undefined;
+	const props = { id, 'aria-describedby': notes, 'aria-invalid': error ? 'true' : undefined, ...input };
+	return <div class="field">
+		<label for={id}>{label}{input.required && <span class="must" aria-hidden="true"> *</span>}</label>
+		{children ? children(props) : <input {...props} />}
+		{help && <small id={`${id}-help`}>{help}</small>}
+		{error && <small id={`${id}-error`} class="error">{error}</small>}
+	</div>;
+}
+
+export function Select({ options, ...rest }) {
+	return <Field {...rest}>{({ value, ...props }) => <select {...props}>
+		{options.map(([key, name]) => <option key={key} value={key} selected={key === value}>{name}</option>)}
+	</select>}</Field>;
+}
+
+export function Copy({ text, label }) {
+	const [done, set] = useState(false);
+	const copy = async () => {
+		await navigator.clipboard.writeText(text);
+		set(true);
+		setTimeout(() => set(false), 2000);
+	};
+	return <button type="button" class="small" onClick={copy} aria-label={label}>{done ? t('Copied') : t('Copy')}</button>;
+}
+
+export function Code({ text, title }) {
+	return <div class="code"><div class="codehead"><span>{title}</span><Copy text={text} label={`${t('Copy')}: ${title}`} /></div>
+		<pre tabIndex={0}>{text}</pre></div>;
+}
+
+// Asks before something is done that cannot be undone; with word, it must be typed.
+export function Confirm({ title, text, word, action, onDone, onClose }) {
+	const ref = useRef();
+	const [typed, setTyped] = useState('');
+	const [error, setError] = useState(null);
+	useEffect(() => { ref.current.showModal(); }, []);
+	const run = async (e) => {
+		e.preventDefault();
+		try {
+			await action();
+			onDone();
+		} catch (failure) {
+			setError(failure);
+		}
+	};
+	return <dialog ref={ref} onClose={onClose} aria-label={title}>
+		<form onSubmit={run}>
+			<h2>{title}</h2>
+			<p>{text}</p>
+			{word && <Field label={`${t('To go on, type')} ${word}`} value={typed} autocomplete="off"
+				onInput={(e) => setTyped(e.target.value)} />}
+			{error && <Failure error={error} />}
+			<div class="actions">
+				<button type="button" onClick={() => ref.current.close()}>{t('Cancel')}</button>
+				<button class="danger" disabled={word && typed !== word}>{title}</button>
+			</div>
+		</form>
+	</dialog>;
+}
+
+export const State = ({ of }) => <span class={`state ${String(of).toLowerCase()}`}>{t(String(of))}</span>;
+
+export function Time({ at }) {
+	const date = new Date(at);
+	if (!at || isNaN(date))
+		return <span>–</span>;
+	return <time dateTime={date.toISOString()} title={date.toISOString()}>{date.toLocaleString(document.documentElement.lang)}</time>;
+}
+
+const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+export function bytes(n) {
+	let i = 0;
+	for (n = Number(n) || 0; n >= 1024 && i < units.length - 1; i++)
+		n /= 1024;
+	return `${n >= 100 || i === 0 ? Math.round(n) : n.toFixed(1)} ${units[i]}`;
+}
+
+function csv(columns, rows) {
+	const cell = (v) => `"${String(v ?? '').replace(/"/g, '""').replace(/^([=+\-@])/, "'$1")}"`;
+	return [columns.map((c) => cell(c.name)), ...rows.map((r) => columns.map((c) =>
+		cell(c.text ? c.text(r) : r[c.key])))].map((line) => line.join(',')).join('\r\n');
+}
+
+function save(name, text, type) {
+	const a = document.createElement('a');
+	a.href = URL.createObjectURL(new Blob([text], { type }));
+	a.download = name;
+	a.click();
+	setTimeout(() => URL.revokeObjectURL(a.href), 1000);
+}
+
+// columns: {key, name, show?(row), text?(row)}. exportAs: the file's name; all(): every row, for it.
+export function Table({ caption, columns, rows, exportAs, everything }) {
+	const rowsOf = () => (everything ? everything() : Promise.resolve(rows));
+	return <>
+		<div class="tablewrap" tabIndex={0} role="region" aria-label={caption}>
+			<table>
+				<caption class="hidden">{caption}</caption>
+				<thead><tr>{columns.map((c) => <th key={c.name} scope="col">{c.name}</th>)}</tr></thead>
+				<tbody>{rows.map((row) => <tr key={row.id ?? JSON.stringify(row)}>
+					{columns.map((c) => <td key={c.name} data-name={c.name}>{c.show ? c.show(row) : String(row[c.key] ?? '') || '–'}</td>)}
+				</tr>)}</tbody>
+			</table>
+		</div>
+		{exportAs && rows.length > 0 && <div class="export">
+			<button type="button" class="small" onClick={async () => save(`${exportAs}.csv`, csv(columns, await rowsOf()), 'text/csv')}>CSV</button>
+			<button type="button" class="small" onClick={async () => save(`${exportAs}.json`, JSON.stringify(await rowsOf(), null, 2), 'application/json')}>JSON</button>
+		</div>}
+	</>;
+}
+
+export function Pages({ page, pages }) {
+	const at = Number(page) || 1;
+	if (pages <= 1)
+		return null;
+	return <nav class="pages" aria-label={t('Pages')}>
+		<button type="button" disabled={at <= 1} onClick={() => setQuery({ page: at - 1 })}>{t('Previous')}</button>
+		<span>{at} / {pages}</span>
+		<button type="button" disabled={at >= pages} onClick={() => setQuery({ page: at + 1 })}>{t('Next')}</button>
+	</nav>;
+}
+
+// A line of filters that live in the address: [[key, label, options?]].
+export function Filters({ of, query }) {
+	return <form class="filters" role="search" onSubmit={(e) => e.preventDefault()}>
+		{of.map(([key, label, options]) => (options
+			? <Select key={key} label={label} value={query[key] ?? ''} options={[['', t('All')], ...options]}
+				onChange={(e) => setQuery({ [key]: e.target.value, page: '' })} />
+			: <Field key={key} label={label} value={query[key] ?? ''} type="search"
+				onChange={(e) => setQuery({ [key]: e.target.value.trim(), page: '' })} />))}
+	</form>;
+}
+
+export const Empty = ({ text, to, action }) => <div class="emptybox"><p>{text}</p>{to && <Link class="button" to={to}>{action}</Link>}</div>;
+
+// A form's state: values, what is wrong with them, and the answer to sending them.
+export function useForm(start, check, send) {
+	const [values, set] = useState(start);
+	const [errors, setErrors] = useState({});
+	const [failure, setFailure] = useState(null);
+	const [busy, setBusy] = useState(false);
+	const change = (key) => (e) => {
+		const value = e?.target ? (e.target.type === 'checkbox' ? e.target.checked : e.target.value) : e;
+		const next = { ...values, [key]: value };
+		set(next);
+		setErrors((old) => ({ ...old, [key]: check(next)[key] }));
+	};
+	const submit = async (e) => {
+		e.preventDefault();
+		const wrong = check(values);
+		setErrors(wrong);
+		if (Object.values(wrong).some(Boolean)) {
+			e.target.querySelector('[aria-invalid]')?.focus();
+			return;
+		}
+		setBusy(true);
+		setFailure(null);
+		try {
+			await send(values);
+		} catch (error) {
+			setFailure(error);
+		} finally {
+			setBusy(false);
+		}
+	};
+	const bind = (key) => ({ value: values[key], error: errors[key], onInput: change(key) });
+	return { values, set, errors, failure, busy, change, submit, bind };
+}
