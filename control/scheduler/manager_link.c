@@ -48,11 +48,12 @@ static void use_limits(struct manager_link *l, const Manager__V2__Scheduler *row
 
 static uint64_t hash_of(const ProtobufCMessage *list, const Manager__V2__SchedulerCluster *c)
 {
-	size_t len = protobuf_c_message_get_packed_size(list);
+	size_t len = list ? protobuf_c_message_get_packed_size(list) : 0;
 	cleanup(free_at) uint8_t *bytes = mem_alloc(len + 1);
 	struct xxh3 x;
 
-	protobuf_c_message_pack(list, bytes);
+	if (list)
+		protobuf_c_message_pack(list, bytes);
 	xxh3_init(&x);
 	xxh3_update(&x, bytes, len);
 	if (c) {
@@ -70,13 +71,15 @@ static void use_rules(struct manager_link *l, const Manager__V2__Scheduler *row)
 	ProtobufCMessage *list = NULL;
 	uint64_t hash;
 	struct err e;
+	int code;
 
 	rq.source_type = MANAGER__V2__SOURCE_TYPE__SCHEDULER_SOURCE;
 	rq.hostname = l->hostname;
 	rq.ip = l->ip;
 	if (rpc_unary(l->channel, "/manager.v2.Manager/ListApplications", &rq.base,
 		      &manager__v2__list_applications_response__descriptor, CALL_TIMEOUT_MS, &list,
-		      NULL, &e) < 0) {
+		      &code, &e) < 0 &&
+	    code != RPC_NOT_FOUND) { /* Dragonfly's manager means: there are none */
 		log_warn("applications and block lists not refreshed", "why=\"%s\"", e.text);
 		return;
 	}
@@ -87,7 +90,8 @@ static void use_rules(struct manager_link *l, const Manager__V2__Scheduler *row)
 				  rules_new((const void *)list, c ? &c->client_config : NULL,
 					    c ? &c->seed_client_config : NULL));
 	l->rules = hash;
-	protobuf_c_message_free_unpacked(list, NULL);
+	if (list)
+		protobuf_c_message_free_unpacked(list, NULL);
 }
 
 static int update(struct manager_link *l, struct err *e)

@@ -1,5 +1,6 @@
 /* scheduler.v2.Scheduler over a real socket: preheats, their stat, and the cluster's rules. A
  * daemon of our own notes what it is asked to download. */
+#include "control/scheduler/manager_link.h"
 #include "control/scheduler/service.h"
 
 #include "base/clock.h"
@@ -467,6 +468,102 @@ static void an_applications_priority_is_its_peers(void **state)
 	stream_close(&t);
 }
 
+/* A manager of Dragonfly's (v2.5.1): a block list, and NOT_FOUND when no application was made. */
+static void tell_scheduler(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	static const char text[] =
+		"{\"block_list\":{\"task\":{\"download\":{\"urls\":[\"/secret\"]}}}}";
+	Manager__V2__SchedulerCluster cluster = MANAGER__V2__SCHEDULER_CLUSTER__INIT;
+	Manager__V2__Scheduler row = MANAGER__V2__SCHEDULER__INIT;
+
+	(void)req, (void)arg;
+	cluster.client_config = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
+	row.scheduler_cluster = &cluster;
+	rpc_call_reply(call, &row.base);
+}
+
+static void tell_no_applications(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	(void)req, (void)arg;
+	rpc_call_finish(call, RPC_NOT_FOUND, "application not found");
+}
+
+static void hear(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	(void)call, (void)req, (void)arg;
+}
+
+static const struct rpc_method manager_methods[] = {
+	{
+		.path = "/manager.v2.Manager/UpdateScheduler",
+		.request = &manager__v2__update_scheduler_request__descriptor,
+		.message = tell_scheduler,
+	},
+	{
+		.path = "/manager.v2.Manager/ListApplications",
+		.request = &manager__v2__list_applications_request__descriptor,
+		.message = tell_no_applications,
+	},
+	{
+		.path = "/manager.v2.Manager/KeepAlive",
+		.request = &manager__v2__keep_alive_request__descriptor,
+		.client_streams = true,
+		.message = hear,
+	},
+	{.path = NULL},
+};
+
+/* What a download of the URL ends with; -1: it has not ended when it has its first answer. */
+static int code_of_download(struct fixture *f, const char *url, const char *peer)
+{
+	Common__V2__Download d = COMMON__V2__DOWNLOAD__INIT;
+	int64_t until = clock_ms() + WAIT_MS;
+	bool answered = false;
+	struct stream t;
+	int code = -1;
+
+	stream_open(f, &t);
+	d.url = (char *)url;
+	say_register(&t, "n1", peer, peer, &d);
+	while (code < 0 && !answered && clock_ms() < until) {
+		lock_take(&t.lock);
+		code = t.code;
+		answered = t.response != 0;
+		lock_drop(&t.lock);
+		poll(NULL, 0, 2);
+	}
+	stream_close(&t);
+	return code;
+}
+
+static void a_manager_without_applications_still_has_a_block_list(void **state)
+{
+	struct fixture *f = *state;
+	struct rpc_server *manager = serve(manager_methods, NULL);
+	char addr[32], peer[16];
+	const struct scheduler_config c = {.manager_addr = addr,
+					   .cluster_id = 1,
+					   .port = 8002,
+					   .keep_alive_ms = 1000,
+					   .refresh_ms = 1000};
+	int64_t until = clock_ms() + WAIT_MS;
+	struct manager_link *link;
+	int code;
+
+	snprintf(addr, sizeof(addr), "127.0.0.1:%u", rpc_server_port(manager));
+	link = manager_link_new(&c, "127.0.0.1", "s", f->service);
+	announce(f, "n1", "127.0.0.3", false);
+	for (int i = 0;; i++) {
+		snprintf(peer, sizeof(peer), "p%d", i);
+		code = code_of_download(f, "http://10.9.9.9/secret", peer);
+		if (code == RPC_PERMISSION_DENIED || clock_ms() > until)
+			break;
+	}
+	assert_int_equal(code, RPC_PERMISSION_DENIED);
+	manager_link_free(link);
+	rpc_server_free(manager, 1000);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, start, stop)
 
 int main(void)
@@ -478,6 +575,7 @@ int main(void)
 		TEST(a_failed_download_does_not_keep_the_next_from_starting),
 		TEST(stat_says_who_has_the_file),
 		TEST(what_is_on_the_block_list_is_refused),
+		TEST(a_manager_without_applications_still_has_a_block_list),
 		TEST(an_applications_priority_is_its_peers),
 	};
 	int failed;
