@@ -96,9 +96,9 @@ static void a_reader_overtakes_the_prefetch(void **state)
 
 	fake_set(fake.held = true);
 	task_want_all(t, TASK_REST);
-	await(fake_get(running) == 6);
+	await(fake_get(running) == 1);
 	read_start(t, &r, 20 * PIECE, 5, 0);
-	await(fake_get(running) == 7);
+	await(fake_get(running) == 2);
 	fake_set(fake.held = false);
 	assert_int_equal(read_finish(&r), 0);
 	await(is_complete(t));
