@@ -18,6 +18,7 @@
 
 #define RANK_FETCH	25
 #define PATIENCE_MS_MAX 30000
+#define SOONER_MS	200 /* a reader waits so long before parents are asked again */
 #define RETELL_MS	500 /* between tries to find another scheduler */
 
 /* ---- what all share */
@@ -142,7 +143,7 @@ static void begin(struct fetch *f)
 {
 	set_mode(f, SCHEDULING);
 	f->attempt++;
-	f->reschedules = 0;
+	f->reschedules = f->sooner = 0;
 	f->asked = f->reopened = f->untold = false;
 	f->failed = (struct err){0};
 	f->began_ms = clock_ms();
@@ -403,6 +404,22 @@ static void begin_or_refuse(struct fetch *f)
 		begin(f);
 }
 
+/* Parents tell their children in turn; a reader that waits for a piece need not wait for that. */
+static bool ask_sooner(struct fetch *f, const struct pieces_need *need)
+{
+	if (f->mode != PARENTS || need->stuck_since_ms == 0 || f->sooner == need->stuck + 1)
+		return false;
+	if (clock_ms() < need->stuck_since_ms + SOONER_MS) {
+		due_at(f, need->stuck_since_ms + SOONER_MS);
+		return false;
+	}
+	f->sooner = need->stuck + 1;
+	lock_drop(&f->lock);
+	swarm_ask_sooner(f->swarm, need->stuck);
+	lock_take(&f->lock);
+	return true;
+}
+
 static bool decide(struct fetch *f)
 {
 	const uint64_t *have = swarm_have(f->swarm);
@@ -426,6 +443,8 @@ static bool decide(struct fetch *f)
 		return true;
 	}
 	if (tell_next_scheduler(f))
+		return true;
+	if (ask_sooner(f, &need))
 		return true;
 	if (f->mode == PARENTS && need.stuck_since_ms + fetch_patience_ms(f) > clock_ms())
 		due_at(f, need.stuck_since_ms + fetch_patience_ms(f));

@@ -57,6 +57,7 @@ struct fetch {
 
 	/* of the conversation */
 	unsigned reschedules;
+	uint32_t sooner;   /* piece that all parents were asked for again, + 1 */
 	bool asked;	   /* the scheduler owes an answer */
 	bool reopened;	   /* a second conversation was begun after the first broke */
 	bool untold;	   /* the scheduler went away, no other one knows of us */

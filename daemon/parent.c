@@ -24,7 +24,8 @@ struct parent {
 	void *arg;
 	struct rpc_channel *channel;
 	struct rpc_stream *pieces, *host;
-	struct net_addr fallback; /* host.ip:host.port, as Dragonfly takes it */
+	struct rpc_stream *sooner; /* NULL = nothing was asked for again */
+	struct net_addr fallback;  /* host.ip:host.port, as Dragonfly takes it */
 	atomic_bool muted;
 };
 
@@ -99,24 +100,34 @@ static const struct rpc_stream_ops pieces_ops = {
 	.closed = pieces_closed,
 };
 
+/* Its end says nothing of the parent. */
+static const struct rpc_stream_ops sooner_ops = {
+	.response = &dfdaemon__v2__sync_pieces_response__descriptor,
+	.message = pieces_message,
+	.closed = host_closed,
+};
+
 static const struct rpc_stream_ops host_ops = {
 	.response = &common__v2__host__descriptor,
 	.message = host_message,
 	.closed = host_closed,
 };
 
-static void open_pieces(struct parent *p, const char *task_id, const char *own_host_id,
-			const uint32_t *interested, size_t interested_count)
+static struct rpc_stream *open_pieces(struct parent *p, const struct rpc_stream_ops *ops,
+				      const char *task_id, const char *own_host_id,
+				      const uint32_t *interested, size_t interested_count)
 {
+	struct rpc_stream *stream;
 	Dfdaemon__V2__SyncPiecesRequest rq = DFDAEMON__V2__SYNC_PIECES_REQUEST__INIT;
 
 	rq.host_id = (char *)own_host_id;
 	rq.task_id = (char *)task_id;
 	rq.interested_piece_numbers = (uint32_t *)interested;
 	rq.n_interested_piece_numbers = interested_count;
-	p->pieces = rpc_stream_new(p->channel, SYNC_PIECES_PATH, &pieces_ops, p, 0);
-	(void)rpc_stream_send(p->pieces, &rq.base);
-	rpc_stream_half_close(p->pieces);
+	stream = rpc_stream_new(p->channel, SYNC_PIECES_PATH, ops, p, 0);
+	(void)rpc_stream_send(stream, &rq.base);
+	rpc_stream_half_close(stream);
+	return stream;
 }
 
 static void open_host(struct parent *p, const char *own_host_id, const char *own_peer_id)
@@ -147,7 +158,7 @@ struct parent *parent_open(const struct parent_info *info, const char *task_id,
 	(void)net_addr_parse(info->ip, info->port, &p->fallback);
 	p->channel = channels_take(target);
 	open_host(p, own_host_id, own_peer_id);
-	open_pieces(p, task_id, own_host_id, interested, interested_count);
+	p->pieces = open_pieces(p, &pieces_ops, task_id, own_host_id, interested, interested_count);
 	return p;
 }
 
@@ -156,12 +167,22 @@ const struct parent_info *parent_info(const struct parent *p)
 	return &p->info;
 }
 
+void parent_ask_sooner(struct parent *p, const char *task_id, const char *own_host_id,
+		       uint32_t index)
+{
+	if (p->sooner)
+		rpc_stream_free(p->sooner);
+	p->sooner = open_pieces(p, &sooner_ops, task_id, own_host_id, &index, 1);
+}
+
 void parent_free(struct parent *p)
 {
 	if (!p)
 		return;
 	atomic_store(&p->muted, true);
 	rpc_stream_free(p->pieces);
+	if (p->sooner)
+		rpc_stream_free(p->sooner);
 	rpc_stream_free(p->host);
 	channels_give(p->channel);
 	free(p);

@@ -779,6 +779,7 @@ void pieces_need(struct pieces *p, const uint64_t *have, struct pieces_need *out
 	out->possible = out->fetch && find(p, PIECE_REST, &f, &job);
 	out->fetching = p->fetching_count > 0;
 	out->stuck_since_ms = stuck ? stuck->since_ms : 0;
+	out->stuck = stuck ? stuck->index : 0;
 	out->complete = p->ready_count == p->g.piece_count;
 	out->waiters = p->waiters;
 }

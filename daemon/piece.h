@@ -160,6 +160,7 @@ struct pieces_need {
 	bool fetching;		/* somebody has a piece */
 	int64_t stuck_since_ms; /* since when a reader waits for a piece that is not in have; 0 =
 				   none */
+	uint32_t stuck;		/* that piece */
 	bool complete;		/* all are READY */
 	unsigned waiters;
 };

@@ -195,6 +195,27 @@ unsigned swarm_add(struct swarm *s, const struct parent_info *infos, size_t coun
 	return added;
 }
 
+/* The next that was not asked again for this piece. */
+static struct parent *next_to_ask(struct swarm *s, uint32_t index)
+{
+	lock_guard(s->c.lock);
+	list_each (it, &s->feeders) {
+		struct feeder *f = list_entry(it, struct feeder, link);
+
+		if (!f->parent || f->dropped || f->ended || f->sooner == index + 1)
+			continue;
+		f->sooner = index + 1;
+		return f->parent;
+	}
+	return NULL;
+}
+
+void swarm_ask_sooner(struct swarm *s, uint32_t index)
+{
+	for (struct parent *p = next_to_ask(s, index); p; p = next_to_ask(s, index))
+		parent_ask_sooner(p, s->c.task_id, s->c.own_host_id, index);
+}
+
 /* The next parent to free: of those dropped, or of all. */
 static struct parent *next_parent(struct swarm *s, bool all)
 {

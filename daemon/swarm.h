@@ -33,6 +33,7 @@ struct feeder {
 	uint64_t *have;	       /* bitmap */
 	uint64_t tx, tx_max;
 	bool told, ended, dropped;
+	uint32_t sooner; /* piece that it was asked for again, + 1 */
 	struct list link;
 };
 
@@ -52,6 +53,9 @@ void swarm_free(struct swarm *s);
  * many were taken. */
 unsigned swarm_add(struct swarm *s, const struct parent_info *infos, size_t count,
 		   const char *own_peer_id, const uint32_t *missing, size_t missing_count);
+/* Asks all parents again for a piece that a reader waits for and that none has announced. The lock
+ * and the thread as for swarm_add(). */
+void swarm_ask_sooner(struct swarm *s, uint32_t index);
 /* Frees what was dropped. */
 void swarm_reap(struct swarm *s);
 /* Ends a conversation: all parents go; only those who sent wrong bytes are remembered. */

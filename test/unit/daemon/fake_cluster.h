@@ -31,15 +31,16 @@ struct fake_reply {
 };
 
 struct fake_peer {
-	uint64_t has; /* pieces it announces at once, a bitmap */
-	int error;    /* of each fetch, 0 = none */
-	bool corrupt; /* its bytes are not what its digest says */
-	bool lies;    /* its bytes are wrong and its digest agrees with them */
+	uint64_t has;	     /* pieces it announces at once, a bitmap */
+	uint64_t on_request; /* pieces it announces when it is asked again */
+	int error;	     /* of each fetch, 0 = none */
+	bool corrupt;	     /* its bytes are not what its digest says */
+	bool lies;	     /* its bytes are wrong and its digest agrees with them */
 	bool no_digest;
 	bool held;  /* fetches wait until it is not */
 	int closes; /* > 0: tells this error once it has announced; -1: tells the regular end */
 	uint32_t odd_len; /* added to the lengths it announces */
-	unsigned fetches, opens, frees, announcements;
+	unsigned fetches, opens, frees, announcements, asked_sooner;
 };
 
 static struct fake {
@@ -548,6 +549,17 @@ void parent_free(struct parent *p)
 		return;
 	fake_object_drop(&p->o);
 	fake_set(fake.peers[p->peer].frees++);
+}
+
+void parent_ask_sooner(struct parent *p, const char *task_id, const char *own_host_id,
+		       uint32_t index)
+{
+	(void)task_id;
+	(void)own_host_id;
+	lock_guard(&fake.lock);
+	fake.peers[p->peer].asked_sooner++;
+	fake.peers[p->peer].has |= fake.peers[p->peer].on_request & (UINT64_C(1) << index);
+	assert_true(pool_run(fake.caller, fake_announce, p));
 }
 
 /* More pieces at a peer, announced to whoever listens. */

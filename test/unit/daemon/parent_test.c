@@ -318,6 +318,28 @@ static void freeing_ends_the_streams_and_mutes_them(void **state)
 	parent_free(NULL);
 }
 
+static void asking_sooner_is_one_more_stream_whose_end_means_nothing(void **state)
+{
+	struct parent_info info;
+	struct parent *p;
+	struct heard h;
+	struct fake f;
+
+	(void)state;
+	fake_start(&f, STAYS, &info);
+	p = begin(&info, &h);
+	await_that(now(&h.lock, &h.pieces) == 1);
+	parent_ask_sooner(p, "task", "me", 1);
+	await_that(now(&h.lock, &h.pieces) == 2);
+	parent_ask_sooner(p, "task", "me", 2); /* instead of the one before */
+	await_that(now(&h.lock, &h.pieces) == 3);
+	await_that(now(&f.lock, &f.closed) == 1);
+	assert_int_equal(now(&h.lock, &h.closes), 0);
+	parent_free(p);
+	await_that(now(&f.lock, &f.closed) == 3);
+	rpc_server_free(f.server, 0);
+}
+
 static void channels_are_shared_and_closed_when_idle(void **state)
 {
 	struct parent_info info;
@@ -373,6 +395,7 @@ int main(void)
 		cmocka_unit_test(a_parent_without_the_task_is_closed_with_its_reason),
 		cmocka_unit_test(a_parent_that_is_gone_is_closed),
 		cmocka_unit_test(freeing_ends_the_streams_and_mutes_them),
+		cmocka_unit_test(asking_sooner_is_one_more_stream_whose_end_means_nothing),
 		cmocka_unit_test(channels_are_shared_and_closed_when_idle),
 		cmocka_unit_test(idle_channels_are_bounded_in_number_and_time),
 	};

@@ -38,6 +38,16 @@ struct parent *parent_open(const struct parent_info *info, const char *task_id,
 	return p;
 }
 
+static unsigned asked_sooner;
+
+void parent_ask_sooner(struct parent *p, const char *task_id, const char *own_host_id,
+		       uint32_t index)
+{
+	(void)p, (void)task_id, (void)own_host_id;
+	assert_true(index < COUNT);
+	asked_sooner++;
+}
+
 void parent_free(struct parent *p)
 {
 	freed += p != NULL;
@@ -235,6 +245,26 @@ static void the_first_to_be_asked_is_drawn_by_idle_bandwidth(void **state)
 	assert_true(first > 1600 && first < 1950);
 }
 
+static void parents_are_asked_again_once_for_a_piece(void **state)
+{
+	struct setting *t = *state;
+	struct feeder *f;
+
+	asked_sooner = 0;
+	for (unsigned i = 0; i < 3; i++)
+		add(t, i, i);
+	announce(last[0], 3);
+	f = choose(t, 3);
+	drop(t, f, false);
+	done(t, f);
+	swarm_ask_sooner(t->s, 5);
+	assert_int_equal(asked_sooner, 2); /* not the one that was dropped */
+	swarm_ask_sooner(t->s, 5);
+	assert_int_equal(asked_sooner, 2);
+	swarm_ask_sooner(t->s, 6);
+	assert_int_equal(asked_sooner, 4);
+}
+
 static void who_speaks_of_other_content_is_dropped(void **state)
 {
 	static const struct {
@@ -377,6 +407,7 @@ int main(void)
 		with_setting(the_idle_one_is_asked_more_often_and_the_busy_one_too),
 		with_setting(what_is_in_flight_makes_a_parent_less_idle),
 		with_setting(what_few_parents_have_is_told_apart),
+		with_setting(parents_are_asked_again_once_for_a_piece),
 		with_setting(the_first_to_be_asked_is_drawn_by_idle_bandwidth),
 		with_setting(who_speaks_of_other_content_is_dropped),
 		with_setting(a_dropped_parent_is_not_taken_again_in_this_conversation),
