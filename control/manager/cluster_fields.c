@@ -1,13 +1,15 @@
 /* Fields of clusters; bounds are Dragonfly's. */
 #include "control/manager/cluster_fields.h"
 
+#include "control/manager/expression.h"
+
 /* ---- scopes */
 
 static const struct field cidr[] = {
 	{.type = FIELD_TEXT, .min = 1, .max = 64, .check = field_check_cidr},
 };
 static const struct field hostname[] = {
-	{.type = FIELD_TEXT, .min = 1, .max = 256, .check = field_check_regex},
+	{.type = FIELD_TEXT, .min = 1, .max = 256, .check = expression_check},
 };
 
 const struct field scopes_fields[] = {
@@ -40,7 +42,7 @@ const struct field scopes_fields[] = {
 
 static const struct field word[] = {{.type = FIELD_TEXT, .min = 1, .max = 1024}};
 static const struct field url_regex[] = {
-	{.type = FIELD_TEXT, .min = 1, .max = 1024, .check = field_check_regex},
+	{.type = FIELD_TEXT, .min = 1, .max = 1024, .check = expression_check},
 };
 static const struct field priority[] = {{.type = FIELD_INT, .min = 0, .max = 20}};
 

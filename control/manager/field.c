@@ -8,15 +8,12 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <regex.h>
 #include <string.h>
 #include <time.h>
 
 #define DEPTH_MAX     8
 #define FREE_JSON_MAX (64u << 10) /* of an object without a table */
 #define LIST_MAX      1000
-#define REGEX_MAX     512
-#define REPEATS_MAX   1000
 
 const char *field_column(const struct field *f)
 {
@@ -42,55 +39,6 @@ int field_check_cidr(const char *text, struct err *e)
 	if (inet_pton(family, host, addr) != 1 || !isdigit((unsigned char)slash[1]) || *end ||
 	    errno || bits > (family == AF_INET6 ? 128 : 32))
 		return err_set(e, EINVAL, "is not a CIDR such as 10.0.0.0/8");
-	return 0;
-}
-
-/* glibc unrolls repetitions, so nested ones take memory without bound:
- * "((a{1,999}){1,999}){1,999}". False if all of them together repeat more than REPEATS_MAX times.
- */
-static bool repeats_little(const char *text)
-{
-	unsigned long product = 1;
-
-	for (const char *at = strchr(text, '{'); at; at = strchr(at + 1, '{')) {
-		unsigned long low = 0, high = 0;
-
-		if (sscanf(at, "{%6lu,%6lu", &low, &high) < 1)
-			continue;
-		product *= (low > high ? low : high) + 1;
-		if (product > REPEATS_MAX)
-			return false;
-	}
-	return true;
-}
-
-/* A reference to a group, "\\1", makes matching take time without bound. */
-static bool refers_back(const char *text)
-{
-	for (const char *at = strchr(text, '\\'); at && at[1]; at = strchr(at + 2, '\\'))
-		if (isdigit((unsigned char)at[1]))
-			return true;
-	return false;
-}
-
-int field_check_regex(const char *text, struct err *e)
-{
-	char why[96];
-	regex_t re;
-	int r;
-
-	if (strlen(text) > REGEX_MAX)
-		return err_set(e, EINVAL, "is longer than %d bytes", REGEX_MAX);
-	if (!repeats_little(text))
-		return err_set(e, EINVAL, "repeats more than %d times", REPEATS_MAX);
-	if (refers_back(text))
-		return err_set(e, EINVAL, "refers back to a group, which is not taken");
-	r = regcomp(&re, text, REG_EXTENDED | REG_NOSUB);
-	if (r != 0) {
-		regerror(r, &re, why, sizeof(why));
-		return err_set(e, EINVAL, "is not a regular expression: %s", why);
-	}
-	regfree(&re);
 	return 0;
 }
 

@@ -57,7 +57,6 @@ json_t *fields_schema(const struct field *fields, bool for_input);
 
 /* Checks for FIELD_TEXT. */
 int field_check_cidr(const char *text, struct err *e);
-int field_check_regex(const char *text, struct err *e);
 int field_check_ip(const char *text, struct err *e);
 int field_check_url(const char *text, struct err *e);
 int field_check_json(const char *text, struct err *e);

@@ -18,6 +18,7 @@
 struct jwt;
 struct vault;
 struct limiter;
+struct jobs;
 struct rest_call;
 struct resource;
 
@@ -52,6 +53,7 @@ struct rest {
 	struct vault *vault;
 	struct jwt *jwt;
 	struct limiter *limiter;
+	struct jobs *jobs;
 	const struct manager_config *config;
 };
 

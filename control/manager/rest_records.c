@@ -1,6 +1,7 @@
 /* Configs, applications, personal access tokens, OAuth clients, the audit trail. */
 #include "control/manager/access.h"
 #include "control/manager/cluster_fields.h"
+#include "control/manager/expression.h"
 #include "control/manager/resource.h"
 #include "control/manager/rest_tables.h"
 #include "control/manager/vault.h"
@@ -50,7 +51,7 @@ static const struct field url_priority_fields[] = {
 	 .flags = FIELD_REQUIRED,
 	 .min = 1,
 	 .max = 512,
-	 .check = field_check_regex},
+	 .check = expression_check},
 	{.name = "value", .type = FIELD_INT, .flags = FIELD_REQUIRED, .min = 0, .max = 20},
 	{0},
 };

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/net.h"
+#include "control/manager/jobs.h"
 #include "control/manager/jwt.h"
 #include "control/manager/limiter.h"
 #include "control/manager/rest.h"
@@ -73,6 +74,8 @@ int rest_server_new(const struct manager_config *config, struct db *db, struct r
 	if (r == 0)
 		r = prepare_people(db, e);
 	if (r == 0)
+		r = jobs_new(db, s->rest.vault, &s->rest.jobs, e);
+	if (r == 0)
 		r = open_web(s, e);
 	if (r < 0) {
 		rest_server_free(s);
@@ -94,6 +97,7 @@ void rest_server_free(struct rest_server *s)
 	if (!s)
 		return;
 	web_free(s->web);
+	jobs_free(s->rest.jobs);
 	jwt_free(s->rest.jwt);
 	vault_free(s->rest.vault);
 	limiter_free(s->rest.limiter);

@@ -4,6 +4,7 @@
 #include "../../unit.h"
 #include "base/mem.h"
 #include "control/manager/cluster_fields.h"
+#include "control/manager/expression.h"
 
 #include <errno.h>
 #include <string.h>
@@ -128,16 +129,27 @@ static void cidrs_and_expressions_are_checked(void **state)
 	static const char *const not_cidrs[] = {"",	      "10.0.0.0",    "10.0.0.0/33",
 						"10.0.0/8",   "10.0.0.0/-1", "10.0.0.0/8x",
 						"fd00::/129", "10.0.0.0/ 8", "x/8"};
-	static const char *const not_regexes[] = {"(", "[", "a{2", "((a{99}){99}){99}", "(a)\\1"};
+	static const char *const regexes[] = {"^node-[0-9]{1,3}\\.example$", "(a+)+b{2,}|c*",
+					      "[]{}[:alpha:]x]+", "a{,3}", ""};
+	static const char *const not_regexes[] = {"(",
+						  "[",
+						  "a{2",
+						  "((a{99}){99}){99}",
+						  "(a)\\1",
+						  "a+++++++++++++++++",
+						  "a{9999}{9999}",
+						  "((a{,99}){,99}){,99}",
+						  "((((((((((((((((((a))))))))))))))))))"};
 
 	(void)state;
 	for (size_t i = 0; i < array_len(cidrs); i++)
 		assert_int_equal(field_check_cidr(cidrs[i], NULL), 0);
 	for (size_t i = 0; i < array_len(not_cidrs); i++)
 		assert_int_equal(field_check_cidr(not_cidrs[i], NULL), -EINVAL);
-	assert_int_equal(field_check_regex("^node-[0-9]{1,3}\\.example$", NULL), 0);
+	for (size_t i = 0; i < array_len(regexes); i++)
+		assert_int_equal(expression_check(regexes[i], NULL), 0);
 	for (size_t i = 0; i < array_len(not_regexes); i++)
-		assert_int_equal(field_check_regex(not_regexes[i], NULL), -EINVAL);
+		assert_int_equal(expression_check(not_regexes[i], NULL), -EINVAL);
 }
 
 static void a_schema_has_what_a_body_may_have(void **state)

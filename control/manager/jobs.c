@@ -1,0 +1,290 @@
+/* The life of jobs: rows, threads, what is left over from an earlier life. */
+#include "control/manager/jobs.h"
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "control/manager/field.h"
+#include "control/manager/job_fields.h"
+#include "control/manager/job_work.h"
+#include "control/manager/vault.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define RANK_JOBS   44
+#define THREADS_MAX 16
+#define QUEUE_MAX   1000
+#define SEALED_AS   "jobs.args"
+
+struct jobs {
+	struct db *db;
+	const struct vault *vault;
+	struct pool *pool;
+	struct lock lock;
+	struct cond cond;
+	bool stopping; /* lock */
+};
+
+struct errand {
+	struct jobs *jobs;
+	int64_t id;
+};
+
+void job_release(struct job *job)
+{
+	free(job->type);
+	free(job->task_id);
+	json_decref(job->args);
+	free(job->clusters);
+	*job = (struct job){0};
+}
+
+struct db *jobs_db(const struct jobs *j)
+{
+	return j->db;
+}
+
+bool jobs_wait(struct jobs *j, int64_t ms)
+{
+	int64_t deadline = clock_ms() + ms;
+
+	lock_guard(&j->lock);
+	while (!j->stopping && cond_wait_until(&j->cond, &j->lock, deadline))
+		;
+	return !j->stopping;
+}
+
+static json_t *time_json(int64_t ms)
+{
+	char text[32];
+
+	field_print_time(ms, text);
+	return json_string(text);
+}
+
+void jobs_progress(struct jobs *j, const struct job *job, const char *state, const json_t *states)
+{
+	int64_t now = clock_wall_ms();
+	bool over = strcmp(state, "SUCCESS") == 0 || strcmp(state, "FAILURE") == 0;
+	json_t *result cleanup(json_decref_at) =
+		json_pack("{s:s, s:s, s:o, s:O}", "group_uuid", job->task_id, "state", state,
+			  "updated_at", time_json(now), "job_states", (json_t *)states);
+	char *text cleanup(free_at) = json_print(result);
+	struct err e = {0};
+
+	/* Credentials are kept no longer than they are needed. */
+	if (db_run(j->db, NULL, &e,
+		   "UPDATE jobs SET state = ?, result = ?, updated_ms = ?,"
+		   " args_sealed = CASE WHEN ? = 1 THEN '' ELSE args_sealed END WHERE id = ?",
+		   "ssiii", state, text, now, (int64_t)over, job->id) < 0)
+		log_error("job's state is not recorded", "job=%lld why=\"%s\"", (long long)job->id,
+			  e.text);
+}
+
+/* ---- running */
+
+static int load_clusters(struct jobs *j, struct job *job, struct err *e)
+{
+	struct query q;
+
+	query_start(j->db, &q, e,
+		    "SELECT scheduler_cluster_id FROM job_clusters WHERE job_id = ?"
+		    " ORDER BY scheduler_cluster_id",
+		    "i", job->id);
+	while (query_next(&q)) {
+		job->clusters = mem_realloc(job->clusters,
+					    (job->cluster_count + 1) * sizeof(*job->clusters));
+		job->clusters[job->cluster_count++] = query_int(&q, 0);
+	}
+	return query_end(&q);
+}
+
+static int load(struct jobs *j, int64_t id, struct job *job, struct err *e)
+{
+	char *sealed cleanup(free_at) = NULL, *args cleanup(free_at) = NULL;
+	struct query q;
+	int r;
+
+	query_start(j->db, &q, e, "SELECT id, type, task_id, args_sealed FROM jobs WHERE id = ?",
+		    "i", id);
+	if (query_next(&q)) {
+		job->id = query_int(&q, 0);
+		job->type = mem_strdup(query_text(&q, 1));
+		job->task_id = mem_strdup(query_text(&q, 2));
+		sealed = mem_strdup(query_text(&q, 3));
+	}
+	r = query_end(&q);
+	if (r == 0 && !job->id)
+		return err_set(e, ENOENT, "the job has been removed");
+	if (r == 0)
+		r = vault_open_text(j->vault, SEALED_AS, sealed, &args, e);
+	if (r == 0)
+		r = json_parse(args, strlen(args), 1 << 21, &job->args, e);
+	return r < 0 ? r : load_clusters(j, job, e);
+}
+
+static void fail_job(struct jobs *j, int64_t id, const char *why)
+{
+	struct job job = {.id = id, .task_id = mem_strdup("")};
+	json_t *states cleanup(json_decref_at) =
+		json_pack("[{s:s, s:s}]", "state", "FAILURE", "error", why);
+
+	jobs_progress(j, &job, "FAILURE", states);
+	job_release(&job);
+}
+
+static void run(void *arg)
+{
+	struct errand *errand = arg;
+	struct jobs *j = errand->jobs;
+	struct job job cleanup(job_release) = {0};
+	json_t *states cleanup(json_decref_at) = json_array();
+	struct err e = {0};
+	int64_t id = errand->id;
+
+	free(errand);
+	if (!jobs_wait(j, 0))
+		return;
+	if (load(j, id, &job, &e) < 0) {
+		log_warn("job cannot be run", "job=%lld why=\"%s\"", (long long)id, e.text);
+		if (e.code != ENOENT)
+			fail_job(j, id, e.text);
+		return;
+	}
+	jobs_progress(j, &job, "STARTED", states);
+	log_info("job begins", "job=%lld type=%s", (long long)id, job.type);
+	switch (job_work(j, &job, states)) {
+	case JOB_STOPPED:
+		return; /* the manager stops: it goes on at the next start */
+	case JOB_DONE:
+		jobs_progress(j, &job, "SUCCESS", states);
+		break;
+	case JOB_FAILED:
+		jobs_progress(j, &job, "FAILURE", states);
+		break;
+	}
+	log_info("job ends", "job=%lld type=%s", (long long)id, job.type);
+}
+
+static bool start(struct jobs *j, int64_t id)
+{
+	struct errand *errand = mem_new(struct errand);
+
+	*errand = (struct errand){j, id};
+	if (pool_run(j->pool, run, errand))
+		return true;
+	free(errand);
+	return false;
+}
+
+static int take_up(struct jobs *j, struct err *e)
+{
+	int64_t ids[QUEUE_MAX];
+	size_t count = 0;
+	struct query q;
+	int r;
+
+	query_start(j->db, &q, e,
+		    "SELECT id FROM jobs WHERE state IN ('PENDING', 'STARTED') ORDER BY id", "");
+	while (count < QUEUE_MAX && query_next(&q))
+		ids[count++] = query_int(&q, 0);
+	r = query_end(&q);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		if (!start(j, ids[i]))
+			fail_job(j, ids[i], "too many jobs were unfinished");
+	if (r == 0 && count)
+		log_info("unfinished jobs are taken up again", "jobs=%zu", count);
+	return r;
+}
+
+/* ---- adding */
+
+static int insert(struct jobs *j, const char *type, const char *args, const char *sealed,
+		  const char *bio, int64_t user_id, const int64_t *clusters, size_t count,
+		  int64_t *id_out, struct err *e)
+{
+	int64_t now = clock_wall_ms();
+	char *random cleanup(free_at) = vault_random(24);
+	int r = db_number(j->db, id_out, e,
+			  "INSERT INTO jobs (task_id, bio, type, state, args, args_sealed, user_id,"
+			  " created_ms, updated_ms) VALUES (?, ?, ?, 'PENDING', ?, ?, ?, ?, ?)"
+			  " RETURNING id",
+			  "sssssiii", random, bio, type, args, sealed, user_id, now, now);
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		r = db_run(j->db, NULL, e,
+			   "INSERT INTO job_clusters (job_id, scheduler_cluster_id) VALUES (?, ?)",
+			   "ii", *id_out, clusters[i]);
+		if (r == -EINVAL)
+			return err_set(e, ENOENT, "no scheduler cluster %lld",
+				       (long long)clusters[i]);
+	}
+	return r;
+}
+
+int jobs_record(struct jobs *j, const char *type, const json_t *args, int64_t user_id,
+		int64_t *id_out, struct err *e)
+{
+	char *text cleanup(free_at) = json_print(args);
+
+	return insert(j, type, text, "", "", user_id, NULL, 0, id_out, e);
+}
+
+int jobs_add(struct jobs *j, const char *type, const json_t *args, const char *bio, int64_t user_id,
+	     const int64_t *clusters, size_t cluster_count, int64_t *id_out, struct err *e)
+{
+	json_t *shown cleanup(json_decref_at) = job_args_public(args);
+	char *public cleanup(free_at) = json_print(shown);
+	char *whole cleanup(free_at) = json_print(args);
+	char *sealed cleanup(free_at) = vault_seal(j->vault, SEALED_AS, whole);
+	int r = db_begin(j->db, e);
+
+	if (r == 0)
+		r = db_finish(j->db,
+			      insert(j, type, public, sealed, bio, user_id, clusters, cluster_count,
+				     id_out, e),
+			      e);
+	if (r < 0)
+		return r;
+	if (!start(j, *id_out))
+		fail_job(j, *id_out, "too many jobs wait: try again later");
+	return 0;
+}
+
+/* ---- life */
+
+int jobs_new(struct db *db, const struct vault *vault, struct jobs **out, struct err *e)
+{
+	struct jobs *j = mem_new(struct jobs);
+	int r;
+
+	j->db = db;
+	j->vault = vault;
+	lock_init(&j->lock, RANK_JOBS);
+	cond_init(&j->cond);
+	j->pool = pool_new("jobs", THREADS_MAX, QUEUE_MAX);
+	r = take_up(j, e);
+	if (r < 0) {
+		jobs_free(j);
+		return r;
+	}
+	*out = j;
+	return 0;
+}
+
+void jobs_free(struct jobs *j)
+{
+	if (!j)
+		return;
+	lock_take(&j->lock);
+	j->stopping = true;
+	cond_wake_all(&j->cond);
+	lock_drop(&j->lock);
+	pool_free(j->pool);
+	cond_release(&j->cond);
+	lock_release(&j->lock);
+	free(j);
+}
