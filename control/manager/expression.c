@@ -13,11 +13,12 @@
 
 #define LEN_MAX	  512
 #define DEPTH_MAX 16
-#define COST_MAX  10000 /* copies of single characters */
+#define COST_MAX  2000 /* copies of single characters */
 
 /* A group that is being read: what came before the last atom, and the last atom. */
 struct group {
 	unsigned long sum, atom;
+	bool repeated; /* the last atom has its repetition */
 };
 
 struct reader {
@@ -32,6 +33,7 @@ static void begin_atom(struct reader *r, unsigned long cost)
 
 	g->sum += g->atom;
 	g->atom = cost;
+	g->repeated = false;
 }
 
 /* Past a bracket expression; r->at is on its '['. */
@@ -73,48 +75,64 @@ static unsigned long take_bounds(struct reader *r)
 	return (low > high ? low : high) + 1;
 }
 
+/* The last atom is repeated; false if it was already, or costs too much by now. */
+static bool repeat(struct reader *r, unsigned long factor)
+{
+	struct group *g = &r->groups[r->depth];
+	bool again = g->repeated;
+
+	g->repeated = true;
+	g->atom *= factor;
+	return !again && g->sum + g->atom <= COST_MAX;
+}
+
+static bool begin_group(struct reader *r)
+{
+	if (r->depth + 1 == DEPTH_MAX)
+		return false;
+	r->groups[++r->depth] = (struct group){0};
+	return true;
+}
+
+static void end_group(struct reader *r)
+{
+	struct group inner;
+
+	if (!r->depth)
+		return;
+	inner = r->groups[r->depth--];
+	begin_atom(r, inner.sum + inner.atom);
+}
+
 /* Reads one thing; false if the whole costs too much by now. */
 static bool step(struct reader *r)
 {
-	unsigned long factor = 1;
+	unsigned long factor;
 
 	switch (*r->at) {
 	case '(':
-		if (r->depth + 1 == DEPTH_MAX)
-			return false;
-		r->groups[++r->depth] = (struct group){0};
-		return true;
+		return begin_group(r);
 	case ')':
-		if (r->depth) {
-			struct group inner = r->groups[r->depth--];
-
-			begin_atom(r, inner.sum + inner.atom);
-		}
-		break;
+		end_group(r);
+		return true;
 	case '*':
 	case '?':
-		break;
 	case '+':
-		factor = 2;
-		break;
+		return repeat(r, 2);
 	case '{':
 		factor = take_bounds(r);
-		if (!factor)
-			begin_atom(r, factor = 1);
+		if (factor)
+			return repeat(r, factor);
 		break;
 	case '[':
 		skip_bracket(r);
-		begin_atom(r, 1);
 		break;
 	case '\\':
 		r->at += r->at[1] != 0;
-		begin_atom(r, 1);
 		break;
-	default:
-		begin_atom(r, 1);
 	}
-	r->groups[r->depth].atom *= factor;
-	return r->groups[r->depth].atom + r->groups[r->depth].sum <= COST_MAX;
+	begin_atom(r, 1);
+	return true;
 }
 
 static bool is_cheap(const char *text)
@@ -146,7 +164,8 @@ int expression_check(const char *text, struct err *e)
 	if (refers_back(text))
 		return err_set(e, EINVAL, "refers back to a group, which is not taken");
 	if (!is_cheap(text))
-		return err_set(e, EINVAL, "repeats too much or is nested too deeply");
+		return err_set(e, EINVAL,
+			       "repeats a repetition, too much, or is nested too deeply");
 	r = regcomp(&re, text, REG_EXTENDED | REG_NOSUB);
 	if (r != 0) {
 		regerror(r, &re, why, sizeof(why));
