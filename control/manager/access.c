@@ -11,8 +11,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define COOKIE "jwt"
-
 /* ---- where a request comes from */
 
 static bool is_allowed_origin(const struct rest_call *c)
@@ -55,18 +53,18 @@ void access_origin(struct rest_call *c)
 
 /* ---- tokens of people */
 
-/* The value of our cookie; NULL if there is none. The caller frees. */
-static char *cookie_token(const struct rest_call *c)
+char *access_cookie(const struct rest_call *c, const char *name)
 {
 	const char *at = c->rq->cookie;
+	size_t len = strlen(name);
 
 	while (at && *at) {
 		size_t n;
 
 		at += strspn(at, "; ");
 		n = strcspn(at, ";");
-		if (n > sizeof(COOKIE) && strncmp(at, COOKIE "=", sizeof(COOKIE)) == 0)
-			return mem_strndup(at + sizeof(COOKIE), n - sizeof(COOKIE));
+		if (n > len + 1 && strncmp(at, name, len) == 0 && at[len] == '=')
+			return mem_strndup(at + len + 1, n - len - 1);
 		at += n;
 	}
 	return NULL;
@@ -84,7 +82,7 @@ static char *bearer_token(const struct rest_call *c)
 
 bool access_token(struct rest_call *c, bool for_refresh, struct jwt_claims *out)
 {
-	char *cookie cleanup(free_at) = cookie_token(c);
+	char *cookie cleanup(free_at) = access_cookie(c, "jwt");
 	char *bearer cleanup(free_at) = bearer_token(c);
 	char *query cleanup(free_at) = rest_query(c, "token");
 

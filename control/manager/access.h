@@ -13,6 +13,8 @@ bool access_check(struct rest_call *c);
 /* Whether a public request comes from a user whose roles permit the route; says nothing. */
 bool access_permits(struct rest_call *c);
 
+/* The value of a cookie; NULL if there is none. The caller frees. */
+char *access_cookie(const struct rest_call *c, const char *name);
 /* A token of the request that is good, wherever it stands. */
 bool access_token(struct rest_call *c, bool for_refresh, struct jwt_claims *out);
 /* The first part of a route's path behind "/api/v1/": what permissions are about. */

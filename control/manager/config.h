@@ -6,6 +6,11 @@
 
 #define MANAGER_CONFIG_FILE "/etc/dragonfly/manager.yaml"
 
+/* Where a provider of OAuth asks, gives tokens, and says who somebody is. */
+struct manager_oauth {
+	char *auth_url, *token_url, *user_url;
+};
+
 struct manager_config {
 	char *grpc_ip;
 	uint16_t grpc_port;
@@ -17,6 +22,7 @@ struct manager_config {
 	char *key_file, *jwt_key;
 	int64_t jwt_life_ms, jwt_refresh_ms, jwt_rotate_ms;
 	bool sign_up, require_password_change;
+	struct manager_oauth github, google;
 };
 
 extern const struct config_key manager_config_keys[];

@@ -123,6 +123,12 @@ static const char *const migrations[] = {
 	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
 	"CREATE TABLE signing_keys ("
 	" id INTEGER PRIMARY KEY, secret_sealed TEXT NOT NULL, created_ms INTEGER NOT NULL);",
+
+	/* 3: who somebody is elsewhere; never a name alone, anybody can be called root there. */
+	"CREATE TABLE oauth_users ("
+	" provider TEXT NOT NULL, subject TEXT NOT NULL,"
+	" user_id INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,"
+	" PRIMARY KEY (provider, subject)) WITHOUT ROWID;",
 };
 
 static const char first_rows[] =

@@ -9,6 +9,7 @@
 #include "control/manager/rest_server.h"
 #include "control/manager/service.h"
 
+#include <curl/curl.h>
 #include <string.h>
 
 /* Serves until SIGINT or SIGTERM, which every thread has blocked. */

@@ -260,7 +260,8 @@ static void handle(struct rest_call *c)
 		refuse_error(c, &e);
 	if (c->answer->body.overflow)
 		log_error("answer is too large", "path=%s", c->route->path);
-	if (strcmp(c->route->method, "GET") != 0 && !(c->route->flags & ROUTE_UNAUDITED))
+	if (strcmp(c->route->method, "GET") != 0 ? !(c->route->flags & ROUTE_UNAUDITED)
+						 : c->route->flags & ROUTE_AUDITED)
 		audit_record(c);
 }
 

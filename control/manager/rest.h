@@ -33,6 +33,7 @@ enum {
 	ROUTE_LIST = 2,	     /* answers an array, by page */
 	ROUTE_UNAUDITED = 4, /* changes nothing that is kept */
 	ROUTE_ROW = 16,	     /* the shape has the columns of every row besides its own */
+	ROUTE_AUDITED = 32,  /* a GET that changes something */
 	ROUTE_EMPTY = 8,     /* answers without a body */
 };
 

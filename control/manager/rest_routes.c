@@ -2,6 +2,7 @@
 #include "control/manager/openapi.h"
 #include "control/manager/rest_clusters.h"
 #include "control/manager/rest_jobs.h"
+#include "control/manager/rest_oauth.h"
 #include "control/manager/rest_roles.h"
 #include "control/manager/rest_tables.h"
 #include "control/manager/rest_users.h"
@@ -25,8 +26,9 @@ static const struct route common_routes[] = {
 const struct route *const *rest_routes(void)
 {
 	static const struct route *const tables[] = {
-		rest_users_routes,   rest_roles_routes, rest_clusters_routes, rest_tables_routes,
-		rest_records_routes, rest_jobs_routes,	common_routes,	      NULL,
+		rest_users_routes,  rest_roles_routes,	 rest_clusters_routes,
+		rest_tables_routes, rest_records_routes, rest_jobs_routes,
+		rest_oauth_routes,  common_routes,	 NULL,
 	};
 
 	return tables;

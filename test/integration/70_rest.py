@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import http.client
+import http.server
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 
@@ -37,6 +39,38 @@ def free_port():
         return s.getsockname()[1]
 
 
+class Provider(http.server.BaseHTTPRequestHandler):
+    """A local OAuth server: one code at a time, for one person."""
+    person, code, form, challenge = {}, "the-code", {}, ""
+
+    def do_POST(self):
+        data = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        Provider.form = form = dict(urllib.parse.parse_qsl(data))
+        proof = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        good = (form.get("code") == Provider.code and form.get("client_secret") == NEVER[2]
+                and b64(proof) == Provider.challenge)
+        self.answer({"access_token": "gho_token"} if good else {"error": "bad_verification_code"})
+
+    def do_GET(self):
+        good = self.headers["Authorization"] == "Bearer gho_token"
+        self.answer(Provider.person if good else {}, 200 if good else 401)
+
+    def answer(self, body, status=200):
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_):
+        pass
+
+
+PROVIDER = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
+PROVIDER.url = f"http://127.0.0.1:{PROVIDER.server_port}"
+threading.Thread(target=PROVIDER.serve_forever, daemon=True).start()
+
+
 class Manager:
     """One real manager on ports of its own; started again it keeps them and its database."""
 
@@ -54,7 +88,9 @@ class Manager:
             "server": {"grpc": {"listenIP": "127.0.0.1", "port": {"start": self.grpc}},
                        "rest": {"addr": f"127.0.0.1:{self.port}"},
                        "consoleDir": str(self.dir / "console")},
-            "auth": {"jwt": {"key": KEY}},
+            "auth": {"jwt": {"key": KEY}, "oauth": {"github": {
+                "authURL": f"{PROVIDER.url}/authorize", "tokenURL": f"{PROVIDER.url}/token",
+                "userURL": f"{PROVIDER.url}/user"}}},
             "database": {"type": "sqlite", "sqlite": {"path": str(self.dir / "m.db")}}}))
         self.start()
 
@@ -374,7 +410,7 @@ def test_every_route_refuses_tokens_that_are_not_good_enough():
         routes += 1
         if not op["security"]:
             continue
-        robots = path.startswith("/oapi/")
+        robots = path.startswith(("/oapi/", "/preheats"))
         for name, token in tokens.items():
             equal(M.ask(method, path, "{}", token)[0], 401, f"{method} {path} with token {name}")
         if robots:
@@ -405,6 +441,52 @@ def test_robots_use_clusters_with_their_own_tokens():
     equal((row["actor_type"], row["actor_name"], row["operation"], row["path"], row["status_code"]),
           ("PAT", "ci", "DELETE", f"/oapi/v1/clusters/{one['id']}", 200), "the audit row")
     M.api("DELETE", f"personal-access-tokens/{made['id']}")
+
+
+def oauth(person, code="the-code", cookie=None, state=None):
+    """A browser's way to the provider and back: the callback's status and headers."""
+    status, headers, _ = M.ask("GET", "/api/v1/users/signin/github")
+    equal(status, 302, "sent to the provider")
+    where = urllib.parse.urlsplit(headers["Location"])
+    query = dict(urllib.parse.parse_qsl(where.query))
+    check(headers["Location"].startswith(f"{PROVIDER.url}/authorize?"), "whose page it is")
+    check(query["redirect_uri"].endswith("/api/v1/users/signin/github/callback"), "and back")
+    Provider.person, Provider.challenge = person, query["code_challenge"]
+    kept = headers["Set-Cookie"].split(";")[0]
+    check("HttpOnly" in headers["Set-Cookie"], "the state is not a script's")
+    back = urllib.parse.urlencode({"code": code, "state": state or query["state"]})
+    return M.ask("GET", f"/api/v1/users/signin/github/callback?{back}",
+                 headers={"Cookie": cookie if cookie is not None else kept})
+
+
+def test_people_sign_in_elsewhere():
+    equal(M.ask("GET", "/api/v1/users/signin/github")[0], 404, "not before there is a client")
+    client = M.api("POST", "oauth", {"name": "github", "client_id": "id",
+                                     "client_secret": NEVER[2]})
+    equal([o["name"] for o in M.api("GET", "oauth", token=None)], ["github"], "with whom one can")
+    root = {"id": 7, "login": "root", "email": "root@example.com"}
+    status, headers, text = oauth(root)
+    equal((status, headers["Location"]), (302, "/"), text)
+    cookies = [c for c in headers.get_all("Set-Cookie") if c.startswith("jwt=")]
+    token = cookies[0].split(";")[0].removeprefix("jwt=")
+    me = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["id"]
+    check(me != 1, "somebody called root there is not root here")
+    equal((M.api("GET", f"users/{me}", token=token)["name"], M.api("GET", f"users/{me}/roles")),
+          ("github-root", ["guest"]), "a guest of his own name")
+    check(not M.api("GET", f"users/{me}")["email"], "an e-mail that nobody proved is not taken")
+    oauth(dict(root, login="renamed"))
+    equal(len(M.api("GET", "users?name=github-renamed")), 0, "known by number, not by name")
+    oauth({"id": 8, "login": "root"})
+    equal(len(M.api("GET", "users?name=github-root-8")), 1, "another of the same name")
+    equal(oauth(root, code="guessed")[0], 401, "a code that is none")
+    equal(oauth(root, cookie="")[0], 401, "another browser")
+    equal(oauth(root, state="x")[0], 401, "another state")
+    equal(oauth({})[0], 502, "a provider that does not say who it is")
+    equal(M.ask("GET", "/api/v1/users/signin/evil")[0], 404, "an unknown provider")
+    M.api("PATCH", f"users/{me}", {"state": "disable"})
+    equal(oauth(root)[0], 401, "who is disabled stays out")
+    M.api("POST", "users/signin", {"name": "github-root", "password": "!"}, token=None, want=401)
+    M.api("DELETE", f"oauth/{client['id']}")
 
 
 def test_injection_stays_text():
