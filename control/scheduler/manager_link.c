@@ -94,6 +94,27 @@ static void use_rules(struct manager_link *l, const Manager__V2__Scheduler *row)
 		protobuf_c_message_free_unpacked(list, NULL);
 }
 
+/* Dragonfly's manager leaves the cluster out of what it answers to UpdateScheduler. */
+static int read_cluster(struct manager_link *l, struct err *e)
+{
+	Manager__V2__GetSchedulerRequest rq = MANAGER__V2__GET_SCHEDULER_REQUEST__INIT;
+	ProtobufCMessage *row = NULL;
+	int r;
+
+	rq.source_type = MANAGER__V2__SOURCE_TYPE__SCHEDULER_SOURCE;
+	rq.hostname = l->hostname;
+	rq.ip = l->ip;
+	rq.scheduler_cluster_id = l->config->cluster_id;
+	r = rpc_unary(l->channel, "/manager.v2.Manager/GetScheduler", &rq.base,
+		      &manager__v2__scheduler__descriptor, CALL_TIMEOUT_MS, &row, NULL, e);
+	if (r < 0)
+		return r;
+	use_limits(l, (const void *)row);
+	use_rules(l, (const void *)row);
+	protobuf_c_message_free_unpacked(row, NULL);
+	return 0;
+}
+
 static int update(struct manager_link *l, struct err *e)
 {
 	Manager__V2__UpdateSchedulerRequest rq = MANAGER__V2__UPDATE_SCHEDULER_REQUEST__INIT;
@@ -120,10 +141,8 @@ static int update(struct manager_link *l, struct err *e)
 		      &manager__v2__scheduler__descriptor, CALL_TIMEOUT_MS, &row, NULL, e);
 	if (r < 0)
 		return r;
-	use_limits(l, (const void *)row);
-	use_rules(l, (const void *)row);
 	protobuf_c_message_free_unpacked(row, NULL);
-	return 0;
+	return read_cluster(l, e);
 }
 
 static void on_closed(struct rpc_stream *s, enum rpc_code code, const char *text,

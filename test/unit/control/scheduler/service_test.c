@@ -468,7 +468,16 @@ static void an_applications_priority_is_its_peers(void **state)
 	stream_close(&t);
 }
 
-/* A manager of Dragonfly's (v2.5.1): a block list, and NOT_FOUND when no application was made. */
+/* A manager of Dragonfly's (v2.5.1): only GetScheduler tells the cluster with its block list, and
+ * ListApplications is NOT_FOUND when no application was made. */
+static void note_scheduler(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	Manager__V2__Scheduler row = MANAGER__V2__SCHEDULER__INIT;
+
+	(void)req, (void)arg;
+	rpc_call_reply(call, &row.base);
+}
+
 static void tell_scheduler(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
 {
 	static const char text[] =
@@ -497,6 +506,11 @@ static const struct rpc_method manager_methods[] = {
 	{
 		.path = "/manager.v2.Manager/UpdateScheduler",
 		.request = &manager__v2__update_scheduler_request__descriptor,
+		.message = note_scheduler,
+	},
+	{
+		.path = "/manager.v2.Manager/GetScheduler",
+		.request = &manager__v2__get_scheduler_request__descriptor,
 		.message = tell_scheduler,
 	},
 	{
@@ -536,7 +550,7 @@ static int code_of_download(struct fixture *f, const char *url, const char *peer
 	return code;
 }
 
-static void a_manager_without_applications_still_has_a_block_list(void **state)
+static void the_block_list_of_dragonflys_manager_is_read(void **state)
 {
 	struct fixture *f = *state;
 	struct rpc_server *manager = serve(manager_methods, NULL);
@@ -575,7 +589,7 @@ int main(void)
 		TEST(a_failed_download_does_not_keep_the_next_from_starting),
 		TEST(stat_says_who_has_the_file),
 		TEST(what_is_on_the_block_list_is_refused),
-		TEST(a_manager_without_applications_still_has_a_block_list),
+		TEST(the_block_list_of_dragonflys_manager_is_read),
 		TEST(an_applications_priority_is_its_peers),
 	};
 	int failed;
