@@ -227,7 +227,8 @@ static struct fs_session *session_alloc(const struct fs_config *c, const struct 
 	s->started_ms = clock_wall_ms();
 	s->fuse_fd = -1;
 	s->passthrough.wanted = c->passthrough;
-	s->tree = tree_new(ops, src, (size_t)(c->names_kb ? c->names_kb : NAMES_KB_DEFAULT) << 10);
+	s->tree =
+		fs_tree_new(ops, src, (size_t)(c->names_kb ? c->names_kb : NAMES_KB_DEFAULT) << 10);
 	s->prune_pool = pool_new("fs-prune", 1, 1);
 	lock_init(&s->opens_lock, RANK_OPENS);
 	lock_init(&s->requests_lock, RANK_REQUESTS);
@@ -276,7 +277,7 @@ void fs_session_free(struct fs_session *s)
 		fuse_session_destroy(
 			s->fuse); /* closes fuse_fd: what is still open gets ENOTCONN */
 	mount_point_release(&s->mount);
-	tree_free(s->tree);
+	fs_tree_free(s->tree);
 	answer_pipes_release(s);
 	free(s->threads);
 	cond_release(&s->requests_cond);

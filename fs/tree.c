@@ -131,7 +131,7 @@ static void dead_free(struct tree *t, struct node *dead)
 	}
 }
 
-struct tree *tree_new(const struct fs_source_ops *ops, void *src, size_t bytes_max)
+struct tree *fs_tree_new(const struct fs_source_ops *ops, void *src, size_t bytes_max)
 {
 	struct tree *t = mem_new(struct tree);
 
@@ -150,7 +150,7 @@ struct tree *tree_new(const struct fs_source_ops *ops, void *src, size_t bytes_m
 	return t;
 }
 
-void tree_free(struct tree *t)
+void fs_tree_free(struct tree *t)
 {
 	if (!t)
 		return;

@@ -4,7 +4,7 @@
  * else, it gets a new node and the old one lives on, nameless, until the kernel forgets it.
  *
  * Node ids are a hash of the path, so inode numbers are the same after a restart. Memory is bounded
- * (tree_new); tree_prune_pick() says what the kernel may be asked to drop. Thread-safe.
+ * (fs_tree_new); tree_prune_pick() says what the kernel may be asked to drop. Thread-safe.
  */
 #ifndef FS_TREE_H
 #define FS_TREE_H
@@ -16,8 +16,8 @@
 struct tree;
 
 /* bytes_max: of names, small contents and nodes; beyond it tree_enter() is ENFILE. */
-struct tree *tree_new(const struct fs_source_ops *ops, void *src, size_t bytes_max);
-void tree_free(struct tree *t);
+struct tree *fs_tree_new(const struct fs_source_ops *ops, void *src, size_t bytes_max);
+void fs_tree_free(struct tree *t);
 
 /* What the kernel is told of a node. */
 struct tree_info {

@@ -49,7 +49,7 @@ static void assert_path(struct tree *t, uint64_t id, const char *name, const cha
 
 static void paths_lead_from_the_root(void **state)
 {
-	struct tree *t = tree_new(&ops, NULL, 1 << 20);
+	struct tree *t = fs_tree_new(&ops, NULL, 1 << 20);
 	uint64_t a, b;
 
 	(void)state;
@@ -60,12 +60,13 @@ static void paths_lead_from_the_root(void **state)
 	assert_path(t, b, NULL, "oci/registry:5000");
 	assert_path(t, b, "v1", "oci/registry:5000/v1");
 	assert_null(tree_path(t, 12345, NULL));
-	tree_free(t);
+	fs_tree_free(t);
 }
 
 static void ids_are_the_same_in_another_tree(void **state)
 {
-	struct tree *one = tree_new(&ops, NULL, 1 << 20), *two = tree_new(&ops, NULL, 1 << 20);
+	struct tree *one = fs_tree_new(&ops, NULL, 1 << 20),
+		    *two = fs_tree_new(&ops, NULL, 1 << 20);
 	uint64_t a = enter(one, TREE_ROOT_ID, "sha256", &a_dir), b;
 
 	(void)state;
@@ -75,13 +76,13 @@ static void ids_are_the_same_in_another_tree(void **state)
 	assert_int_equal(a, b);
 	assert_true(a > TREE_ROOT_ID);
 	assert_int_equal(tree_child_id(two, 12345, "x"), 0);
-	tree_free(one);
-	tree_free(two);
+	fs_tree_free(one);
+	fs_tree_free(two);
 }
 
 static void node_lives_until_every_lookup_is_forgotten(void **state)
 {
-	struct tree *t = tree_new(&ops, NULL, 1 << 20);
+	struct tree *t = fs_tree_new(&ops, NULL, 1 << 20);
 	uint64_t dir = enter(t, TREE_ROOT_ID, "d", &a_dir), child;
 	struct tree_info info;
 
@@ -101,12 +102,12 @@ static void node_lives_until_every_lookup_is_forgotten(void **state)
 	tree_forget(t, child, 7);
 	tree_forget(t, TREE_ROOT_ID, 1);
 	assert_true(tree_info(t, TREE_ROOT_ID, &info));
-	tree_free(t);
+	fs_tree_free(t);
 }
 
 static void changed_content_gets_a_new_node_and_the_old_one_lives_on(void **state)
 {
-	struct tree *t = tree_new(&ops, NULL, 1 << 20);
+	struct tree *t = fs_tree_new(&ops, NULL, 1 << 20);
 	struct fs_blob first = {0}, second = {0};
 	struct fs_entry entry = {.kind = FS_FILE, .size = 10, .mtime_ms = 5, .blob = &first};
 	struct tree_pin pin = {0};
@@ -131,13 +132,13 @@ static void changed_content_gets_a_new_node_and_the_old_one_lives_on(void **stat
 	assert_false(tree_info(t, before, &info));
 	assert_int_equal(first.refs, 0);
 	assert_int_equal(second.refs, 1);
-	tree_free(t);
+	fs_tree_free(t);
 	assert_int_equal(second.refs, 0);
 }
 
 static void lasting_file_keeps_its_node_and_takes_the_newer_blob(void **state)
 {
-	struct tree *t = tree_new(&ops, NULL, 1 << 20);
+	struct tree *t = fs_tree_new(&ops, NULL, 1 << 20);
 	struct fs_blob first = {0}, second = {0};
 	struct fs_entry entry = {
 		.kind = FS_FILE, .size = 10, .mtime_ms = 5, .blob = &first, .lasting = true};
@@ -152,13 +153,13 @@ static void lasting_file_keeps_its_node_and_takes_the_newer_blob(void **state)
 	assert_int_equal(second.refs, 1);
 	entry.size = 11;
 	assert_true(enter(t, TREE_ROOT_ID, "f", &entry) != before);
-	tree_free(t);
+	fs_tree_free(t);
 	assert_int_equal(second.refs, 0);
 }
 
 static void small_content_and_links_are_compared_by_their_bytes(void **state)
 {
-	struct tree *t = tree_new(&ops, NULL, 1 << 20);
+	struct tree *t = fs_tree_new(&ops, NULL, 1 << 20);
 	struct fs_entry file = {.kind = FS_FILE, .size = 3, .data = "abc"};
 	struct fs_entry link = {.kind = FS_LINK, .link = "../x"};
 	uint64_t f = enter(t, TREE_ROOT_ID, "f", &file), l = enter(t, TREE_ROOT_ID, "l", &link);
@@ -179,12 +180,12 @@ static void small_content_and_links_are_compared_by_their_bytes(void **state)
 	assert_int_equal(pin.info.size, 4);
 	tree_unpin(t, &pin);
 	assert_int_equal(tree_pin(t, 12345, &pin, NULL), -ESTALE);
-	tree_free(t);
+	fs_tree_free(t);
 }
 
 static void full_table_refuses_and_unknown_parent_is_stale(void **state)
 {
-	struct tree *t = tree_new(&ops, NULL, 4096);
+	struct tree *t = fs_tree_new(&ops, NULL, 4096);
 	struct fs_blob blob = {0};
 	struct fs_entry entry = {.kind = FS_FILE, .size = 1, .blob = &blob, .lasting = true};
 	struct tree_info info;
@@ -207,13 +208,13 @@ static void full_table_refuses_and_unknown_parent_is_stale(void **state)
 	assert_int_equal(blob.refs, tree_count(t));
 	/* What is known already is still found. */
 	enter(t, TREE_ROOT_ID, "0", &entry);
-	tree_free(t);
+	fs_tree_free(t);
 	assert_int_equal(blob.refs, 0);
 }
 
 static void prune_picks_old_leaves_that_nobody_holds(void **state)
 {
-	struct tree *t = tree_new(&ops, NULL, 1 << 20);
+	struct tree *t = fs_tree_new(&ops, NULL, 1 << 20);
 	uint64_t dir = enter(t, TREE_ROOT_ID, "dir", &a_dir), held, leaf;
 	struct tree_victim victims[4];
 	struct tree_pin pin = {0};
@@ -235,12 +236,12 @@ static void prune_picks_old_leaves_that_nobody_holds(void **state)
 	free(victims[1].name);
 	tree_forget(t, leaf, 1);
 	tree_unpin(t, &pin);
-	tree_free(t);
+	fs_tree_free(t);
 }
 
 static void path_that_is_too_deep_is_refused(void **state)
 {
-	struct tree *t = tree_new(&ops, NULL, 1 << 20);
+	struct tree *t = fs_tree_new(&ops, NULL, 1 << 20);
 	uint64_t at = TREE_ROOT_ID;
 	struct tree_info info = {.id = TREE_ROOT_ID};
 	struct err e = {0};
@@ -252,7 +253,7 @@ static void path_that_is_too_deep_is_refused(void **state)
 		at = info.id;
 	}
 	assert_int_equal(r, -ENAMETOOLONG);
-	tree_free(t);
+	fs_tree_free(t);
 }
 
 int main(void)
