@@ -548,7 +548,9 @@ int tar_parser_feed(struct tar_parser *p, const void *data, size_t len, struct e
 
 int tar_parser_end(struct tar_parser *p, struct err *e)
 {
-	bool between = p->state == HEADER || (p->state == SKIP && p->skip == 0);
+	/* umoci leaves out what pads the last file; Go's reader does not miss it. */
+	bool between = p->state == HEADER ||
+		       (p->state == SKIP && p->skip <= padded(p->stored) - p->stored);
 	bool pending = p->has_long_path || p->has_long_link || p->pax.text.len;
 
 	if (p->state == DONE || p->state == ZERO || (between && p->have == 0 && !pending))
