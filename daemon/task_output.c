@@ -1,9 +1,8 @@
-/* Files from tasks. A worker waits here; the one place that does, since nobody waits for it. */
+/* Files from tasks. A worker waits here, since nobody waits for it. */
 #include "daemon/task_output.h"
 
-#include "base/clock.h"
-#include "base/lock.h"
 #include "base/mem.h"
+#include "daemon/task_wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,57 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define RANK_WAIT 9
-#define LOOK_MS	  200 /* how often a waiting worker looks whether we stop */
 #define COPY_STEP (16u << 20)
-
-struct wait {
-	struct task_watch watch;
-	struct lock lock;
-	struct cond cond;
-	bool failed; /* lock */
-	struct err err;
-};
-
-static void task_changed(struct task_watch *w, uint32_t index, const struct err *e)
-{
-	struct wait *wait = w->arg;
-
-	if (index != UINT32_MAX)
-		return;
-	lock_guard(&wait->lock);
-	wait->failed = e != NULL;
-	if (e)
-		wait->err = *e;
-	cond_wake_all(&wait->cond);
-}
-
-/* The descriptor of the whole, borrowed. */
-static int wait_until_complete(struct task *t, const struct task_output *o, int *fd_out,
-			       struct err *e)
-{
-	struct wait w = {.watch = {.changed = task_changed, .arg = &w}};
-	int r = 0;
-
-	lock_init(&w.lock, RANK_WAIT);
-	cond_init(&w.cond);
-	task_watch(t, &w.watch);
-	task_want_all(t, TASK_NEAR);
-	while ((*fd_out = task_complete_fd(t)) < 0 && r == 0) {
-		lock_guard(&w.lock);
-		cond_wait_until(&w.cond, &w.lock, clock_ms() + LOOK_MS);
-		if (w.failed)
-			r = err_copy(e, &w.err);
-		else if (__atomic_load_n(o->stopping, __ATOMIC_RELAXED))
-			r = err_set(e, ECANCELED, "the daemon stops");
-		else if (clock_ms() >= o->deadline_ms)
-			r = err_set(e, ETIMEDOUT, "wait for the whole content");
-	}
-	task_unwatch(t, &w.watch);
-	cond_release(&w.cond);
-	lock_release(&w.lock);
-	return r;
-}
 
 /* path relative to dir, or NULL if it does not lie below it. */
 static const char *relative(const char *dir, const char *path)
@@ -147,6 +96,7 @@ static int link_to(int from, int folder, const char *name, struct err *e)
 
 int task_output_write(struct task *t, const struct task_output *o, struct err *e)
 {
+	const struct task_wait wait = {.deadline_ms = o->deadline_ms, .stopping = o->stopping};
 	cleanup(free_at) char *name = NULL;
 	cleanup(free_at) char *temporary = NULL;
 	cleanup(close_at) int folder = -1;
@@ -154,7 +104,7 @@ int task_output_write(struct task *t, const struct task_output *o, struct err *e
 
 	if (task_output_check(o->dir, o->path, e) < 0)
 		return -e->code;
-	r = wait_until_complete(t, o, &fd, e);
+	r = task_wait_complete(t, TASK_NEAR, &wait, &fd, e);
 	if (r < 0)
 		return r;
 	folder = open_folder(o, &name, e);
