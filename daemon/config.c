@@ -437,6 +437,42 @@ const struct config_key daemon_config_keys[] = {
 	 .help = "Host patterns (* allowed) that http/, https/ and oci/ may reach; default: all "
 		 "but "
 		 "link-local and metadata addresses."},
+	/* lazy */
+	{.path = "lazy.enable",
+	 .type = CONFIG_BOOL,
+	 .offset = AT(lazy.enable),
+	 .fallback = "false",
+	 .help = "Layers can be read before they are there: their indexes are built where they "
+		 "first "
+		 "come from the registry, and containerd-skimmer may ask for them."},
+	{.path = "lazy.dir",
+	 .type = CONFIG_STRING,
+	 .offset = AT(lazy.dir),
+	 .fallback = "/var/lib/d7y/layers",
+	 .help = "Directory of indexes and of uncompressed layers."},
+	{.path = "lazy.mountPath",
+	 .type = CONFIG_STRING,
+	 .offset = AT(lazy.mount_path),
+	 .fallback = "/var/lib/d7y/diffs",
+	 .help = "Where the uncompressed layers are shown, for EROFS to read."},
+	{.path = "lazy.leastLength",
+	 .type = CONFIG_BYTES,
+	 .offset = AT(lazy.least_len),
+	 .fallback = "1MiB",
+	 .min = 4096,
+	 .help = "Shorter layers get no index: they are there at once anyhow."},
+	{.path = "lazy.maxSpan",
+	 .type = CONFIG_BYTES,
+	 .offset = AT(lazy.span_len_max),
+	 .fallback = "32MiB",
+	 .min = 1u << 20,
+	 .help = "A layer of which more has to be inflated for one byte is taken whole."},
+	{.path = "lazy.completeAfter",
+	 .type = CONFIG_DURATION,
+	 .offset = AT(lazy.quiet_ms),
+	 .fallback = "5s",
+	 .help = "When nobody has waited for a byte of a layer for so long, the rest of it is "
+		 "fetched."},
 	/* health, metrics, others */
 	{.path = "health.server.ip",
 	 .type = CONFIG_IP,

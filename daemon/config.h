@@ -99,6 +99,12 @@ struct daemon_config {
 		struct config_strings allow_hosts;
 	} mount;
 	struct {
+		bool enable;
+		char *dir, *mount_path;
+		uint64_t least_len, span_len_max;
+		int64_t quiet_ms;
+	} lazy;
+	struct {
 		char *ip;
 		uint16_t port;
 	} health, metrics;

@@ -10,6 +10,9 @@
 #include "daemon/announcer.h"
 #include "daemon/blobs.h"
 #include "daemon/channels.h"
+#include "daemon/diffs.h"
+#include "daemon/layer_build.h"
+#include "daemon/layer_service.h"
 #include "daemon/manager_client.h"
 #include "daemon/peer_server.h"
 #include "daemon/piece_client.h"
@@ -19,6 +22,8 @@
 #include "daemon/scheduler_client.h"
 #include "daemon/tasks.h"
 #include "fs/session.h"
+
+#define DIFFS_READ_AHEAD_KB 1024 /* a span and a little: more would be read for nothing */
 
 struct daemon {
 	const struct daemon_config *config;
@@ -36,6 +41,11 @@ struct daemon {
 	struct proxy *proxy;
 	struct blobs *blobs;
 	struct fs_session *mount;
+	struct layers *layers; /* NULL = no lazy layers */
+	struct layer_build *layer_build;
+	struct layer_service *layer_service;
+	struct diffs *diffs;
+	struct fs_session *diffs_mount;
 	struct admin *admin;
 	struct pool *gc_pool;
 	struct timer gc_timer;
@@ -208,6 +218,8 @@ static int start_peer_doors(struct daemon *d, struct err *e)
 		.ip = c->upload.ip,
 		.port = c->upload.port,
 		.socket_path = c->download.socket_path,
+		.socket_methods = d->layer_service ? layer_service_methods : NULL,
+		.socket_arg = d->layer_service,
 	};
 	const struct peer_server_parts parts = {
 		.tasks = d->tasks,
@@ -281,6 +293,59 @@ static int start_mount(struct daemon *d, struct err *e)
 	return r < 0 ? err_wrap(e, "mount.path") : 0;
 }
 
+/* ---- lazy layers */
+
+static int start_diffs(struct daemon *d, struct err *e)
+{
+	const struct daemon_config *c = d->config;
+	/* No passthrough: the kernel would refuse EROFS above it. */
+	const struct fs_config fc = {
+		.path = c->lazy.mount_path,
+		.read_ahead_kb = DIFFS_READ_AHEAD_KB,
+		.allow_other = true,
+		.read_timeout_ms = c->mount.read_timeout_ms,
+	};
+	int r;
+
+	d->diffs = diffs_new(d->layers);
+	r = fs_session_new(&fc, &diffs_ops, d->diffs, &d->diffs_mount, e);
+	return r < 0 ? err_wrap(e, "lazy.mountPath") : 0;
+}
+
+static int start_layers(struct daemon *d, struct err *e)
+{
+	const struct daemon_config *c = d->config;
+	const struct layers_config lc = {
+		.tasks = d->tasks,
+		.dir = c->lazy.dir,
+		.plain_http = &c->backend.plain_http,
+		.span_len_max = c->lazy.span_len_max,
+		.quiet_ms = c->lazy.quiet_ms,
+	};
+	const struct layer_build_config bc = {
+		.tasks = d->tasks, .dir = c->lazy.dir, .least_len = c->lazy.least_len};
+	int r;
+
+	if (!c->lazy.enable)
+		return 0;
+	r = layers_new(&lc, &d->layers, e);
+	if (r < 0)
+		return err_wrap(e, "lazy.dir");
+	d->layer_build = layer_build_new(&bc);
+	d->layer_service = layer_service_new(d->layers, c->lazy.mount_path);
+	return start_diffs(d, e);
+}
+
+static void stop_layers(struct daemon *d)
+{
+	fs_session_free(d->diffs_mount);
+	layer_build_free(d->layer_build);
+	layers_stop(d->layers);
+	layer_service_free(d->layer_service);
+	diffs_free(d->diffs);
+	layers_free(d->layers);
+}
+
 /* ---- what operators see */
 
 static void show_figures(void *arg)
@@ -339,7 +404,9 @@ static int start_all(struct daemon *d, struct err *e)
 		return r;
 	start_swarm(d);
 	start_tasks(d);
-	r = start_peer_doors(d, e);
+	r = start_layers(d, e);
+	if (r == 0)
+		r = start_peer_doors(d, e);
 	if (r == 0)
 		r = start_proxy(d, e);
 	if (r == 0)
@@ -379,6 +446,7 @@ void daemon_stop(struct daemon *d)
 	proxy_free(d->proxy);
 	peer_server_free(d->peer_server);
 	piece_server_free(d->piece_server);
+	stop_layers(d);
 	if (d->scheduler_client)
 		scheduler_client_leave(d->scheduler_client);
 	tasks_free(d->tasks);

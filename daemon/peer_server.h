@@ -12,6 +12,7 @@
 
 #include "daemon/scheduler_client.h"
 #include "daemon/task.h"
+#include "proto/rpc.h"
 
 struct peer_server;
 
@@ -22,6 +23,8 @@ struct peer_server_config {
 	uint16_t piece_port;	 /* where children are sent for pieces; 0 = the host's */
 	unsigned workers;	 /* threads that may wait for the disk; 0 = 8 */
 	unsigned calls_max;	 /* downloads and followed tasks at a time; 0 = 16,384 */
+	const struct rpc_method *socket_methods; /* another service on the socket; NULL = none */
+	void *socket_arg;			 /* ... its methods' arg */
 };
 
 /* What it serves from; all borrowed for its life. */

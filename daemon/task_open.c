@@ -131,10 +131,12 @@ static void succeed(struct opening *op, struct store_task *st)
 	struct tasks *ts = op->tasks;
 	struct list answered = LIST_INIT(answered);
 	struct task *made = task_new(ts, st, op->rq), *t;
+	bool is_new;
 
 	lock_take(&ts->lock);
 	t = tasks_find(ts, op->rq->id);
-	if (!t) {
+	is_new = t == NULL;
+	if (is_new) {
 		t = take_ptr(&made);
 		tasks_insert(ts, t);
 		tasks_hold(ts, t);
@@ -145,6 +147,8 @@ static void succeed(struct opening *op, struct store_task *st)
 	if (made)
 		task_free(made);
 	fetch_kick(t->fetch, false); /* what is on disk may have to be proved */
+	if (is_new)
+		tasks_tell_opened(ts, t);
 	answer_all(&answered, t, NULL);
 	task_unref(t);
 }
@@ -161,7 +165,8 @@ static void run_remote(void *arg)
 		succeed(op, st);
 		return;
 	}
-	if (e.code != ENOENT)
+	/* Who wants nothing of the origin asks whether the cluster has it. */
+	if (e.code != ENOENT && !(e.code == EHOSTUNREACH && op->rq->disable_back_to_source))
 		log_warn("task not opened", "task=%s code=%d why=\"%s\"", op->rq->id, e.code,
 			 e.text);
 	fail(op, &e);

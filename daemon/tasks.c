@@ -326,6 +326,33 @@ void task_note_source(struct tasks *ts, const char *digest_hex, const char *base
 	sources_note(ts->sources, digest_hex, base, repository, authorization);
 }
 
+void tasks_on_opened(struct tasks *ts, void (*fn)(struct task *t, void *arg), void *arg)
+{
+	lock_guard(&ts->lock);
+	ts->opened = fn;
+	ts->opened_arg = arg;
+	while (!fn && ts->telling > 0)
+		cond_wait(&ts->made, &ts->lock);
+}
+
+void tasks_tell_opened(struct tasks *ts, struct task *t)
+{
+	void (*fn)(struct task * t, void *arg);
+	void *arg;
+
+	lock_take(&ts->lock);
+	fn = ts->opened;
+	arg = ts->opened_arg;
+	ts->telling += fn != NULL;
+	lock_drop(&ts->lock);
+	if (!fn)
+		return;
+	fn(t, arg);
+	lock_guard(&ts->lock);
+	ts->telling--;
+	cond_wake_all(&ts->made);
+}
+
 void tasks_stat(struct tasks *ts, struct tasks_stat *out)
 {
 	const struct fetch_tally *f = fetchers_tally(ts->fetchers);

@@ -64,6 +64,11 @@ struct tasks_stat {
 };
 void tasks_stat(struct tasks *ts, struct tasks_stat *out);
 
+/* From now on fn is told of each task that comes into the table: on any thread, no locks, must not
+ * block; t is held during the call. NULL = nobody, and then fn is not running any
+ * more. */
+void tasks_on_opened(struct tasks *ts, void (*fn)(struct task *t, void *arg), void *arg);
+
 /* Calls fn for each task that is here, complete or not; no lock held. */
 void tasks_each(struct tasks *ts,
 		void (*fn)(const struct store_meta *m, uint32_t present, void *arg), void *arg);

@@ -41,7 +41,10 @@ struct tasks {
 	struct list opening_list;
 	unsigned open_count; /* opens that wait */
 	struct map *making;  /* ids that somebody looks for in the cluster or at the origin */
-	struct cond made;    /* one of them is done */
+	void (*opened)(struct task *t, void *arg); /* tasks_on_opened() */
+	void *opened_arg;
+	unsigned telling; /* calls of opened that have not returned */
+	struct cond made; /* one of them is done, or of telling */
 };
 
 /* An event for watchers. */
@@ -85,6 +88,9 @@ void task_cancel(struct task *t, const struct err *e);
 
 /* Out of the table and of the store; those who hold it go on. */
 void tasks_forget(struct tasks *ts, struct task *t);
+
+/* t came into the table. */
+void tasks_tell_opened(struct tasks *ts, struct task *t);
 
 /* These with tasks.lock: */
 

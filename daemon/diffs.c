@@ -1,0 +1,242 @@
+/* Reads of uncompressed layers: what is there is answered at once, the rest by a worker. */
+#include "daemon/diffs.h"
+
+#include "base/mem.h"
+#include "base/pool.h"
+#include "daemon/pending.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define WORKERS	  32
+#define QUEUE_MAX 4096
+#define ROOT	  "sha256"
+
+struct diffs {
+	struct layers *layers;
+	struct pool *pool;
+	struct pendings pendings;
+};
+
+struct reading {
+	struct pending pending;
+	struct layer *layer;
+	uint64_t off;
+	uint32_t len;
+};
+
+/* The file system's blob is a layer. */
+static struct layer *layer_of(struct fs_blob *b)
+{
+	return (struct layer *)b;
+}
+
+static void diffs_lookup(void *src, const char *path, struct fs_lookup *ask)
+{
+	struct fs_entry entry = {.kind = FS_DIR, .lasting = true};
+	struct diffs *d = src;
+	struct layer *l;
+	struct err e = {0};
+
+	if (strcmp(path, ROOT) == 0) {
+		ask->done(ask, &entry, NULL);
+		return;
+	}
+	l = strncmp(path, ROOT "/", strlen(ROOT "/")) == 0
+		    ? layers_find_diff(d->layers, path + strlen(ROOT "/"))
+		    : NULL;
+	if (!l) {
+		err_set(&e, ENOENT, "%s", path);
+		ask->done(ask, NULL, &e);
+		return;
+	}
+	entry = (struct fs_entry){.kind = FS_FILE,
+				  .size = layer_file_len(l),
+				  .blob = (struct fs_blob *)l,
+				  .lasting = true};
+	ask->done(ask, &entry, NULL);
+}
+
+static bool diffs_lookup_cancel(void *src, struct fs_lookup *ask)
+{
+	(void)src;
+	(void)ask;
+	return false; /* every one is answered at once */
+}
+
+struct listing {
+	fs_list_fn fn;
+	void *arg;
+};
+
+static void list_one(void *arg, const char *diff_id)
+{
+	const struct listing *l = arg;
+
+	l->fn(l->arg, diff_id, FS_FILE);
+}
+
+static void diffs_list(void *src, const char *path, fs_list_fn fn, void *arg)
+{
+	struct listing l = {.fn = fn, .arg = arg};
+	struct diffs *d = src;
+
+	if (!*path)
+		fn(arg, ROOT, FS_DIR);
+	else if (strcmp(path, ROOT) == 0)
+		layers_each_diff(d->layers, list_one, &l);
+}
+
+static void diffs_open(void *src, struct fs_blob *b, struct fs_open *ask)
+{
+	(void)src;
+	(void)b;
+	ask->done(ask, NULL);
+}
+
+static bool diffs_open_cancel(void *src, struct fs_open *ask)
+{
+	(void)src;
+	(void)ask;
+	return false;
+}
+
+static void diffs_close(void *src, struct fs_blob *b)
+{
+	(void)src;
+	(void)b;
+}
+
+/* ---- read */
+
+static void reading_free(struct pending *p)
+{
+	struct reading *r = container_of(p, struct reading, pending);
+
+	layer_unref(r->layer);
+	free(r);
+}
+
+static void answer(struct fs_read *ask, const struct layer *l, uint64_t off, uint32_t len)
+{
+	const struct fs_extent x = {.fd = layer_fd(l), .off = off, .len = len};
+
+	ask->done(ask, &x, 1, NULL);
+}
+
+static void run(void *arg)
+{
+	struct reading *r = arg;
+	struct err e = {0};
+	int result = layer_fill(r->layer, r->off, r->len, true, &e);
+	struct fs_read *ask = pending_answer(&r->pending);
+
+	if (ask && result == 0)
+		answer(ask, r->layer, r->off, r->len);
+	else if (ask)
+		ask->done(ask, NULL, 0, &e);
+	pending_unref(&r->pending);
+}
+
+static void diffs_read(void *src, struct fs_blob *b, uint64_t off, uint32_t len,
+		       struct fs_read *ask)
+{
+	struct diffs *d = src;
+	struct layer *l = layer_of(b);
+	struct reading *r;
+	struct err e = {0};
+
+	if (layer_has(l, off, len)) {
+		answer(ask, l, off, len);
+		return;
+	}
+	r = mem_new(struct reading);
+	r->layer = l;
+	r->off = off;
+	r->len = len;
+	layer_ref(l);
+	pending_begin(&r->pending, &d->pendings, ask, &ask->private_, reading_free);
+	if (pool_run(d->pool, run, r))
+		return;
+	err_set(&e, EBUSY, "too many reads wait");
+	if (pending_answer(&r->pending))
+		ask->done(ask, NULL, 0, &e);
+	pending_unref(&r->pending);
+}
+
+static bool diffs_read_cancel(void *src, struct fs_read *ask)
+{
+	struct diffs *d = src;
+	struct pending *p = pending_take_back(&d->pendings, &ask->private_);
+
+	if (!p)
+		return false;
+	/* The worker goes on: what it inflates is kept. */
+	pending_unref(p);
+	return true;
+}
+
+/* ---- the rest */
+
+static int diffs_complete_fd(void *src, struct fs_blob *b)
+{
+	(void)src;
+	(void)b;
+	return -1; /* the session has no passthrough */
+}
+
+static void diffs_ref(void *src, struct fs_blob *b)
+{
+	(void)src;
+	layer_ref(layer_of(b));
+}
+
+static void diffs_unref(void *src, struct fs_blob *b)
+{
+	(void)src;
+	layer_unref(layer_of(b));
+}
+
+static int diffs_attr(void *src, struct fs_blob *b, const char *name, char *text, size_t size)
+{
+	const struct layer *l = layer_of(b);
+
+	(void)src;
+	if (strcmp(name, "digest") == 0)
+		return snprintf(text, size, "sha256:%s", layer_info(l)->digest);
+	return -1;
+}
+
+const struct fs_source_ops diffs_ops = {
+	.lookup = diffs_lookup,
+	.lookup_cancel = diffs_lookup_cancel,
+	.list = diffs_list,
+	.open = diffs_open,
+	.open_cancel = diffs_open_cancel,
+	.close = diffs_close,
+	.read = diffs_read,
+	.read_cancel = diffs_read_cancel,
+	.complete_fd = diffs_complete_fd,
+	.ref = diffs_ref,
+	.unref = diffs_unref,
+	.attr = diffs_attr,
+};
+
+struct diffs *diffs_new(struct layers *layers)
+{
+	struct diffs *d = mem_new(struct diffs);
+
+	d->layers = layers;
+	pendings_init(&d->pendings);
+	d->pool = pool_new("diffs", WORKERS, QUEUE_MAX);
+	return d;
+}
+
+void diffs_free(struct diffs *d)
+{
+	if (!d)
+		return;
+	pendings_release(&d->pendings);
+	pool_free(d->pool);
+	free(d);
+}

@@ -1,0 +1,67 @@
+/*
+ * One layer that is read lazily: the uncompressed tar as a file that fills while it is read.
+ *
+ *	<dir>/<digest>.idx	the index (fs/layer/index.h): all that is known of the layer
+ *	<dir>/<digest>.erofs	the image made of it, to be mounted
+ *	<dir>/<digest>.data	the uncompressed tar, sparse: what has been inflated
+ *	<dir>/<digest>.done	empty; there when .data is whole, on disk, and has its diff id
+ *	<dir>/<digest>.from	a line: the registry and repository it came from
+ *
+ * A block of .data (LAYER_BLOCK_LEN) is believed after it was compared with the index, once in the
+ * life of the process, so a crash at any moment does no harm. Its compressed bytes are read through
+ * the layer's own task.
+ *
+ *	a block is	becomes			by
+ *	unknown		present, absent		the first read: what an earlier process left
+ *	absent		busy			a worker that inflates it
+ *	busy		present, absent		that worker; others wait for it
+ *
+ * Must not know: FUSE, gRPC, how an index comes here.
+ */
+#ifndef DAEMON_LAYER_H
+#define DAEMON_LAYER_H
+
+#include "fs/layer/index.h"
+
+#include <stdbool.h>
+
+struct layer;
+struct tasks;
+
+struct layer_place {
+	struct tasks *tasks;	    /* borrowed */
+	const char *dir;	    /* borrowed */
+	const bool *stopping;	    /* atomic */
+	int64_t complete_within_ms; /* of all its compressed bytes in the background */
+};
+
+/* What is in the place's directory. ENOENT; EBADMSG: the index is not this layer's. */
+must_check int layer_open(const struct layer_place *p, const char *digest, struct layer **out,
+			  struct err *e);
+void layer_ref(struct layer *l);
+void layer_unref(struct layer *l);
+void layer_unref_at(struct layer **l);
+
+const struct layer_info *layer_info(const struct layer *l);
+/* Paths of its files; they live as long as the layer. */
+const char *layer_erofs_path(const struct layer *l);
+const char *layer_data_path(const struct layer *l);
+/* All there and compared with the diff id. */
+bool layer_is_complete(const struct layer *l);
+/* Of .data: the layer's, up to a whole block of tar. EROFS reads whole blocks, and some builders
+ * leave out what pads the last file. */
+uint64_t layer_file_len(const struct layer *l);
+/* Of .data; only bytes of [off, off + len) that layer_has() or layer_fill() told of. */
+int layer_fd(const struct layer *l);
+/* Never blocks. */
+bool layer_has(struct layer *l, uint64_t off, uint64_t len);
+/* Inflates what is missing of [off, off + len), which is inside .data. Blocks on the network.
+ * EIO: the layer is broken, and told of in the log; ETIMEDOUT, EHOSTUNREACH, ENOSPC. urgent: a
+ * reader waits for it. */
+must_check int layer_fill(struct layer *l, uint64_t off, uint64_t len, bool urgent, struct err *e);
+/* When somebody last waited for bytes of it, clock_ms(). */
+int64_t layer_last_wait_ms(const struct layer *l);
+/* Fetches, inflates and compares the whole. Blocks for as long as that takes. */
+must_check int layer_complete(struct layer *l, struct err *e);
+
+#endif

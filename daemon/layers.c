@@ -1,0 +1,513 @@
+/* The table of lazy layers, and the background that completes them. */
+#include "daemon/layers.h"
+
+#include "base/clock.h"
+#include "base/dir.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "daemon/registry_base.h"
+#include "daemon/task_wait.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RANK_LAYERS	   8
+#define OPEN_TIMEOUT_MS	   5000
+#define FETCH_TIMEOUT_MS   15000
+#define COMPLETE_WITHIN_MS (INT64_C(24) * 3600 * 1000)
+#define COMPLETERS	   2
+#define COMPLETE_QUEUE	   4096
+#define FROM_MAX	   1024
+
+struct layers {
+	/* constant */
+	struct layers_config config;
+	char *dir;
+	struct layer_place place;
+	struct pool *completers;
+	bool stopping; /* atomic */
+
+	struct lock lock; /* all below */
+	struct cond changed;
+	struct map *by_digest; /* a reference each */
+	struct map *by_diff;   /* the same layers, borrowed */
+	struct map *making;    /* digests that somebody fetches the index of */
+};
+
+char *layers_index_name(const char *digest)
+{
+	return mem_printf("skimmer/layer-index/1/sha256:%s", digest);
+}
+
+static char *path_of(const struct layers *ls, const char *digest, const char *ending)
+{
+	return mem_printf("%s/%s.%s", ls->dir, digest, ending);
+}
+
+/* ---- where it comes from */
+
+/* "registry:5000/library/debian:12" -> registry, repository. False: it is none. */
+static bool split_image(const char *image, char **registry, char **repository)
+{
+	const char *slash = strchr(image, '/');
+	const char *end, *colon;
+
+	if (!slash || slash == image)
+		return false;
+	end = slash + 1 + strcspn(slash + 1, "@");
+	colon = memrchr(slash + 1, ':', (size_t)(end - slash - 1));
+	if (colon)
+		end = colon;
+	if (end == slash + 1)
+		return false;
+	*registry = mem_strndup(image, (size_t)(slash - image));
+	*repository = mem_strndup(slash + 1, (size_t)(end - slash - 1));
+	return true;
+}
+
+static void note_source(struct layers *ls, const char *digest, const char *image)
+{
+	char *registry cleanup(free_at) = NULL;
+	char *repository cleanup(free_at) = NULL;
+	char *base cleanup(free_at) = NULL;
+	struct err e;
+
+	if (!split_image(image, &registry, &repository))
+		return;
+	if (registry_base(registry, ls->config.plain_http, &base, &e) < 0)
+		log_warn("image's registry is no host", "image=%s why=\"%s\"", image, e.text);
+	else
+		task_note_source(ls->config.tasks, digest, base, repository, NULL);
+}
+
+/* So that it is known after a restart. */
+static int keep_source(struct layers *ls, const char *digest, const char *image, struct err *e)
+{
+	char *path cleanup(free_at) = path_of(ls, digest, "from");
+	FILE *f cleanup(fclose_at) = NULL;
+
+	if (!image || strlen(image) >= FROM_MAX)
+		return 0;
+	f = fopen(path, "we");
+	if (!f || fprintf(f, "%s\n", image) < 0 || fflush(f) != 0)
+		return err_set(e, errno, "write %s", path);
+	return 0;
+}
+
+static void recall_source(struct layers *ls, const char *digest)
+{
+	char *path cleanup(free_at) = path_of(ls, digest, "from");
+	FILE *f cleanup(fclose_at) = fopen(path, "re");
+	char image[FROM_MAX + 2];
+
+	if (!f || !fgets(image, sizeof(image), f))
+		return;
+	image[strcspn(image, "\n")] = '\0';
+	note_source(ls, digest, image);
+}
+
+/* ---- completing */
+
+struct completion {
+	struct layers *layers;
+	struct layer *layer;
+};
+
+static bool is_stopping(const struct layers *ls)
+{
+	return __atomic_load_n(&ls->stopping, __ATOMIC_RELAXED);
+}
+
+/* Until nobody has waited for its bytes for a while: what a start needs comes first. */
+static void wait_for_quiet(struct layers *ls, const struct layer *l)
+{
+	int64_t begin = clock_ms();
+
+	lock_guard(&ls->lock);
+	while (!is_stopping(ls)) {
+		int64_t last = layer_last_wait_ms(l);
+		int64_t quiet_at = (last > begin ? last : begin) + ls->config.quiet_ms;
+
+		if (clock_ms() >= quiet_at)
+			return;
+		cond_wait_until(&ls->changed, &ls->lock, quiet_at);
+	}
+}
+
+static void complete(void *arg)
+{
+	struct completion *c = arg;
+	struct layers *ls = c->layers;
+	struct err e;
+
+	wait_for_quiet(ls, c->layer);
+	if (!is_stopping(ls)) {
+		if (layer_complete(c->layer, &e) == 0)
+			log_info("layer is complete", "layer=sha256:%s",
+				 layer_info(c->layer)->digest);
+		else if (e.code != ECANCELED)
+			log_warn("layer is not completed", "layer=sha256:%s why=\"%s\"",
+				 layer_info(c->layer)->digest, e.text);
+	}
+	layer_unref(c->layer);
+	free(c);
+}
+
+static void complete_later(struct layers *ls, struct layer *l)
+{
+	struct completion *c;
+
+	if (layer_is_complete(l))
+		return;
+	c = mem_new(struct completion);
+	*c = (struct completion){.layers = ls, .layer = l};
+	layer_ref(l);
+	if (pool_run(ls->completers, complete, c))
+		return;
+	log_warn("too many layers to complete: one is left as it is", "layer=sha256:%s",
+		 layer_info(l)->digest);
+	layer_unref(l);
+	free(c);
+}
+
+/* ---- the table */
+
+/* Takes the reference over. */
+static void insert(struct layers *ls, struct layer *l)
+{
+	struct layer *old;
+
+	lock_take(&ls->lock);
+	old = map_put(ls->by_digest, layer_info(l)->digest, l);
+	map_put(ls->by_diff, layer_info(l)->diff_id, l);
+	lock_drop(&ls->lock);
+	layer_unref_at(&old);
+}
+
+static struct layer *find(struct layers *ls, struct map *map, const char *key)
+{
+	struct layer *l;
+
+	lock_guard(&ls->lock);
+	l = map_get(map, key);
+	if (l)
+		layer_ref(l);
+	return l;
+}
+
+struct layer *layers_find_diff(struct layers *ls, const char *diff_id)
+{
+	return find(ls, ls->by_diff, diff_id);
+}
+
+void layers_each_diff(struct layers *ls, void (*fn)(void *arg, const char *diff_id), void *arg)
+{
+	const char *diff_id;
+	size_t at = 0;
+	void *value;
+
+	lock_guard(&ls->lock);
+	while (map_next(ls->by_diff, &at, &diff_id, &value))
+		fn(arg, diff_id);
+}
+
+/* ---- a layer comes here */
+
+static void unlink_at(char **path)
+{
+	if (*path)
+		unlink(*path);
+	free(*path);
+	*path = NULL;
+}
+
+static int copy_file(int from, const char *to, struct err *e)
+{
+	int fd cleanup(close_at) = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	char room[65536];
+	off_t off = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return err_set(e, errno, "make %s", to);
+	while ((n = pread(from, room, sizeof(room), off)) > 0) {
+		for (ssize_t at = 0; at < n;) {
+			ssize_t m = write(fd, room + at, (size_t)(n - at));
+
+			if (m < 0)
+				return err_set(e, errno, "write %s", to);
+			at += m;
+		}
+		off += n;
+	}
+	if (n < 0 || fsync(fd) < 0)
+		return err_set(e, errno, "copy to %s", to);
+	return 0;
+}
+
+static int make_erofs(const struct layer_index *ix, const char *to, struct err *e)
+{
+	int fd cleanup(close_at) = open(to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0)
+		return err_set(e, errno, "make %s", to);
+	r = index_erofs_write(ix, fd, e);
+	if (r == 0 && fsync(fd) < 0)
+		r = err_set(e, errno, "sync %s", to);
+	return r;
+}
+
+static int sync_dir(const struct layers *ls, struct err *e)
+{
+	int fd cleanup(close_at) = open(ls->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) < 0)
+		return err_set(e, errno, "sync %s", ls->dir);
+	return 0;
+}
+
+static int give_name(const char *from, const char *to, struct err *e)
+{
+	return rename(from, to) < 0 ? err_set(e, errno, "rename to %s", to) : 0;
+}
+
+static void index_free_at(struct layer_index **ix)
+{
+	if (*ix)
+		index_free(*ix);
+}
+
+static int check_index(const struct layers *ls, const struct layer_info *i, const char *digest,
+		       struct err *e)
+{
+	if (strcmp(i->digest, digest) != 0)
+		return err_set(e, EBADMSG, "the index is of layer %s", i->digest);
+	if (i->span_len_max > ls->config.span_len_max)
+		return err_set(e, ENOTSUP,
+			       "%llu bytes have to be inflated for one: better taken whole",
+			       (unsigned long long)i->span_len_max);
+	return 0;
+}
+
+/* From a whole index to a layer that can be mounted; the index's name comes last. */
+static int install(struct layers *ls, int fd, const char *digest, struct err *e)
+{
+	struct layer_index *ix cleanup(index_free_at) = NULL;
+	char *idx_tmp cleanup(unlink_at) = path_of(ls, digest, "idx.tmp");
+	char *erofs_tmp cleanup(unlink_at) = path_of(ls, digest, "erofs.tmp");
+	char *idx cleanup(free_at) = path_of(ls, digest, "idx");
+	char *erofs cleanup(free_at) = path_of(ls, digest, "erofs");
+	int r = index_open(fd, &ix, e);
+
+	if (r == 0)
+		r = check_index(ls, index_info(ix), digest, e);
+	if (r == 0)
+		r = make_erofs(ix, erofs_tmp, e);
+	if (r == 0)
+		r = copy_file(fd, idx_tmp, e);
+	if (r == 0)
+		r = give_name(erofs_tmp, erofs, e);
+	if (r == 0)
+		r = give_name(idx_tmp, idx, e);
+	return r < 0 ? r : sync_dir(ls, e);
+}
+
+static int fetch_index(struct layers *ls, const char *digest, struct err *e)
+{
+	char *name cleanup(free_at) = layers_index_name(digest);
+	const struct task_request rq = {.content_for_id = name,
+					.disable_back_to_source = true,
+					.timeout_ms = OPEN_TIMEOUT_MS};
+	const struct task_wait wait = {.deadline_ms = clock_ms() + FETCH_TIMEOUT_MS,
+				       .stopping = &ls->stopping};
+	struct task *t;
+	int fd, r = task_open_wait(ls->config.tasks, &rq, &t, e);
+
+	if (r == -EHOSTUNREACH)
+		return err_set(e, ENOENT, "no index of layer sha256:%s is known", digest);
+	if (r < 0)
+		return r;
+	r = task_wait_complete(t, TASK_URGENT, &wait, &fd, e);
+	if (r == 0)
+		r = install(ls, fd, digest, e);
+	if (r == -EBADMSG) {
+		struct err ignored;
+
+		log_warn("layer's index is broken and forgotten", "layer=sha256:%s why=\"%s\"",
+			 digest, e->text);
+		if (task_delete(ls->config.tasks, task_meta(t)->id, &ignored) < 0)
+			log_debug("index has gone already", "why=\"%s\"", ignored.text);
+	}
+	task_unref(t);
+	return r;
+}
+
+/* True: the caller makes it, and says so by making_end(). False: another did meanwhile. */
+static bool making_begin(struct layers *ls, const char *digest)
+{
+	lock_guard(&ls->lock);
+	if (!map_get(ls->making, digest)) {
+		map_put(ls->making, digest, ls);
+		return true;
+	}
+	while (map_get(ls->making, digest))
+		cond_wait(&ls->changed, &ls->lock);
+	return false;
+}
+
+static void making_end(struct layers *ls, const char *digest)
+{
+	lock_guard(&ls->lock);
+	map_remove(ls->making, digest);
+	cond_wake_all(&ls->changed);
+}
+
+static int make(struct layers *ls, const char *digest, const char *image, struct err *e)
+{
+	struct layer *l;
+	int r = fetch_index(ls, digest, e);
+
+	if (r == 0)
+		r = keep_source(ls, digest, image, e);
+	if (r == 0)
+		r = layer_open(&ls->place, digest, &l, e);
+	if (r < 0)
+		return r;
+	log_info("layer is lazy", "layer=sha256:%s bytes=%llu diff_id=sha256:%s", digest,
+		 (unsigned long long)layer_info(l)->len, layer_info(l)->diff_id);
+	insert(ls, l);
+	complete_later(ls, l);
+	return 0;
+}
+
+int layers_get(struct layers *ls, const char *digest, const char *image, struct layer **out,
+	       struct err *e)
+{
+	int r = 0;
+
+	if (image)
+		note_source(ls, digest, image);
+	*out = find(ls, ls->by_digest, digest);
+	if (*out)
+		return 0;
+	if (making_begin(ls, digest)) {
+		/* Another may have ended just before we began. */
+		*out = find(ls, ls->by_digest, digest);
+		if (!*out)
+			r = make(ls, digest, image, e);
+		making_end(ls, digest);
+	}
+	if (r == 0 && !*out)
+		*out = find(ls, ls->by_digest, digest);
+	if (r == 0 && !*out)
+		r = err_set(e, ENOENT, "no index of layer sha256:%s is known", digest);
+	return r;
+}
+
+/* ---- life */
+
+static void open_one(struct layers *ls, const char *name)
+{
+	char digest[DIGEST_HEX_LEN + 1];
+	struct layer *l;
+	struct err e;
+
+	if (strlen(name) != DIGEST_HEX_LEN + 4 || strcmp(name + DIGEST_HEX_LEN, ".idx") != 0)
+		return;
+	memcpy(digest, name, DIGEST_HEX_LEN);
+	digest[DIGEST_HEX_LEN] = '\0';
+	if (!digest_is_hex64(digest))
+		return;
+	recall_source(ls, digest);
+	if (layer_open(&ls->place, digest, &l, &e) < 0) {
+		log_warn("layer on disk is left out", "layer=sha256:%s why=\"%s\"", digest, e.text);
+		return;
+	}
+	insert(ls, l);
+	complete_later(ls, l);
+}
+
+static void closedir_at(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+static int open_all(struct layers *ls, struct err *e)
+{
+	DIR *d cleanup(closedir_at) = opendir(ls->dir);
+	const struct dirent *entry;
+
+	if (!d)
+		return err_set(e, errno, "open %s", ls->dir);
+	while ((entry = readdir(d)))
+		open_one(ls, entry->d_name);
+	return 0;
+}
+
+int layers_new(const struct layers_config *c, struct layers **out, struct err *e)
+{
+	struct layers *ls = mem_new(struct layers);
+	int r;
+
+	ls->config = *c;
+	ls->dir = mem_strdup(c->dir);
+	ls->place = (struct layer_place){.tasks = c->tasks,
+					 .dir = ls->dir,
+					 .stopping = &ls->stopping,
+					 .complete_within_ms = COMPLETE_WITHIN_MS};
+	lock_init(&ls->lock, RANK_LAYERS);
+	cond_init(&ls->changed);
+	ls->by_digest = map_new();
+	ls->by_diff = map_new();
+	ls->making = map_new();
+	ls->completers = pool_new("layers", COMPLETERS, COMPLETE_QUEUE);
+	r = dir_make(ls->dir, 0700, e);
+	if (r == 0)
+		r = open_all(ls, e);
+	if (r < 0) {
+		layers_free(ls);
+		return r;
+	}
+	*out = ls;
+	return 0;
+}
+
+void layers_stop(struct layers *ls)
+{
+	if (!ls)
+		return;
+	__atomic_store_n(&ls->stopping, true, __ATOMIC_RELAXED);
+	lock_guard(&ls->lock);
+	cond_wake_all(&ls->changed);
+}
+
+void layers_free(struct layers *ls)
+{
+	const char *digest;
+	size_t at = 0;
+	void *value;
+
+	if (!ls)
+		return;
+	layers_stop(ls);
+	pool_free(ls->completers);
+	while (map_next(ls->by_digest, &at, &digest, &value))
+		layer_unref(value);
+	map_free(ls->by_digest);
+	map_free(ls->by_diff);
+	map_free(ls->making);
+	cond_release(&ls->changed);
+	lock_release(&ls->lock);
+	free(ls->dir);
+	free(ls);
+}

@@ -1,0 +1,46 @@
+/*
+ * The lazy layers of this node: which are here, how another comes here. An index is a task of its
+ * own (layers_index_name()); it is fetched from peers only, because its origin is whoever built it
+ * (layer_build.h).
+ *
+ * Where a layer is here, its index is in the directory and nothing of it needs the network before
+ * its first unread byte does. Thread-safe.
+ */
+#ifndef DAEMON_LAYERS_H
+#define DAEMON_LAYERS_H
+
+#include "base/config.h"
+#include "daemon/layer.h"
+
+struct layers;
+
+struct layers_config {
+	struct tasks *tasks; /* borrowed; freed after the layers */
+	const char *dir;
+	const struct config_strings *plain_http; /* as registry_base.h; borrowed */
+	uint64_t span_len_max;			 /* more to inflate for a byte: not lazy */
+	int64_t quiet_ms; /* nobody has waited for a byte for so long: it is completed */
+};
+
+/* Makes the directory, opens what is in it; a broken layer is told of and left out. */
+must_check int layers_new(const struct layers_config *c, struct layers **out, struct err *e);
+/* Whoever waits for bytes or an index gets ECANCELED, now and later. NULL is fine. */
+void layers_stop(struct layers *ls);
+/* After everybody who reads; stops what is in the background. Before tasks_free(). NULL is fine. */
+void layers_free(struct layers *ls);
+
+/* The layer with this digest (64 hex), from here or from the cluster; a reference. image is where
+ * the registry has it ("registry:5000/library/debian:12"), NULL = what is known of the digest.
+ * Blocks, at most some 20 s. ENOENT: nobody in the cluster knows its index; ENOTSUP: it cannot be
+ * lazy; EBADMSG: the index is broken. */
+must_check int layers_get(struct layers *ls, const char *digest, const char *image,
+			  struct layer **out, struct err *e);
+/* The one with this diff id, if it is here; a reference, or NULL. Never blocks. */
+struct layer *layers_find_diff(struct layers *ls, const char *diff_id);
+/* Calls fn with each diff id; a lock is held. */
+void layers_each_diff(struct layers *ls, void (*fn)(void *arg, const char *diff_id), void *arg);
+
+/* What the id of an index's task is made of; the caller frees. */
+char *layers_index_name(const char *digest);
+
+#endif
