@@ -7,7 +7,8 @@
 #define SNAPSHOTTER_CONFIG_FILE "/etc/dragonfly/containerd-skimmer.yaml"
 
 struct snapshotter_config {
-	char *root, *socket_path;
+	char *root, *socket_path, *daemon_socket;
+	int64_t daemon_timeout_ms;
 };
 
 extern const struct config_key snapshotter_config_keys[];

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/program.h"
 #include "contrib/containerd/config.h"
+#include "contrib/containerd/lazy.h"
 #include "contrib/containerd/service.h"
 
 #define GRACE_MS 5000
@@ -32,21 +33,33 @@ static int serve(const struct snapshotter_config *c, struct service *sv, const s
 	return 0;
 }
 
+static int serve_from(const struct snapshotter_config *c, struct lazy *z, const sigset_t *ends,
+		      struct err *e)
+{
+	struct snapshots *s = NULL;
+	struct service *sv;
+	int r = snapshots_open(c->root, z, &s, e);
+
+	if (r < 0)
+		return r;
+	sv = service_new(s);
+	r = serve(c, sv, ends, e);
+	service_free(sv);
+	snapshots_close(s);
+	return r;
+}
+
 static int run(const void *config, const sigset_t *ends, struct err *e)
 {
 	const struct snapshotter_config *c = config;
-	struct snapshots *s = NULL;
-	int r = snapshots_open(c->root, &s, e);
+	struct lazy *z;
+	int r;
 
-	if (r == 0) {
-		struct service *sv = service_new(s);
-
-		rpc_init();
-		r = serve(c, sv, ends, e);
-		service_free(sv);
-		rpc_shutdown();
-	}
-	snapshots_close(s);
+	rpc_init();
+	z = lazy_new(c->daemon_socket, c->daemon_timeout_ms);
+	r = serve_from(c, z, ends, e);
+	lazy_free(z);
+	rpc_shutdown();
 	return r;
 }
 
@@ -55,10 +68,11 @@ int main(int argc, char **argv)
 	static const struct program snapshotter = {
 		.name = "containerd-skimmer",
 		.summary = "containerd's snapshotter for images that start before they are there",
-		.description =
-			"Serves containerd's snapshots API on a unix socket, for a proxy plugin. "
-			"Snapshots "
-			"are directories for overlayfs; containerd asks for their mounts.",
+		.description = "Serves containerd's snapshots API on a unix socket, for a proxy "
+			       "plugin. A layer "
+			       "of which the node's dfdaemon knows the index is mounted and read "
+			       "when it is "
+			       "used; every other is unpacked by containerd, for overlayfs.",
 		.examples =
 			"containerd-skimmer  # with the defaults\n"
 			"ctr images pull --snapshotter skimmer docker.io/library/redis:7  # use "

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "contrib/containerd/lazy.h"
 #include "contrib/containerd/tree.h"
 
 #include <dirent.h>
@@ -18,9 +19,15 @@
 
 #define LEFTOVER "gone-"
 
+/* What containerd says of a layer that it is about to unpack. */
+#define LABEL_TARGET "containerd.io/snapshot.ref"
+#define LABEL_DIGEST "containerd.io/snapshot/cri.layer-digest"
+#define LABEL_IMAGE  "containerd.io/snapshot/cri.image-ref"
+
 struct snapshots {
 	char *dir; /* <root>/snapshots */
 	struct state *state;
+	struct lazy *lazy;
 	struct pool *sweeper;
 	bool index_off; /* overlayfs knows "index" and must not use it: lowers are shared */
 };
@@ -101,8 +108,10 @@ static int make_dir(const struct snapshot *snap, void *arg, struct err *e)
 static void sweep_one(struct snapshots *s, uint64_t id)
 {
 	char *dir cleanup(free_at) = path_of(s, id, "");
+	char *fs cleanup(free_at) = path_of(s, id, "/fs");
 	struct err e;
 
+	lazy_unmount(s->lazy, fs);
 	if (tree_remove(dir, &e) < 0)
 		log_warn("removed snapshot's directory stays for now", "snapshot=%llu why=\"%s\"",
 			 (unsigned long long)id, e.text);
@@ -126,11 +135,13 @@ static int set_leftovers_aside(struct snapshots *s, struct err *e)
 	if (!d)
 		return err_set(e, errno, "open %s", s->dir);
 	while ((entry = readdir(d))) {
-		char name[64], *end;
+		char name[64], *end, *fs cleanup(free_at) = NULL;
 		uint64_t id = strtoull(entry->d_name, &end, 10);
 
 		if (*end || entry->d_name[0] == '.' || state_has(s->state, id))
 			continue;
+		fs = path_of(s, id, "/fs");
+		lazy_unmount(s->lazy, fs);
 		snprintf(name, sizeof(name), LEFTOVER "%llu-%lld", (unsigned long long)id,
 			 (long long)clock_wall_ms());
 		if (renameat(dirfd(d), entry->d_name, dirfd(d), name) < 0)
@@ -187,12 +198,13 @@ static void snapshots_close_at(struct snapshots **s)
 	snapshots_close(*s);
 }
 
-int snapshots_open(const char *root, struct snapshots **out, struct err *e)
+int snapshots_open(const char *root, struct lazy *lazy, struct snapshots **out, struct err *e)
 {
 	struct snapshots *s cleanup(snapshots_close_at) = mem_new(struct snapshots);
 	char *database cleanup(free_at) = mem_printf("%s/metadata.db", root);
 	int r = dir_make(root, 0700, e);
 
+	s->lazy = lazy;
 	s->dir = mem_printf("%s/snapshots", root);
 	s->index_off = access("/sys/module/overlay/parameters/index", F_OK) == 0;
 	if (r == 0)
@@ -269,6 +281,20 @@ static void plan(const struct snapshots *s, enum snapshot_kind kind,
 	add_option(out, buf_take(&lower));
 }
 
+/* The lazy layers of the chain are mounted afterwards. */
+static int mount_chain(struct snapshots *s, const struct snapshot_chain *chain, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < chain->count && r == 0; i++) {
+		char *fs cleanup(free_at) = path_of(s, chain->items[i].id, "/fs");
+
+		if (chain->items[i].lazy[0])
+			r = lazy_mount(s->lazy, fs, chain->items[i].lazy, e);
+	}
+	return r;
+}
+
 static int plan_of(struct snapshots *s, const struct snapshot *snap, struct mount_plan *out,
 		   struct err *e)
 {
@@ -279,10 +305,102 @@ static int plan_of(struct snapshots *s, const struct snapshot *snap, struct moun
 		return err_set(e, EINVAL, "snapshot %s is committed: no mounts of its own",
 			       snap->name);
 	r = state_chain(s->state, snap->name, &chain, e);
+	if (r == 0)
+		r = mount_chain(s, &chain, e);
 	if (r < 0)
 		return r;
 	plan(s, snap->kind, &chain, out);
 	return 0;
+}
+
+/* The parent's row and its mounts; nothing for "". */
+static int look_below(struct snapshots *s, const char *parent, struct snapshot *out, struct err *e)
+{
+	struct snapshot_chain chain cleanup(snapshot_chain_release) = {0};
+	int r;
+
+	if (!parent[0])
+		return 0;
+	r = state_get(s->state, parent, out, e);
+	if (r == 0)
+		r = state_chain(s->state, parent, &chain, e);
+	return r < 0 ? r : mount_chain(s, &chain, e);
+}
+
+/* ---- lazy layers */
+
+/* "<namespace>/<number>/sha256:<hex>" -> "sha256:<hex>": containerd calls a layer by its chain. */
+static const char *chain_of(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return slash ? slash + 1 : name;
+}
+
+/* Is it what containerd asks for, and can it be shown as an unpacker would leave it? */
+static int check_layer(const struct snapshot *snap, const struct lazy_layer *l, struct err *e)
+{
+	const char *chain = labels_get(&snap->labels, LABEL_TARGET);
+	const char *below = snap->parent[0] ? chain_of(snap->parent) : NULL;
+
+	if (!lazy_is_chain(chain, below, l->diff_id))
+		return err_set(e, EBADMSG, "%s is not the layer of %s", l->diff_id, chain);
+	if (below && l->implied_dirs > 0)
+		return err_set(e, ENOSYS, "%u directories have no entry of their own",
+			       l->implied_dirs);
+	return 0;
+}
+
+/* A committed snapshot under the name that a commit would have given it. */
+static int create_lazy(struct snapshots *s, const struct snapshot *snap, const char *digest,
+		       struct making *m, uint64_t *id_out, char **name_out, struct err *e)
+{
+	const char *chain = labels_get(&snap->labels, LABEL_TARGET);
+	const char *first = strchr(snap->name, '/');
+	const char *second = first ? strchr(first + 1, '/') : NULL;
+	size_t prefix = second ? (size_t)(second + 1 - snap->name) : 0;
+	struct snapshot layer = {.parent = snap->parent,
+				 .kind = SNAPSHOT_COMMITTED,
+				 .labels = snap->labels,
+				 .lazy = (char *)digest};
+	int r;
+
+	*name_out = mem_printf("%.*s%s", (int)prefix, snap->name, chain);
+	layer.name = *name_out;
+	r = state_create(s->state, &layer, make_dir, m, e);
+	*id_out = layer.id;
+	return r;
+}
+
+/* 1: the snapshot is there now. 0: it has to be unpacked; the reason is in the log. */
+static int try_lazy(struct snapshots *s, const struct snapshot *snap, struct making *m)
+{
+	const char *digest = labels_get(&snap->labels, LABEL_DIGEST);
+	const char *image = labels_get(&snap->labels, LABEL_IMAGE);
+	struct lazy_layer l cleanup(lazy_layer_release) = {0};
+	char *name cleanup(free_at) = NULL;
+	struct err e, ignored;
+	uint64_t id = 0;
+	int r;
+
+	if (!digest || !labels_get(&snap->labels, LABEL_TARGET))
+		return 0;
+	r = lazy_ask(s->lazy, digest, image, &l, &e);
+	if (r == 0)
+		r = check_layer(snap, &l, &e);
+	if (r == 0)
+		r = create_lazy(s, snap, digest, m, &id, &name, &e);
+	if (r == 0) {
+		char *fs cleanup(free_at) = path_of(s, id, "/fs");
+
+		state_set_usage(s->state, id, l.size, l.inodes);
+		r = lazy_mount(s->lazy, fs, digest, &e);
+		if (r < 0 && snapshots_remove(s, name, &ignored) < 0)
+			log_warn("snapshot stays behind", "why=\"%s\"", ignored.text);
+	}
+	log_info(r < 0 ? "layer is unpacked" : "layer is lazy", "layer=%s snapshot=%llu why=\"%s\"",
+		 digest, (unsigned long long)id, r < 0 ? e.text : "");
+	return r == 0;
 }
 
 int snapshots_prepare(struct snapshots *s, struct snapshot *snap, struct mount_plan *out,
@@ -290,14 +408,14 @@ int snapshots_prepare(struct snapshots *s, struct snapshot *snap, struct mount_p
 {
 	struct snapshot parent cleanup(snapshot_release) = {0};
 	struct making m = {.s = s};
-	int r = 0;
+	int r = look_below(s, snap->parent, &parent, e);
 
-	if (snap->parent[0]) {
-		r = state_get(s->state, snap->parent, &parent, e);
-		m.parent = parent.id;
-	}
-	if (r == 0)
-		r = state_create(s->state, snap, make_dir, &m, e);
+	if (r < 0)
+		return r;
+	m.parent = parent.id;
+	if (snap->kind == SNAPSHOT_ACTIVE && try_lazy(s, snap, &m))
+		return err_set(e, EEXIST, "layer of %s", snap->name);
+	r = state_create(s->state, snap, make_dir, &m, e);
 	return r < 0 ? r : plan_of(s, snap, out, e);
 }
 

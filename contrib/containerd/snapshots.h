@@ -1,5 +1,6 @@
 /*
- * Snapshots as overlayfs wants them, below one directory:
+ * Snapshots as overlayfs wants them, below one directory. The fs of a lazy layer is a mount of
+ * EROFS (lazy.h); for overlayfs it is a lower directory like any other.
  *
  *	<root>/metadata.db		the rows (state.h)
  *	<root>/snapshots/<id>/fs	what the snapshot itself holds
@@ -13,6 +14,7 @@
 #include "contrib/containerd/state.h"
 
 struct snapshots;
+struct lazy;
 
 /* One mount that shows a snapshot. */
 struct mount_plan {
@@ -24,11 +26,13 @@ struct mount_plan {
 
 void mount_plan_release(struct mount_plan *m);
 
-/* Makes the directory, opens the rows, removes what a crash left. */
-must_check int snapshots_open(const char *root, struct snapshots **out, struct err *e);
+/* Makes the directory, opens the rows, removes what a crash left. lazy is borrowed. */
+must_check int snapshots_open(const char *root, struct lazy *lazy, struct snapshots **out,
+			      struct err *e);
 void snapshots_close(struct snapshots *s);
 
-/* A view or an active snapshot; name, parent, kind and labels of *snap are read. */
+/* A view or an active snapshot; name, parent, kind and labels of *snap are read. EEXIST also says
+ * that the layer which its labels tell of is a committed snapshot now, and needs no unpacking. */
 must_check int snapshots_prepare(struct snapshots *s, struct snapshot *snap, struct mount_plan *out,
 				 struct err *e);
 must_check int snapshots_mounts(struct snapshots *s, const char *key, struct mount_plan *out,

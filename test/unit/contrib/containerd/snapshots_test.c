@@ -3,7 +3,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "contrib/containerd/lazy.h"
 #include "contrib/containerd/tree.h"
+#include "proto/rpc.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +21,7 @@
 #include <cmocka.h>
 
 static char root[64];
+static struct lazy *lazy; /* of a daemon that is not there */
 
 static struct snapshots *reopen(struct snapshots *s)
 {
@@ -26,7 +29,7 @@ static struct snapshots *reopen(struct snapshots *s)
 	struct err e = {0};
 
 	snapshots_close(s);
-	if (snapshots_open(root, &fresh, &e) < 0)
+	if (snapshots_open(root, lazy, &fresh, &e) < 0)
 		fail_msg("%s", e.text);
 	return fresh;
 }
@@ -35,6 +38,7 @@ static int set_up(void **state)
 {
 	strcpy(root, "/tmp/skm-snapshots-XXXXXX");
 	assert_non_null(mkdtemp(root));
+	lazy = lazy_new("/nowhere/dfdaemon.sock", 1000);
 	*state = reopen(NULL);
 	return 0;
 }
@@ -42,6 +46,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	snapshots_close(*state);
+	lazy_free(lazy);
 	return tree_remove(root, NULL);
 }
 
@@ -341,8 +346,53 @@ static void a_newer_database_is_refused(void **state)
 	assert_int_equal(fseek(f, 63, SEEK_SET), 0);
 	fputc(9, f);
 	assert_int_equal(fclose(f), 0);
-	assert_int_equal(snapshots_open(root, &s, &e), -EPROTO);
+	assert_int_equal(snapshots_open(root, lazy, &s, &e), -EPROTO);
 	assert_non_null(strstr(e.text, "version 9"));
+}
+
+static int prepare_layer(struct snapshots *s, const char *key, const char *parent, struct err *e)
+{
+	struct snapshot snap = {
+		.name = mem_strdup(key), .parent = mem_strdup(parent), .kind = SNAPSHOT_ACTIVE};
+	struct mount_plan m = {0};
+	int r;
+
+	labels_set(&snap.labels, "containerd.io/snapshot.ref", "sha256:x");
+	labels_set(&snap.labels, "containerd.io/snapshot/cri.layer-digest", "sha256:y");
+	labels_set(&snap.labels, "containerd.io/snapshot/cri.image-ref", "r/i:t");
+	r = snapshots_prepare(s, &snap, &m, e);
+	mount_plan_release(&m);
+	snapshot_release(&snap);
+	return r;
+}
+
+static void a_layer_is_unpacked_when_there_is_no_daemon(void **state)
+{
+	struct snapshots *s = *state;
+	struct err e = {0};
+
+	assert_int_equal(prepare_layer(s, "ns/1/extract x", "", &e), 0);
+	expect_mounts(s, "ns/1/extract x", "bind R/snapshots/1/fs rw rbind");
+}
+
+static void a_chain_is_that_of_the_image_specification(void **state)
+{
+	/* printf 'sha256:...a sha256:...b' | sha256sum */
+	static const char a[] =
+		"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+	static const char b[] =
+		"sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+	static const char ab[] =
+		"sha256:ccd722928bd92476ba1745586fed6e45a102504185ad88cd89e01ff116fd146c";
+
+	(void)state;
+	assert_true(lazy_is_chain(a, NULL, a));
+	assert_false(lazy_is_chain(a, NULL, b));
+	assert_true(lazy_is_chain(ab, a, b));
+	assert_false(lazy_is_chain(ab, b, a));
+	assert_false(lazy_is_chain(ab, "sha256:short", b));
+	assert_false(lazy_is_chain("", a, b));
+	assert_false(lazy_is_chain(ab, a, ""));
 }
 
 #define snapshots_test(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -360,7 +410,14 @@ int main(void)
 		snapshots_test(removed_directories_go_away),
 		snapshots_test(usage_counts_a_hard_link_once),
 		snapshots_test(a_newer_database_is_refused),
+		snapshots_test(a_layer_is_unpacked_when_there_is_no_daemon),
+		cmocka_unit_test(a_chain_is_that_of_the_image_specification),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed;
+
+	rpc_init();
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	rpc_shutdown();
+	return failed;
 }

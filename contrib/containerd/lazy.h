@@ -1,0 +1,46 @@
+/*
+ * Lazy layers: the daemon says how one is mounted, EROFS shows it. Mounts are the kernel's and stay
+ * when this program goes; those whose daemon went are made anew before the next container uses
+ * them. Must not know: rows, gRPC's server side.
+ */
+#ifndef CONTRIB_CONTAINERD_LAZY_H
+#define CONTRIB_CONTAINERD_LAZY_H
+
+#include "base/err.h"
+#include "contrib/containerd/labels.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct lazy;
+
+struct lazy_layer {
+	char *diff_id; /* "sha256:<hex>" */
+	char *erofs_path, *data_path;
+	int64_t size, inodes;
+	uint32_t implied_dirs;
+};
+
+/* After rpc_init(). The socket may be absent for now. */
+struct lazy *lazy_new(const char *daemon_socket, int64_t timeout_ms);
+/* NULL is fine. Mounts stay. */
+void lazy_free(struct lazy *z);
+
+/* digest "sha256:<hex>"; image NULL = what the daemon knows. Blocks. ENOENT, ENOSYS: not lazy now
+ * or ever; EHOSTUNREACH: no daemon. */
+must_check int lazy_ask(struct lazy *z, const char *digest, const char *image,
+			struct lazy_layer *out, struct err *e);
+void lazy_layer_release(struct lazy_layer *l);
+
+/* Is this the layer that containerd asks for? chain_id is what the layers up to it are called, as
+ * the OCI image specification says (config.md, "Layer ChainID"); parent_chain_id NULL = the lowest.
+ */
+bool lazy_is_chain(const char *chain_id, const char *parent_chain_id, const char *diff_id);
+
+/* Sees to it that the layer is mounted at dir: does nothing when this process mounted it there and
+ * what is below still lives. */
+must_check int lazy_mount(struct lazy *z, const char *dir, const char *digest, struct err *e);
+/* Whatever is mounted at dir; good when nothing is. */
+void lazy_unmount(struct lazy *z, const char *dir);
+
+#endif
