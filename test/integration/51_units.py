@@ -1,5 +1,6 @@
 """The systemd units are ones that systemd takes, as tight as the mount allows; the programs tell it when
 they are ready and feed its watchdog; the packages' configuration files are good."""
+import gzip
 import os
 import pathlib
 import re
@@ -58,6 +59,27 @@ def test_configuration_files_of_the_packages_are_good():
         file = ROOT / f"contrib/packaging/{program}.yaml"
         code, _, err = run(BIN / program, "--config", file, "--check-config")
         equal((code, err), (0, ""), f"{file}")
+
+
+def test_pages_and_completions_of_the_packages_load():
+    with tempfile.TemporaryDirectory(prefix="skm-") as d:
+        code, _, err = run(ROOT / "contrib/packaging/pages", BIN, d)
+        equal((code, err), (0, ""), "contrib/packaging/pages")
+        for name in ("dfdaemon", "dfget", "dfinit", "skimmer-scheduler", "skimmer-manager"):
+            page = gzip.decompress(pathlib.Path(d, f"{name}.1.gz").read_bytes()).decode()
+            check(page.startswith(f".TH {name.upper()} 1 "), f"{name}'s page is called so: {page[:60]}")
+            p = subprocess.run(["mandoc", "-Tlint", "-Wwarning"], input=page, capture_output=True, text=True)
+            equal((p.returncode, p.stdout), (0, ""), f"mandoc about {name}")
+            for shell in ("bash", "zsh", "fish"):
+                code, _, err = run(shell, "-n", f"{d}/{name}.{shell}")
+                equal((code, err), (0, ""), f"{shell} -n of {name}'s completion")
+            code, out, err = run("bash", "--norc", "-c", f"source {d}/{name}.bash; complete -p {name}")
+            check(code == 0 and out.rstrip().endswith(f" {name}"), f"bash completes {name}: {out}{err}")
+            text = pathlib.Path(d, f"{name}.zsh").read_text()
+            equal(text.splitlines()[0], f"#compdef {name}", f"zsh completes {name}")
+            code, out, err = run("fish", "--no-config", "-c",
+                                 f"source {d}/{name}.fish; complete -C '{name} --vers'")
+            check(out.startswith("--version"), f"fish completes {name} --vers: {out}{err}")
 
 
 def start_told(directory, program, config):
