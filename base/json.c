@@ -4,6 +4,26 @@
 #include <errno.h>
 #include <string.h>
 
+bool json_is_shallow(const char *text, size_t len)
+{
+	bool in_string = false;
+	unsigned depth = 0;
+
+	for (size_t i = 0; i < len && depth <= JSON_DEPTH_MAX; i++) {
+		char c = text[i];
+
+		if (in_string && c == '\\')
+			i++;
+		else if (c == '"')
+			in_string = !in_string;
+		else if (!in_string && (c == '[' || c == '{'))
+			depth++;
+		else if (!in_string && (c == ']' || c == '}'))
+			depth -= depth > 0;
+	}
+	return depth <= JSON_DEPTH_MAX;
+}
+
 int json_parse(const char *text, size_t len, size_t len_max, json_t **out, struct err *e)
 {
 	json_error_t why;
@@ -12,6 +32,8 @@ int json_parse(const char *text, size_t len, size_t len_max, json_t **out, struc
 	if (len > len_max)
 		return err_set(e, EMSGSIZE, "JSON of %zu bytes, at most %zu are taken", len,
 			       len_max);
+	if (!json_is_shallow(text, len))
+		return err_set(e, EINVAL, "JSON nested more than %d deep", JSON_DEPTH_MAX);
 	*out = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
 	if (*out)
 		return 0;

@@ -5,6 +5,7 @@
 #include "base/err.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 static inline void json_decref_at(json_t **j)
@@ -13,7 +14,11 @@ static inline void json_decref_at(json_t **j)
 	*j = NULL;
 }
 
-/* Parses at most len_max bytes, duplicates refused. EINVAL with line and
+#define JSON_DEPTH_MAX 64 /* jansson recurses, and our threads have small stacks */
+
+/* Whether nothing in it is nested deeper than JSON_DEPTH_MAX; text need not be JSON. */
+bool json_is_shallow(const char *text, size_t len);
+/* Parses at most len_max bytes, duplicates and deep nesting refused. EINVAL with line and
  * column, EMSGSIZE. */
 must_check int json_parse(const char *text, size_t len, size_t len_max, json_t **out,
 			  struct err *e);

@@ -66,8 +66,10 @@ int field_check_url(const char *text, struct err *e)
 
 int field_check_json(const char *text, struct err *e)
 {
-	json_t *json cleanup(json_decref_at) = json_loads(text, JSON_DECODE_ANY, NULL);
+	json_t *json cleanup(json_decref_at) = NULL;
 
+	if (json_is_shallow(text, strlen(text)))
+		json = json_loads(text, JSON_DECODE_ANY, NULL);
 	return json ? 0 : err_set(e, EINVAL, "is not JSON");
 }
 

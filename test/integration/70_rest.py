@@ -111,8 +111,9 @@ class Manager:
 
     def stop(self, how=signal.SIGTERM):
         self.process.send_signal(how)
-        self.process.wait(30)
+        code = self.process.wait(60)
         self.log.close()
+        check(how != signal.SIGTERM or code == 0, f"it ended with {code}")
 
     def ask(self, method, path, body=None, token=None, headers=None):
         """(status, headers, text)"""
@@ -529,8 +530,11 @@ def test_bodies_and_heads_are_bounded():
             pass  # it has answered and closed
         check(b" 413 " in s.recv(65536), "a chunked body has the same bound")
     raw(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 70000 + b"\r\n\r\n", b" 431 ")
-    deep = "[" * 5000 + "]" * 5000
-    M.api("POST", "configs", deep, want=422)
+    for deep in ("[" * 5000 + "]" * 5000, '{"config":' + '{"a":' * 2000 + "1" + "}" * 2001):
+        for path in ("configs", "schedulers", "users/signin"):
+            M.api("POST", path, deep, want=422)
+    head = b64(b"[" * 3000)  # a token's, read before anybody is known
+    equal(M.ask("GET", "/api/v1/users", token=f"{head}.{head}.x")[0], 401, "a deep token")
     M.api("POST", "clusters", {"name": "n" * 257}, want=422)
     M.api("POST", "clusters", {"name": "n", "scopes": {"cidrs": ["10.0.0.0/8"] * 257}}, want=422)
     raw(b"POST /api/v1/users/signin HTTP/1.1\r\nHost: a\r\nContent-Le", b" 408 ")  # and waits

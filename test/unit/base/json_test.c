@@ -68,6 +68,13 @@ static void depth_and_length_are_bounded(void **state)
 	assert_int_equal(json_parse("[1,2]", 5, 4, &j, &e), -EMSGSIZE);
 	memset(deep, '[', sizeof(deep));
 	assert_int_equal(json_parse(deep, sizeof(deep), sizeof(deep), &j, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "deep"));
+	assert_true(json_is_shallow(deep, JSON_DEPTH_MAX));
+	assert_false(json_is_shallow(deep, JSON_DEPTH_MAX + 1));
+	deep[0] = '"'; /* in a string they are letters, also behind an escaped quote */
+	assert_true(json_is_shallow(deep, sizeof(deep)));
+	memcpy(deep, "\"\\\"", 3);
+	assert_true(json_is_shallow(deep, sizeof(deep)));
 }
 
 int main(void)
