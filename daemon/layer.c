@@ -537,6 +537,12 @@ bool layer_is_complete(const struct layer *l)
 	return __atomic_load_n(&l->complete, __ATOMIC_ACQUIRE);
 }
 
+bool layer_is_broken(struct layer *l)
+{
+	lock_guard(&l->lock);
+	return l->broken;
+}
+
 int layer_fd(const struct layer *l)
 {
 	return l->fd;

@@ -48,6 +48,8 @@ const char *layer_erofs_path(const struct layer *l);
 const char *layer_data_path(const struct layer *l);
 /* All there and compared with the diff id. */
 bool layer_is_complete(const struct layer *l);
+/* Its bytes or its index turned out wrong: nothing of it is given out any more. */
+bool layer_is_broken(struct layer *l);
 /* Of .data: the layer's, up to a whole block of tar. EROFS reads whole blocks, and some builders
  * leave out what pads the last file. */
 uint64_t layer_file_len(const struct layer *l);

@@ -389,7 +389,7 @@ static int make(struct layers *ls, const char *digest, const char *image, struct
 	return 0;
 }
 
-int layers_get(struct layers *ls, const char *digest, const char *image, struct layer **out,
+static int get(struct layers *ls, const char *digest, const char *image, struct layer **out,
 	       struct err *e)
 {
 	int r = 0;
@@ -410,6 +410,18 @@ int layers_get(struct layers *ls, const char *digest, const char *image, struct 
 		*out = find(ls, ls->by_digest, digest);
 	if (r == 0 && !*out)
 		r = err_set(e, ENOENT, "no index of layer sha256:%s is known", digest);
+	return r;
+}
+
+int layers_get(struct layers *ls, const char *digest, const char *image, struct layer **out,
+	       struct err *e)
+{
+	int r = get(ls, digest, image, out, e);
+
+	if (r == 0 && layer_is_broken(*out)) {
+		layer_unref_at(out);
+		r = err_set(e, EBADMSG, "layer sha256:%s is broken", digest);
+	}
 	return r;
 }
 

@@ -32,7 +32,7 @@ void layers_free(struct layers *ls);
 /* The layer with this digest (64 hex), from here or from the cluster; a reference. image is where
  * the registry has it ("registry:5000/library/debian:12"), NULL = what is known of the digest.
  * Blocks, at most some 20 s. ENOENT: nobody in the cluster knows its index; ENOTSUP: it cannot be
- * lazy; EBADMSG: the index is broken. */
+ * lazy; EBADMSG: the index or the layer is broken. */
 must_check int layers_get(struct layers *ls, const char *digest, const char *image,
 			  struct layer **out, struct err *e);
 /* The one with this diff id, if it is here; a reference, or NULL. Never blocks. */

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <scheduler_v2.pb-c.h>
 #include <signal.h>
+#include <skimmer_v1.pb-c.h>
 #include <spawn.h>
 #include <sys/wait.h>
 
@@ -523,6 +524,7 @@ static struct rpc_method *message_methods(void)
 		&dfdaemon__v2__dfdaemon_download__descriptor,
 		&manager__v2__manager__descriptor,
 		&containerd__services__snapshots__v1__snapshots__descriptor,
+		&skimmer__v1__layers__descriptor,
 	};
 	struct rpc_method *methods = mem_array(1000, sizeof(*methods));
 	size_t count = 0;
