@@ -117,7 +117,7 @@ static int restart(struct session *s, const struct runtime *r)
 		say(s, "%s was not restarted: no systemd here; restart it yourself\n", r->name);
 		return 0;
 	}
-	if (shell_run(command, NULL, NULL, RESTART_MS, &s->err) < 0) {
+	if (shell_run(command, r->name, NULL, RESTART_MS, &s->err) < 0) {
 		err_wrap(&s->err, "restart %s", r->name);
 		return EXIT_OTHER;
 	}

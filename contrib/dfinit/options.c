@@ -30,7 +30,8 @@ static const struct cli_option table[] = {
 	{"no-restart", 0, CLI_FLAG, AT(no_restart), NULL, NULL,
 	 "Leave the runtime running as it is."},
 	{"restart-command", 0, CLI_TEXT, AT(restart_command), "COMMAND", NULL,
-	 "Shell command instead of systemctl; run at most once, only if it must."},
+	 "Shell command instead of systemctl (\"$1\": the runtime); run at most once, only if it "
+	 "must."},
 	{"probe", 0, CLI_TEXT, AT(probe), "IMAGE", NULL,
 	 "Pull this image afterwards and see by the daemon's counter that it went through it."},
 	{"probe-command", 0, CLI_TEXT, AT(probe_command), "COMMAND", NULL,

@@ -87,7 +87,7 @@ def test_configure_pull_kill_undo():
         daemon.in_swarm()
         runtime = Runtime(node, registry.addr)
         before = runtime.tree()
-        restart = ("--restart-command", f"echo again >> {runtime.dir}/restarts")
+        restart = ("--restart-command", f"test $1 = containerd && echo again >> {runtime.dir}/restarts")
         pull = ("--probe-command", f"ctr -a {runtime.dir}/c.sock images pull --plain-http "
                                    '--hosts-dir "$2" "$1"')
         wish = ("--registry", f"http://{registry.addr}", *restart, "containerd")
