@@ -67,7 +67,7 @@ int main(int argc, char **argv)
 {
 	static const struct program snapshotter = {
 		.name = "containerd-skimmer",
-		.summary = "containerd's snapshotter for images that start before they are there",
+		.summary = "starts images before they are there",
 		.description = "Serves containerd's snapshots API on a unix socket, for a proxy "
 			       "plugin. A layer "
 			       "of which the node's dfdaemon knows the index is mounted and read "
