@@ -102,9 +102,9 @@ class World:
         for f in fetches:
             f.check(name, digest)
         self.seconds.setdefault(name, seconds)
-        base = self.seconds.get(against, seconds)
+        lost = f"{seconds - self.seconds[against]:+.1f} s" if against in self.seconds else ""
         copies = (self.told()["bytes"] - origin) / self.size
-        print(f"| {name} | {seconds:.1f} s | {seconds - base:+.1f} s | {copies:.2f} |", flush=True)
+        print(f"| {name} | {seconds:.1f} s | {lost} | {copies:.2f} |", flush=True)
 
 
 def scheduler_restarted(world):
