@@ -1,4 +1,5 @@
-/* The trail: a row for every request that changes something, done or refused. */
+/* The trail: a row for every request that changes something, done or refused; of strangers the
+ * first 60 in a minute. */
 #ifndef CONTROL_MANAGER_AUDIT_H
 #define CONTROL_MANAGER_AUDIT_H
 
