@@ -267,7 +267,7 @@ static int pass_out(struct inflate_gzip *g, struct inflate_run *run, struct err 
 /* The bits of the byte before the place, which feeds begin with. */
 static void first_bits(struct inflate_gzip *g, struct inflate_run *run, const unsigned char **at)
 {
-	g->state.read_in = *(*at)++ >> (8 - g->have);
+	g->state.read_in = (uint64_t) * (*at)++ >> (8 - g->have);
 	g->state.read_in_length = (int32_t)g->have;
 	g->have = 0;
 	run->in_pos++;
