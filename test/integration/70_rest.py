@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import sqlite3
@@ -640,6 +641,7 @@ def test_planted_secrets_are_nowhere():
         for word in NEVER + [secret]:
             check(word not in text, f"{word} was answered: {text[:100]}")
     equal((M.dir / "m.db.key").stat().st_mode & 0o777, 0o600, "the key file is ours alone")
+    shutil.rmtree(M.dir)  # a failed run leaves it to be looked at
 
 
 if __name__ == "__main__":
