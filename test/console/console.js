@@ -179,7 +179,7 @@ await test('what was done is in the audit', async () => {
 
 for (const [path, title, picture] of [['/', 'Overview', 'overview'], ['/clusters', 'Clusters', 'clusters'], ['/clusters/new', 'Add cluster', 'cluster-new'],
 	['/clusters/2', 'cluster-b', 'cluster'], ['/schedulers', 'Schedulers', 'schedulers'], ['/seed-peers', 'Seed peers', 'seed-peers'], ['/peers', 'Peers', 'peers'],
-	['/preheats', 'Preheat', 'preheats'], ['/preheats/new', 'New preheat', 'preheat-new'], ['/tasks', 'Tasks', 'tasks'], ['/tokens', 'Tokens', 'tokens'],
+	['/jobs/preheats', 'Preheat', 'preheats'], ['/jobs/preheats/new', 'New preheat', 'preheat-new'], ['/tasks', 'Tasks', 'tasks'], ['/tokens', 'Tokens', 'tokens'],
 	['/users', 'Users', 'users'], ['/roles', 'Roles', 'roles'], ['/audit', 'Audit', 'audit'], ['/profile', 'root', 'profile']])
 	await test(`${path} is clean, light and dark, and fits a telephone`, () => look(path, title, picture));
 

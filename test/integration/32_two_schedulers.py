@@ -55,8 +55,9 @@ def one_dies(victim):
 
 def test_whichever_dies():
     # The same addresses and URL each time: one of the two has the task.
+    # Nobody need have noticed yet that the other has died.
     dropped = [one_dies(victim) for victim in (0, 1)]
-    check(all(dropped), "a scheduler that died was dropped by those who talked with it")
+    check(any(dropped), "the scheduler that had the task was dropped by those who talked with it")
 
 
 story.run(globals())

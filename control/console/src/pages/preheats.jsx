@@ -17,10 +17,10 @@ export const jobColumns = (path) => [
 export function Preheats({ query }) {
 	const data = useLoad((signal) => list('/api/v1/jobs', { type: 'preheat', state: query.state, page: query.page, per_page: 25 }, signal),
 		[query.state, query.page], 2000);
-	return <Page title={t('Preheat')} actions={<Link class="button primary" to="/preheats/new">{t('New preheat')}</Link>}>
+	return <Page title={t('Preheat')} actions={<Link class="button primary" to="/jobs/preheats/new">{t('New preheat')}</Link>}>
 		<Filters query={query} of={[['state', t('State'), jobStates.map((s) => [s, t(s)])]]} />
 		<Loaded of={data} empty={(d) => d.rows.length === 0}>{({ rows, pages }) => <>
-			<Card><Table caption={t('Preheat')} rows={rows} columns={jobColumns('/preheats')} exportAs="preheats" /></Card>
+			<Card><Table caption={t('Preheat')} rows={rows} columns={jobColumns('/jobs/preheats')} exportAs="preheats" /></Card>
 			<Pages page={query.page} pages={pages} />
 		</>}</Loaded>
 	</Page>;
@@ -102,7 +102,7 @@ function bodyOf(v) {
 function Form({ clusters }) {
 	const form = useForm(start, check, async (v) => {
 		const job = await post('/api/v1/jobs', bodyOf(v));
-		go(`/preheats/${job.id}`);
+		go(`/jobs/preheats/${job.id}`);
 	});
 	const { bind, values: v } = form;
 	const pick = (key) => ({ value: v[key], onChange: form.change(key), error: form.errors[key] });
@@ -140,7 +140,7 @@ function Form({ clusters }) {
 		<div class="formend">
 			<Code title={t('The same by the API')} text={`curl -X POST ${location.origin}/oapi/v1/jobs \\\n  -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\\n  -d '${JSON.stringify(secret).replace(/'/g, "'\\''")}'\n`} />
 			{form.failure && <Failure error={form.failure} />}
-			<div class="actions"><Link class="button" to="/preheats">{t('Cancel')}</Link><button class="primary" disabled={form.busy}>{t('Preheat')}</button></div>
+			<div class="actions"><Link class="button" to="/jobs/preheats">{t('Cancel')}</Link><button class="primary" disabled={form.busy}>{t('Preheat')}</button></div>
 		</div>
 	</form>;
 }

@@ -74,7 +74,7 @@ export function Executions({ query }) {
 	return <Page title={t('Executions')}>
 		<Filters query={query} of={[['state', t('State'), jobStates.map((s) => [s, t(s)])]]} />
 		<Loaded of={data} empty={(d) => d.rows.length === 0}>{({ rows, pages }) => <>
-			<Card><Table caption={t('Executions')} rows={rows} columns={jobColumns('/preheats')} exportAs="executions" /></Card>
+			<Card><Table caption={t('Executions')} rows={rows} columns={jobColumns('/jobs/preheats')} exportAs="executions" /></Card>
 			<Pages page={query.page} pages={pages} />
 		</>}</Loaded>
 	</Page>;
