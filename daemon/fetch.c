@@ -18,7 +18,6 @@
 
 #define RANK_FETCH	25
 #define PATIENCE_MS_MAX 30000
-#define SOONER_MS	200 /* a reader waits so long before parents are asked again */
 #define RETELL_MS	500 /* between tries to find another scheduler */
 
 /* ---- what all share */
@@ -404,13 +403,17 @@ static void begin_or_refuse(struct fetch *f)
 		begin(f);
 }
 
-/* Parents tell their children in turn; a reader that waits for a piece need not wait for that. */
+/* Parents tell their children in turn, and a reader's piece may be the last: half way to taking it
+ * from the origin they are asked for it. Not sooner: all who read in order want the same pieces at
+ * the same time, and a crowd in step takes twice as long. */
 static bool ask_sooner(struct fetch *f, const struct pieces_need *need)
 {
+	int64_t at_ms = need->stuck_since_ms + fetch_patience_ms(f) / 2;
+
 	if (f->mode != PARENTS || need->stuck_since_ms == 0 || f->sooner == need->stuck + 1)
 		return false;
-	if (clock_ms() < need->stuck_since_ms + SOONER_MS) {
-		due_at(f, need->stuck_since_ms + SOONER_MS);
+	if (clock_ms() < at_ms) {
+		due_at(f, at_ms);
 		return false;
 	}
 	f->sooner = need->stuck + 1;

@@ -146,27 +146,32 @@ static bool grant_one(struct herald *h, struct round *r, struct follower *f, uns
 	return true;
 }
 
-static bool grant_in(struct herald *h, struct round *r, bool urgent)
+static bool grant_in(struct herald *h, struct round *r, bool urgent, unsigned how)
 {
-	for (unsigned how = 0; how < 3; how++)
-		list_each (it, &r->followers) {
-			struct follower *f = list_entry(it, struct follower, link);
+	list_each (it, &r->followers) {
+		struct follower *f = list_entry(it, struct follower, link);
 
-			if (f->urgent == urgent && grant_one(h, r, f, how))
-				return true;
-		}
+		if (f->urgent == urgent && grant_one(h, r, f, how))
+			return true;
+	}
 	return false;
 }
 
-/* One piece to one follower. */
+/* One piece to one follower. What nobody knows goes before all else, even before what is urgent:
+ * the crowd has only that to exchange. */
 static bool grant_next(struct herald *h)
 {
-	for (unsigned urgent = 2; urgent-- > 0;)
+	static const struct {
+		bool urgent;
+		unsigned how;
+	} order[] = {{true, 0}, {false, 0}, {true, 1}, {true, 2}, {false, 1}, {false, 2}};
+
+	for (unsigned i = 0; i < array_len(order); i++)
 		list_each (it, &h->rounds) {
 			struct round *r = list_entry(it, struct round, link);
 
 			/* Who is alone helps himself. */
-			if (r->follower_count > 1 && grant_in(h, r, urgent))
+			if (r->follower_count > 1 && grant_in(h, r, order[i].urgent, order[i].how))
 				return true;
 		}
 	return false;

@@ -8,7 +8,7 @@
  *	the only follower	of everything at once
  *	one of several		in its turn, while fewer uploads run than there are slots; slots
  *				grow while they are all taken and the link is not full
- *	who lists few pieces	before the others: mostly a reader waits for them
+ *	who lists few pieces	before the others, of what some know: mostly a reader waits for it
  *	who was told nothing	after overdue_ms in any case
  *	  for long
  *

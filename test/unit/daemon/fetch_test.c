@@ -114,14 +114,16 @@ static void a_reader_overtakes_the_prefetch_at_a_parent(void **state)
 
 static void a_reader_asks_parents_for_what_they_have_not_told_yet(void **state)
 {
+	struct task_request rq = request_of(URL);
 	struct setting *s = *state;
 	struct task *t;
 
 	setting_stop(s);
-	s->config.patience_ms = 60000; /* the origin is not asked before */
+	s->config.patience_ms = 1000;
 	setting_start(s);
 	fake_set((fake.peers[0].has = 1, fake.peers[0].on_request = 1u << 20));
-	t = open_url(s, URL);
+	rq.disable_back_to_source = true;
+	t = open_task(s, &rq);
 	assert_int_equal(read_piece(t, 20), 0);
 	assert_int_equal(fake_get(peers[0].asked_sooner), 1);
 	assert_int_equal(fake_get(gets), 0);

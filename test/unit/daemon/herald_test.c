@@ -68,7 +68,8 @@ static void child_changed(void *arg)
 	actor_wake(&c->actor);
 }
 
-static void child_follow(struct scene *sc, struct child *c, unsigned name, bool urgent)
+static void child_follow_some(struct scene *sc, struct child *c, unsigned name, bool urgent,
+			      uint32_t first, uint32_t end)
 {
 	memset(c, 0, sizeof(*c));
 	c->herald = sc->herald;
@@ -77,8 +78,14 @@ static void child_follow(struct scene *sc, struct child *c, unsigned name, bool 
 	c->actor = (struct actor){.pool = sc->pool, .run = child_run, .free = child_free};
 	actor_init(&c->actor);
 	c->follower = (struct follower){.actor = &c->actor, .feed = &c->feed, .urgent = urgent};
-	piece_feed_open(&c->feed, sc->t, NULL, 0, 0, PIECES, child_changed, c);
+	piece_feed_open(&c->feed, sc->t, NULL, 0, first, end, child_changed, c);
 	herald_join(sc->herald, &c->follower);
+	actor_wake(&c->actor); /* who is alone helps himself */
+}
+
+static void child_follow(struct scene *sc, struct child *c, unsigned name, bool urgent)
+{
+	child_follow_some(sc, c, name, urgent, 0, PIECES);
 }
 
 static void child_leave(struct child *c)
@@ -224,6 +231,26 @@ static void urgent_lists_come_first(void **state)
 	scene_close(&sc, c, 3);
 }
 
+static void what_nobody_knows_comes_before_what_is_urgent(void **state)
+{
+	struct scene sc;
+	struct child c[2];
+
+	scene_open(&sc, state, NEVER_MS);
+	uploads(&sc, 100);
+	assert_int_equal(read_piece(sc.t, 3), 0); /* which is no reason to read ahead */
+	child_follow(&sc, &c[0], 0, false);
+	await(told_count(&sc) == 1); /* alone */
+	child_follow_some(&sc, &c[1], 1, true, 3, 4);
+	have_all(&sc);
+	uploads(&sc, -100);
+	await(told_count(&sc) == 1 + PIECES);
+	/* The four that nobody knew, and then the one for the reader. */
+	assert_int_equal(sc.told.who[PIECES], 1);
+	assert_int_equal(sc.told.number[PIECES], 3);
+	scene_close(&sc, c, 2);
+}
+
 static void nobody_waits_for_ever(void **state)
 {
 	struct scene sc;
@@ -281,6 +308,7 @@ int main(void)
 		herald_test(what_nobody_knows_is_told_first),
 		herald_test(nobody_is_told_while_uploads_fill_the_slots),
 		herald_test(urgent_lists_come_first),
+		herald_test(what_nobody_knows_comes_before_what_is_urgent),
 		herald_test(nobody_waits_for_ever),
 		herald_test(slots_grow_while_the_link_is_idle),
 		herald_test(who_is_left_alone_is_told_of_the_rest),
