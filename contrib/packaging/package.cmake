@@ -23,6 +23,8 @@ skimmer_install(dfdaemon dfget dfget)
 skimmer_install(dfdaemon dfinit dfinit)
 skimmer_install(scheduler skimmer-scheduler scheduler)
 skimmer_install(manager skimmer-manager manager)
+install(DIRECTORY ${CMAKE_BINARY_DIR}/console/ DESTINATION share/skimmer/console COMPONENT manager
+  OPTIONAL)
 install(FILES ${here}/dfinit.yaml DESTINATION /etc/dragonfly COMPONENT dfdaemon)
 install(FILES ${here}/dfdaemon.tmpfiles DESTINATION lib/tmpfiles.d
   RENAME skimmer-dfdaemon.conf COMPONENT dfdaemon)

@@ -136,6 +136,19 @@ await test('an edit shows what changes before it is saved', async () => {
 	await page.getByText('300', { exact: true }).waitFor();
 });
 
+await test('peers with IDC cluster-2 appear under B', async () => {
+	await page.goto(`${url}/peers?scheduler_cluster_id=2`);
+	await heading('Peers');
+	const until = Date.now() + 90000;
+	while (!(await page.getByRole('link', { name: 'nodeb' }).isVisible())) {
+		assert.ok(Date.now() < until, 'nodeb is not under B');
+		await Promise.all([page.waitForResponse(/\/api\/v1\/jobs$/), press('Refresh')]);
+	}
+	await page.goto(`${url}/clusters/2`);
+	await heading('cluster-b');
+	await page.getByRole('link', { name: 'nodeb' }).waitFor();
+});
+
 await test('a second cluster of the same name is refused', async () => {
 	await page.goto(`${url}/clusters/new`);
 	await field('Name *').fill('cluster-b');

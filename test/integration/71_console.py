@@ -26,11 +26,14 @@ def test_the_console_in_a_browser():
     shutil.rmtree(PICTURES, ignore_errors=True)
     PICTURES.mkdir()
     with Lab() as lab:
-        control, seed, node = (lab.host(n) for n in ("control", "seed", "node"))
+        control, seed, node, nodeb = (lab.host(n) for n in ("control", "seed", "node", "nodeb"))
         manager = Manager(control, config={"server": {"consoleDir": str(ROOT / "build/console")}})
         Scheduler(control, manager=manager)
         Daemon(seed, manager=manager, seed=True).in_swarm()
         Daemon(node, manager=manager).in_swarm()
+        # Of B, which the browser is going to make.
+        Scheduler(nodeb, manager=manager, cluster=2)
+        Daemon(nodeb, manager=manager, config={"host": {"idc": "cluster-2"}}).in_swarm()
         p = subprocess.run(control.enter("node", str(BUILD / "console.js"), f"http://{control.ip}:8080",
                                          str(PICTURES), shutil.which("chromium")),
                            env=dict(os.environ, NODE_PATH=str(BUILD / "node_modules")),

@@ -17,13 +17,20 @@ function Count({ name, to, rows }) {
 	</Card>;
 }
 
-function checks({ clusters, schedulers, seeds }) {
+// A seed peer is known by its own row, or as a peer of its kind.
+function hasSeed(c, { seeds, peers }) {
+	return seeds.some((s) => s.seed_peer_cluster_id === c.seed_peer_cluster_id && s.state === 'active')
+		|| peers.some((p) => p.scheduler_cluster_id === c.scheduler_cluster_id && p.type !== 'normal' && p.state === 'active');
+}
+
+function checks(fleet) {
+	const { clusters, schedulers } = fleet;
 	const out = [];
 	for (const c of clusters) {
 		const own = schedulers.filter((s) => s.scheduler_cluster_id === c.scheduler_cluster_id);
 		if (!own.some((s) => s.state === 'active'))
 			out.push({ id: `s${c.id}`, cluster: c, what: t('No scheduler is active: its peers go to the origin.') });
-		if (!seeds.some((s) => s.seed_peer_cluster_id === c.seed_peer_cluster_id && s.state === 'active'))
+		if (!hasSeed(c, fleet))
 			out.push({ id: `p${c.id}`, cluster: c, what: t('No seed peer is known: the first peers ask the origin themselves.') });
 	}
 	return out;
