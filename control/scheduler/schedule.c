@@ -161,6 +161,15 @@ static bool source_is_coming(const struct state *s, const struct task *t, int64_
 	return t->seed_asked_ms && now_ms - t->seed_asked_ms < s->config.seed_wait_ms;
 }
 
+/* A seed does not wait for the seed that was asked: it may be that one, which also was told to
+ * download by somebody else, a preheat say. */
+static bool waits_for_source(const struct state *s, const struct peer *p, int64_t now_ms)
+{
+	if (p->host->type == TYPE_SEED && p->task->source_count == 0)
+		return false;
+	return source_is_coming(s, p->task, now_ms);
+}
+
 static bool ask_seed(struct state *s, struct peer *p, int64_t now_ms)
 {
 	struct task *t = p->task;
@@ -225,7 +234,7 @@ static void consider(struct state *s, struct peer *p, int64_t now_ms)
 	if (count) {
 		answer(s, p, ANSWER_PARENTS, parents, count, NULL);
 		introduce(s, p, parents, count);
-	} else if (!task_has_available_peer(p->task) && !source_is_coming(s, p->task, now_ms)) {
+	} else if (!task_has_available_peer(p->task) && !waits_for_source(s, p, now_ms)) {
 		get_from_source(s, p, now_ms);
 	} else if (!may_still_wait(s, p, now_ms)) {
 		give_up_waiting(s, p);

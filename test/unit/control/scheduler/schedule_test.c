@@ -148,6 +148,21 @@ static void a_seed_is_asked_once_and_feeds_those_who_wait(void **state)
 	assert_string_equal(f->last.parents[0], "pS");
 }
 
+/* A preheat tells nodes and the seed at once: the seed's own request may be there first. */
+static void a_seed_does_not_wait_for_the_seed_that_was_asked(void **state)
+{
+	struct fixture *f = *state;
+
+	f->has_seed = true;
+	join(f, "a");
+	assert_int_equal(f->seeds_asked, 1);
+	join(f, "S");
+	assert_int_equal(f->answers, 1);
+	assert_int_equal(f->last.answer, ANSWER_BACK_TO_SOURCE);
+	join(f, "S2");
+	assert_int_equal(f->answers, 1); /* no second copy */
+}
+
 static void a_seed_that_is_done_but_not_seen_is_not_asked_again_and_again(void **state)
 {
 	struct fixture *f = *state;
@@ -608,6 +623,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(first_peer_without_a_seed_goes_to_the_origin_and_the_rest_wait_for_it),
 		T(a_seed_is_asked_once_and_feeds_those_who_wait),
+		T(a_seed_does_not_wait_for_the_seed_that_was_asked),
 		T(a_seed_that_is_done_but_not_seen_is_not_asked_again_and_again),
 		T(a_host_that_comes_back_is_a_parent_once),
 		T(a_failed_seed_sends_one_peer_to_the_origin_at_once),
