@@ -5,8 +5,8 @@
  *	stage		what it does				what moves it on
  *	BEGIN		makes the output file, opens the task	at once
  *	OPENING		waits for the task			the open's done()
- *	READING		reads the pieces in order, a few at	all are told
- *			a time: for content, output, ranges
+ *	READING		reads the pieces, a few at a time:	all are told
+ *			for content, output, ranges
  *	FOLLOWING	tells pieces as they become READY:	all are told, and the whole is
  *			for seeds, hard links			verified
  *	OVER		the call has its status
@@ -35,6 +35,7 @@
 #include <string.h>
 
 #define PARTS	       8 /* reads that are out at a time */
+#define LULL_MS	       1000
 #define HASH_LEN       (256u << 10)
 #define VERIFY_LOOK_MS 1000
 /* Content over the socket: so much in a message, so many messages that wait. */
@@ -49,6 +50,7 @@ struct download;
 
 struct part {
 	struct download *download;
+	uint32_t number; /* the piece */
 	struct waiter waiter;
 	struct extent extent; /* set before state, like err */
 	struct err err;
@@ -76,8 +78,10 @@ struct download {
 	char want_digest[80]; /* of hash */
 	uint64_t *local;      /* bits: was here when the download began */
 	uint32_t first, end;  /* pieces */
-	uint32_t asked, told; /* READING: next to ask for, to tell */
-	uint32_t content_at;  /* of told: bytes of it that were sent */
+	uint32_t asked, told; /* READING: how many were asked for, and told, in that order */
+	uint32_t content_at;  /* of the piece to be told: bytes of it that were sent */
+	uint64_t *taken;      /* READING: bits: was asked for */
+	int64_t lull_ms;      /* since when nothing is there to read; 0 = something is */
 	struct part parts[PARTS];
 	struct piece_feed feed;
 	bool feeding, volatile_;
@@ -304,21 +308,74 @@ static void part_done(struct waiter *w, const struct extent *x, const struct err
 	actor_unref(&d->actor);
 }
 
-static void ask_ahead(struct download *d)
+static bool is_taken(const struct download *d, uint32_t number)
+{
+	return d->taken[number / 64] >> number % 64 & 1;
+}
+
+/*
+ * The next piece to ask for. Content and ranges are read in order and waited for. A file takes the
+ * pieces as they come, in order only when they are hashed: a crowd in which all wait for the same
+ * piece has nothing to give each other.
+ */
+static bool next_piece(struct download *d, uint32_t *number)
+{
+	*number = d->first + d->asked;
+	if (*number == d->end)
+		return false;
+	if (!d->feeding)
+		return true;
+	if (d->hash)
+		return task_piece_ready(d->task, *number);
+	while (piece_feed_next(&d->feed, number))
+		if (!is_taken(d, *number))
+			return true;
+	return false;
+}
+
+/* Nothing came for a while, or the task failed: the first that is missing is waited for as by a
+ * reader, who gets it also where the store has no room, or the reason why not. */
+static bool missing_piece(struct download *d, uint32_t *number)
+{
+	struct err e;
+
+	*number = d->first;
+	while (*number < d->end && is_taken(d, *number))
+		(*number)++;
+	if (*number == d->end || d->asked != d->told)
+		return false;
+	if (d->lull_ms == 0)
+		d->lull_ms = clock_ms();
+	if (clock_ms() - d->lull_ms >= LULL_MS || piece_feed_failed(&d->feed, &e))
+		return true;
+	timer_arm(&d->retry, LULL_MS);
+	return false;
+}
+
+static void ask(struct download *d, uint32_t number)
 {
 	const struct geometry *g = &task_meta(d->task)->geometry;
+	struct part *part = &d->parts[d->asked++ % PARTS];
 
-	while (d->asked < d->end && d->asked - d->told < PARTS) {
-		struct part *part = &d->parts[d->asked % PARTS];
-		uint32_t number = d->asked++;
+	d->lull_ms = 0;
+	d->taken[number / 64] |= UINT64_C(1) << number % 64;
+	part->download = d;
+	part->number = number;
+	part->waiter = (struct waiter){.done = part_done, .arg = part};
+	atomic_store(&part->state, PART_ASKED);
+	actor_ref(&d->actor);
+	task_read(d->task, geometry_offset(g, number), geometry_length(g, number), &part->waiter,
+		  0);
+}
 
-		part->download = d;
-		part->waiter = (struct waiter){.done = part_done, .arg = part};
-		atomic_store(&part->state, PART_ASKED);
-		actor_ref(&d->actor);
-		task_read(d->task, geometry_offset(g, number), geometry_length(g, number),
-			  &part->waiter, 0);
-	}
+static void ask_ahead(struct download *d)
+{
+	uint32_t number;
+
+	while (d->asked - d->told < PARTS && next_piece(d, &number))
+		ask(d, number);
+	if (d->feeding && missing_piece(d, &number))
+		ask(d, number);
 }
 
 static int hash_extent(struct sha256 *hash, const struct extent *x, struct err *e)
@@ -341,8 +398,9 @@ static int hash_extent(struct sha256 *hash, const struct extent *x, struct err *
 }
 
 /* Sends the next bytes of the piece that is to be told. */
-static int send_content(struct download *d, const struct extent *x, struct err *e)
+static int send_content(struct download *d, const struct part *part, struct err *e)
 {
+	const struct extent *x = &part->extent;
 	uint32_t left = x->len - d->content_at, len = left < CONTENT_LEN ? left : CONTENT_LEN;
 	cleanup(free_at) char *buffer = mem_alloc(len);
 
@@ -354,7 +412,7 @@ static int send_content(struct download *d, const struct extent *x, struct err *
 			return err_set(e, n < 0 ? errno : EIO, "read a piece");
 		done += (uint32_t)n;
 	}
-	send_part(d, d->told, d->content_at, len, buffer);
+	send_part(d, part->number, d->content_at, len, buffer);
 	d->content_at += len;
 	return 0;
 }
@@ -376,23 +434,24 @@ static int write_part(struct download *d, uint32_t number, const struct extent *
 
 /* Delivers the piece that is to be told, or the next of its content. False: that was not the last
  * of it, or the download is over. */
-static bool deliver(struct download *d, const struct extent *x)
+static bool deliver(struct download *d, const struct part *part)
 {
+	const struct extent *x = &part->extent;
 	struct err e;
 
 	if (d->content_at == 0 && d->hash && hash_extent(d->hash, x, &e) < 0) {
 		fail(d, &e);
 		return false;
 	}
-	if (d->content_at == 0 && d->output && write_part(d, d->told, x, &e) < 0) {
+	if (d->content_at == 0 && d->output && write_part(d, part->number, x, &e) < 0) {
 		fail_output(d, &e);
 		return false;
 	}
 	if (!d->content) {
-		send_piece(d, d->told);
+		send_piece(d, part->number);
 		return true;
 	}
-	if (send_content(d, x, &e) < 0) {
+	if (send_content(d, part, &e) < 0) {
 		fail(d, &e);
 		return false;
 	}
@@ -411,11 +470,11 @@ static bool is_behind(struct download *d)
 static void run_reading(struct download *d)
 {
 	ask_ahead(d);
-	while (d->stage == READING && d->told < d->end) {
+	while (d->stage == READING && d->first + d->told < d->end) {
 		struct part *part = &d->parts[d->told % PARTS];
 		int state = atomic_load(&part->state);
 
-		if (state == PART_ASKED)
+		if (d->told == d->asked || state == PART_ASKED)
 			return;
 		if (state == PART_FAILED) {
 			fail(d, &part->err);
@@ -423,7 +482,7 @@ static void run_reading(struct download *d)
 		}
 		if (is_behind(d))
 			return;
-		if (!deliver(d, &part->extent))
+		if (!deliver(d, part))
 			continue;
 		extent_release(&part->extent);
 		atomic_store(&part->state, PART_FREE);
@@ -526,27 +585,6 @@ static void run_begin(struct download *d)
 	task_open(d->server->parts.tasks, &m.rq, &d->open);
 }
 
-/* The pieces that the range touches. False if it is beyond the content. */
-static bool find_pieces(struct download *d)
-{
-	const struct geometry *g = &task_meta(d->task)->geometry;
-	const Common__V2__Range *range = asked_of(d)->range;
-	uint64_t last;
-
-	d->first = 0;
-	d->end = g->piece_count;
-	if (!range)
-		return true;
-	if (range->length == 0 || range->start >= g->content_length)
-		return false;
-	last = g->content_length - 1;
-	if (range->length - 1 < last - range->start)
-		last = range->start + range->length - 1;
-	d->first = geometry_index(g, range->start);
-	d->end = geometry_index(g, last) + 1;
-	return true;
-}
-
 /* What must be compared here, because the store does not: a digest of the caller's own, and the
  * task's when it is not verified yet. Only the whole has a digest. */
 static void prepare_hash(struct download *d)
@@ -584,7 +622,7 @@ static void run_opening(struct download *d)
 		fail(d, &d->open_e);
 		return;
 	}
-	if (!find_pieces(d)) {
+	if (!task_message_pieces(&task_meta(d->task)->geometry, asked->range, &d->first, &d->end)) {
 		d->stage = OVER;
 		rpc_call_finish(d->call, RPC_INVALID_ARGUMENT, "the range is beyond the content");
 		return;
@@ -593,12 +631,12 @@ static void run_opening(struct download *d)
 	send_started(d);
 	if (reads) {
 		prepare_hash(d);
-		d->asked = d->told = d->first;
-		d->stage = READING;
-	} else {
+		d->taken = mem_array(d->end / 64 + 1, sizeof(uint64_t));
+	}
+	d->stage = reads ? READING : FOLLOWING;
+	if (!d->content && !asked->range) {
 		piece_feed_open(&d->feed, d->task, NULL, 0, d->first, d->end, download_wake, d);
 		d->feeding = true;
-		d->stage = FOLLOWING;
 	}
 	if (!asked->range)
 		task_want_all(d->task, asked->is_prefetch ? TASK_REST : TASK_NEAR);
@@ -641,6 +679,7 @@ static void let_go(struct download *d)
 	output_free(take_ptr(&d->output));
 	sha256_free(take_ptr(&d->hash));
 	free(take_ptr(&d->local));
+	free(take_ptr(&d->taken));
 	if (d->stage == OPENING && !atomic_load(&d->opened) && task_open_cancel(&d->open)) {
 		atomic_store(&d->opened, true);
 		actor_unref(&d->actor);

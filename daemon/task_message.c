@@ -186,3 +186,22 @@ Dfdaemon__V2__DownloadTaskStartedResponse *task_message_started(const struct sto
 	}
 	return out;
 }
+
+bool task_message_pieces(const struct geometry *g, const Common__V2__Range *range,
+			 uint32_t *first_out, uint32_t *end_out)
+{
+	uint64_t last;
+
+	*first_out = 0;
+	*end_out = g->piece_count;
+	if (!range)
+		return true;
+	if (range->length == 0 || range->start >= g->content_length)
+		return false;
+	last = g->content_length - 1;
+	if (range->length - 1 < last - range->start)
+		last = range->start + range->length - 1;
+	*first_out = geometry_index(g, range->start);
+	*end_out = geometry_index(g, last) + 1;
+	return true;
+}

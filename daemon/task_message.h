@@ -29,4 +29,8 @@ Dfdaemon__V2__StatLocalTaskResponse *task_message_stat(const struct store_meta *
 Dfdaemon__V2__DownloadTaskStartedResponse *task_message_started(const struct store_meta *m,
 								uint32_t first, uint32_t end);
 
+/* The pieces [first, end) that a range touches; NULL = all. False if it is beyond the content. */
+bool task_message_pieces(const struct geometry *g, const Common__V2__Range *range,
+			 uint32_t *first_out, uint32_t *end_out);
+
 #endif
