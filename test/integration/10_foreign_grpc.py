@@ -85,7 +85,7 @@ class Call:
         conn = self.client.conn
         while body and not self.ended:
             room = min(conn.local_flow_control_window(self.stream), conn.max_outbound_frame_size)
-            if room == 0:
+            if room <= 0: # below 0 when the window was made smaller under way
                 self.step()
                 continue
             conn.send_data(self.stream, body[:room], end_stream=end and len(body) <= room)
