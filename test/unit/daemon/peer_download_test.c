@@ -147,6 +147,7 @@ static void output_is_written_beside_and_named_when_whole(void **state)
 	struct hearing h;
 	struct asking a;
 	struct door d;
+	unsigned seen = 0;
 	char path[128];
 
 	door_open(&d, state);
@@ -156,8 +157,9 @@ static void output_is_written_beside_and_named_when_whole(void **state)
 	download_local(&d, &h, &a);
 	assert_int_equal(await_end(&h), RPC_OK);
 	assert_int_equal(heard(&h), 6);
-	for (unsigned i = 0; i < 5; i++)
-		assert_int_equal(piece(&h, i)->number, i);
+	for (unsigned i = 0; i < 5; i++) /* told as they come */
+		seen |= 1u << piece(&h, i)->number;
+	assert_int_equal(seen, 0x1f);
 	assert_true(file_has(path, 0, LENGTH));
 	hearing_free(&h);
 	download_local(&d, &h, &a);
