@@ -17,6 +17,7 @@
  *
  * A digest that the store has not compared is compared here before the output gets its name.
  */
+#include "base/bits.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/json.h"
@@ -163,11 +164,18 @@ static bool is_origins(const struct download *d, int code)
 	return code == ENOENT || code == EACCES || code == EBUSY || code == ELOOP;
 }
 
+/* The stage is over; a file that has no name yet is gone before the client hears of it. */
+static void end(struct download *d)
+{
+	d->stage = OVER;
+	output_free(take_ptr(&d->output));
+}
+
 static void fail(struct download *d, const struct err *e)
 {
 	cleanup(free_at) char *details = NULL;
 
-	d->stage = OVER;
+	end(d);
 	count_failure(d);
 	log_debug("download failed", "task=%s why=\"%s\"", d->task ? task_meta(d->task)->id : "-",
 		  e->text);
@@ -185,7 +193,7 @@ static void fail(struct download *d, const struct err *e)
 
 static void fail_output(struct download *d, const struct err *e)
 {
-	d->stage = OVER;
+	end(d);
 	count_failure(d);
 	if (e->code == EEXIST)
 		rpc_call_finish(d->call, RPC_ALREADY_EXISTS, e->text);
@@ -203,13 +211,13 @@ static void succeed(struct download *d)
 	char hex[DIGEST_HEX_LEN + 1];
 	struct err e;
 
-	d->stage = OVER;
 	if (d->hash) {
 		sha256_final(d->hash, hex);
 		if (strcmp(hex, d->want_digest + strlen("sha256:")) != 0) {
 			log_warn("download is not what its digest says",
 				 "task=%s want=%s got=sha256:%s", task_meta(d->task)->id,
 				 d->want_digest, hex);
+			end(d);
 			count_failure(d);
 			rpc_call_finish(d->call, RPC_ABORTED,
 					"content is not what its digest says");
@@ -222,15 +230,11 @@ static void succeed(struct download *d)
 	}
 	log_info("download served", "task=%s pieces=%" PRIu32 " output=%d", task_meta(d->task)->id,
 		 d->end - d->first, d->output != NULL);
+	end(d);
 	rpc_call_finish(d->call, RPC_OK, NULL);
 }
 
 /* ---- messages */
-
-static bool was_local(const struct download *d, uint32_t number)
-{
-	return d->local[number / 64] >> number % 64 & 1;
-}
 
 static void send_started(struct download *d)
 {
@@ -273,7 +277,7 @@ static void send_part(struct download *d, uint32_t number, uint32_t at, uint32_t
 	/* One that lives in memory only was compared, but its digest is not kept. */
 	if (!known || len != geometry_length(g, number))
 		m.piece.digest = (char *)"";
-	if (was_local(d, number))
+	if (bit_get(d->local, number))
 		m.piece.traffic_type = COMMON__V2__TRAFFIC_TYPE__LOCAL_PEER;
 	if (content)
 		message_set(&m.piece, content, COMMON__V2__PIECE__CONTENT__CONTENT, data);
@@ -308,11 +312,6 @@ static void part_done(struct waiter *w, const struct extent *x, const struct err
 	actor_unref(&d->actor);
 }
 
-static bool is_taken(const struct download *d, uint32_t number)
-{
-	return d->taken[number / 64] >> number % 64 & 1;
-}
-
 /*
  * The next piece to ask for. Content and ranges are read in order and waited for. A file takes the
  * pieces as they come, in order only when they are hashed: a crowd in which all wait for the same
@@ -328,7 +327,7 @@ static bool next_piece(struct download *d, uint32_t *number)
 	if (d->hash)
 		return task_piece_ready(d->task, *number);
 	while (piece_feed_next(&d->feed, number))
-		if (!is_taken(d, *number))
+		if (!bit_get(d->taken, *number))
 			return true;
 	return false;
 }
@@ -340,7 +339,7 @@ static bool missing_piece(struct download *d, uint32_t *number)
 	struct err e;
 
 	*number = d->first;
-	while (*number < d->end && is_taken(d, *number))
+	while (*number < d->end && bit_get(d->taken, *number))
 		(*number)++;
 	if (*number == d->end || d->asked != d->told)
 		return false;
@@ -358,7 +357,7 @@ static void ask(struct download *d, uint32_t number)
 	struct part *part = &d->parts[d->asked++ % PARTS];
 
 	d->lull_ms = 0;
-	d->taken[number / 64] |= UINT64_C(1) << number % 64;
+	bit_set(d->taken, number);
 	part->download = d;
 	part->number = number;
 	part->waiter = (struct waiter){.done = part_done, .arg = part};
@@ -609,7 +608,7 @@ static void note_local(struct download *d)
 	d->local = mem_array(count / 64 + 1, sizeof(uint64_t));
 	for (uint32_t i = d->first; i < d->end; i++)
 		if (task_piece_kept(d->task, i))
-			d->local[i / 64] |= UINT64_C(1) << i % 64;
+			bit_set(d->local, i);
 }
 
 static void run_opening(struct download *d)
@@ -623,7 +622,7 @@ static void run_opening(struct download *d)
 		return;
 	}
 	if (!task_message_pieces(&task_meta(d->task)->geometry, asked->range, &d->first, &d->end)) {
-		d->stage = OVER;
+		end(d);
 		rpc_call_finish(d->call, RPC_INVALID_ARGUMENT, "the range is beyond the content");
 		return;
 	}

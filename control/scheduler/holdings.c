@@ -2,6 +2,7 @@
  * needs the origin. A peer that has all has no bitmap; it is known by its state. */
 #include "control/scheduler/state.h"
 
+#include "base/bits.h"
 #include "base/mem.h"
 
 /* Content of more pieces is not counted: lengths come from outside. */
@@ -24,9 +25,9 @@ void holdings_add(struct peer *p, uint32_t index)
 	}
 	if (!p->pieces)
 		p->pieces = mem_array(t->piece_count / 64 + 1, sizeof(*p->pieces));
-	if (p->pieces[index / 64] >> (index % 64) & 1)
+	if (bit_get(p->pieces, index))
 		return;
-	p->pieces[index / 64] |= UINT64_C(1) << (index % 64);
+	bit_set(p->pieces, index);
 	if (t->holders[index]++ == 0)
 		t->lost_pieces--;
 }
@@ -36,7 +37,7 @@ void holdings_drop(struct peer *p)
 	struct task *t = p->task;
 
 	for (uint32_t i = 0; p->pieces && i < t->piece_count; i++)
-		if (p->pieces[i / 64] >> (i % 64) & 1 && --t->holders[i] == 0)
+		if (bit_get(p->pieces, i) && --t->holders[i] == 0)
 			t->lost_pieces++;
 	free(p->pieces);
 	p->pieces = NULL;

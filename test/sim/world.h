@@ -8,6 +8,7 @@
 #ifndef TEST_SIM_WORLD_H
 #define TEST_SIM_WORLD_H
 
+#include "base/bits.h"
 #include "test/sim/mail.h"
 #include "test/sim/net.h"
 #include "test/sim/scenario.h"
@@ -141,20 +142,5 @@ void child_act(struct world *w, struct child *c);
 void child_stop(struct world *w, struct child *c);
 /* A flow ended: all its bytes are here, or its sender died. */
 void child_arrived(struct world *w, struct child *c, struct flow *f);
-
-static inline bool bit_get(const uint64_t *bits, uint32_t i)
-{
-	return bits[i / 64] >> (i % 64) & 1;
-}
-
-static inline void bit_set(uint64_t *bits, uint32_t i)
-{
-	bits[i / 64] |= UINT64_C(1) << (i % 64);
-}
-
-static inline void bit_clear(uint64_t *bits, uint32_t i)
-{
-	bits[i / 64] &= ~(UINT64_C(1) << (i % 64));
-}
 
 #endif

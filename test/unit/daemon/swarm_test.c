@@ -3,6 +3,7 @@
 
 #include "test/unit/unit.h"
 
+#include "base/bits.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -141,7 +142,7 @@ static bool somebody_has(struct setting *t, uint32_t index)
 
 	lock_guard(&t->lock);
 	have = swarm_have(t->s);
-	return have && (have[index / 64] >> (index % 64) & 1);
+	return have && bit_get(have, index);
 }
 
 static void only_who_announced_a_piece_is_asked_for_it(void **state)
