@@ -35,8 +35,8 @@ static int serve(const struct scheduler_config *c, const sigset_t *ends, struct 
 	struct service *service = service_new(&sc);
 	char listen[80], own_ip[64], name[256] = "localhost";
 	const char *const addresses[] = {listen, NULL};
-	const struct rpc_method *const services[] = {service_methods, NULL};
-	void *const args[] = {service};
+	const struct rpc_method *const services[] = {service_methods, service_swarm_methods, NULL};
+	void *const args[] = {service, service};
 	const struct rpc_server_config rc = {
 		.listen = addresses, .services = services, .service_args = args};
 	const char *ip = c->listen_ip ? c->listen_ip : "::";

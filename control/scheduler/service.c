@@ -103,6 +103,7 @@ static void on_tick(struct timer *t)
 	if (now >= s->gc_at_ms) {
 		gone = state_gc(&s->state, now);
 		drop_old_downloads(s);
+		traffic_gc(&s->traffic, now);
 		s->gc_at_ms = now + GC_MS;
 	}
 	lock_drop(&s->lock);
@@ -122,6 +123,8 @@ struct service *service_new(const struct state_config *c)
 	s->seeds = seeds_new(seed_ended, s);
 	s->preheats = preheats_new();
 	s->downloads = map_new();
+	traffic_init(&s->traffic);
+	s->started_ms = clock_wall_ms();
 	s->gc_at_ms = clock_ms() + GC_MS;
 	s->tick = (struct timer){.fire = on_tick, .arg = s};
 	timer_arm(&s->tick, TICK_MS);
@@ -140,6 +143,7 @@ void service_free(struct service *s)
 	while (map_next(s->downloads, &at, &id, &value))
 		protobuf_c_message_free_unpacked(value, NULL);
 	map_free(s->downloads);
+	traffic_release(&s->traffic);
 	state_release(&s->state);
 	rules_free(s->rules);
 	lock_release(&s->lock);
@@ -303,11 +307,24 @@ static void reschedule(struct service *s, struct peer *p,
 	state_schedule(&s->state, p, clock_ms());
 }
 
-static void piece_finished(struct service *s, struct peer *p, const Common__V2__Piece *piece)
+/* from_peer: of a parent, which may be gone by now. */
+static void piece_finished(struct service *s, struct peer *p, const Common__V2__Piece *piece,
+			   bool from_peer)
 {
-	if (piece)
-		state_peer_piece(&s->state, p, piece->number,
-				 (uint32_t)message_duration_ms(piece->cost), clock_ms());
+	const char *parent_id = piece && from_peer ? message_text(piece, parent_id) : NULL;
+	const struct peer *parent = parent_id ? state_peer(&s->state, parent_id) : NULL;
+	int64_t now = clock_ms();
+
+	if (!piece)
+		return;
+	/* A peer may say any length: no piece is longer than the task's. */
+	if (parent || !from_peer)
+		traffic_piece(&s->traffic, p->host, parent ? parent->host : NULL,
+			      piece->length < p->task->piece_length ? piece->length
+								    : p->task->piece_length,
+			      now);
+	state_peer_piece(&s->state, p, piece->number, (uint32_t)message_duration_ms(piece->cost),
+			 now);
 }
 
 static void ended(struct service *s, struct rpc_call *call, struct peer *p, enum peer_event event)
@@ -341,10 +358,11 @@ static void peer_says(struct service *s, struct rpc_call *call, struct peer *p,
 		ended(s, call, p, PEER_EVENT_FAILED);
 		break;
 	case SAYS(DOWNLOAD_PIECE_FINISHED):
-		piece_finished(s, p, rq->download_piece_finished_request->piece);
+		piece_finished(s, p, rq->download_piece_finished_request->piece, true);
 		break;
 	case SAYS(DOWNLOAD_PIECE_BACK_TO_SOURCE_FINISHED):
-		piece_finished(s, p, rq->download_piece_back_to_source_finished_request->piece);
+		piece_finished(s, p, rq->download_piece_back_to_source_finished_request->piece,
+			       false);
 		break;
 	case SAYS(DOWNLOAD_PIECE_FAILED):
 		state_peer_block(p, rq->download_piece_failed_request->parent_id);

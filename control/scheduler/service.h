@@ -12,6 +12,7 @@ struct service *service_new(const struct state_config *c);
 void service_free(struct service *s); /* after the rpc server */
 /* For rpc_server_config; arg is the struct service. */
 extern const struct rpc_method service_methods[];
+extern const struct rpc_method service_swarm_methods[]; /* skimmer.v1.Swarm */
 /* The cluster's limits, from the manager; 0 = as before. */
 void service_set_limits(struct service *s, unsigned candidate_parent_limit,
 			unsigned filter_parent_limit);

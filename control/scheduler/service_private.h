@@ -8,12 +8,15 @@
 #include "control/scheduler/rules.h"
 #include "control/scheduler/seed.h"
 #include "control/scheduler/service.h"
+#include "control/scheduler/traffic.h"
 
 #define ID_MAX 512
 
 struct service {
 	struct lock lock; /* rank 10: of all below but seeds and preheats */
 	struct state state;
+	struct traffic traffic;
+	int64_t started_ms; /* wall */
 	struct seeds *seeds;
 	struct preheats *preheats;
 	struct rules *rules; /* the cluster's; NULL = none */

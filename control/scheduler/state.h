@@ -17,6 +17,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "control/scheduler/meter.h"
 #include "control/scheduler/pick.h"
 
 #include <stdbool.h>
@@ -51,11 +52,12 @@ struct host {
 	bool takes_more; /* its peers may be told of further parents at any time */
 	uint64_t tx_max; /* bytes per second, 0 = unknown */
 	int64_t announced_ms, interval_ms;
-	struct list peers;	  /* peer.host_link */
-	uint64_t assigned_bytes;  /* contents of the children it was given */
-	uint32_t assigned_pieces; /* their concurrent pieces */
-	uint32_t child_count;	  /* edges from all its peers */
-	bool unhealthy;		  /* a seed that failed its health check */
+	struct list peers;			  /* peer.host_link */
+	uint64_t assigned_bytes;		  /* contents of the children it was given */
+	uint32_t assigned_pieces;		  /* their concurrent pieces */
+	uint32_t child_count;			  /* edges from all its peers */
+	bool unhealthy;				  /* a seed that failed its health check */
+	struct meter received, from_origin, sent; /* traffic.h: what was reported */
 };
 
 struct task {
