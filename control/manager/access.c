@@ -289,6 +289,8 @@ void access_object(const char *path, char *out, size_t size)
 {
 	const char *at = strstr(path, "/v1/");
 
+	if (!at)
+		at = strstr(path, "/v2/");
 	if (strncmp(path, "/preheats", 9) == 0)
 		at = "/v1/jobs";
 	at = at ? at + 4 : path + 1;

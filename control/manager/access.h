@@ -17,7 +17,7 @@ bool access_permits(struct rest_call *c);
 char *access_cookie(const struct rest_call *c, const char *name);
 /* A token of the request that is good, wherever it stands. */
 bool access_token(struct rest_call *c, bool for_refresh, struct jwt_claims *out);
-/* The first part of a route's path behind "/api/v1/": what permissions are about. */
+/* The first part of a route's path behind "/api/v1/" or "/api/v2/": what permissions are about. */
 void access_object(const char *path, char *out, size_t size);
 /* Whether a browser sent this from a page that is not ours. */
 bool access_foreign(const struct rest_call *c);

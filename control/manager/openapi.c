@@ -72,11 +72,20 @@ static json_t *row_schema(const struct route *r)
 				     : schema;
 }
 
+/* OpenAPI has no words for what an event is: a line of it is the same route without "/events". */
+static json_t *events_content(void)
+{
+	return json_pack("{s:{s:{s:s, s:s}}}", "text/event-stream", "schema", "type", "string",
+			 "description", "Events whose data is the same as without /events.");
+}
+
 static json_t *responses(const struct route *r)
 {
 	json_t *all = json_object(), *good = json_pack("{s:s}", "description", "Done.");
 
-	if (!(r->flags & ROUTE_EMPTY))
+	if (r->flags & ROUTE_EVENTS)
+		json_object_set_new(good, "content", events_content());
+	else if (!(r->flags & ROUTE_EMPTY))
 		json_object_set_new(good, "content", json_content(row_schema(r)));
 	json_object_set_new(all, "200", good);
 	json_object_set_new(all, "default",

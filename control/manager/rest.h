@@ -19,6 +19,7 @@ struct jwt;
 struct vault;
 struct limiter;
 struct jobs;
+struct live;
 struct rest_call;
 struct resource;
 
@@ -35,6 +36,7 @@ enum {
 	ROUTE_ROW = 16,	     /* the shape has the columns of every row besides its own */
 	ROUTE_AUDITED = 32,  /* a GET that changes something */
 	ROUTE_EMPTY = 8,     /* answers without a body */
+	ROUTE_EVENTS = 64,   /* answers server-sent events, each the shape as JSON */
 };
 
 struct route {
@@ -55,6 +57,7 @@ struct rest {
 	struct jwt *jwt;
 	struct limiter *limiter;
 	struct jobs *jobs;
+	struct live *live;
 	const struct manager_config *config;
 };
 

@@ -7,6 +7,7 @@
 #include "control/manager/jobs.h"
 #include "control/manager/jwt.h"
 #include "control/manager/limiter.h"
+#include "control/manager/live.h"
 #include "control/manager/rest.h"
 #include "control/manager/rest_roles.h"
 #include "control/manager/users.h"
@@ -75,8 +76,10 @@ int rest_server_new(const struct manager_config *config, struct db *db, struct r
 		r = prepare_people(db, e);
 	if (r == 0)
 		r = jobs_new(db, s->rest.vault, &s->rest.jobs, e);
-	if (r == 0)
+	if (r == 0) {
+		s->rest.live = live_new(db);
 		r = open_web(s, e);
+	}
 	if (r < 0) {
 		rest_server_free(s);
 		return r;
@@ -96,7 +99,10 @@ void rest_server_free(struct rest_server *s)
 {
 	if (!s)
 		return;
+	if (s->rest.live)
+		live_stop(s->rest.live);
 	web_free(s->web);
+	live_free(s->rest.live);
 	jobs_free(s->rest.jobs);
 	jwt_free(s->rest.jwt);
 	vault_free(s->rest.vault);

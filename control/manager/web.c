@@ -1,10 +1,11 @@
 /*
  * One request of the manager's door at a time, from the loop's thread to a worker and back.
  *
- *	state	what it means			who moves it on
- *	READING	the body comes in		on the loop: body() -> WORKING, body_late() ->
- *SENDING WORKING	a worker answers		work() posts done() to the loop -> SENDING
- *	SENDING	the answer is the door's	gone() frees
+ *	state		who moves it on
+ *	reading		the body comes in: body() to working, body_late() to sending
+ *	working		a worker answers: work() posts done(), to sending or following
+ *	sending		the answer is the door's: gone() frees
+ *	following	events go out as they come: follow_over() to sending, gone() frees
  *
  * A client that leaves while a worker answers is noticed in done(): nothing is sent.
  */
@@ -13,6 +14,7 @@
 #include "base/door.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "control/manager/web_feed.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -21,6 +23,8 @@
 #define QUEUE_MAX	256
 #define BODY_TIMEOUT_MS 30000
 #define STALL_MS	30000
+/* Then a follower has to ask again, and whether it may is looked at anew. */
+#define FOLLOW_MS 60000
 
 struct web {
 	struct web_config config;
@@ -37,6 +41,7 @@ struct exchange {
 	struct loop_timer late;
 	struct loop_job done;
 	bool working, gone;
+	struct web_follower follower;
 	struct web_request rq;
 	struct web_answer answer;
 };
@@ -114,6 +119,21 @@ static void send_answer(struct exchange *x)
 	door_end(x->conn);
 }
 
+static void follow_over(struct loop_timer *t)
+{
+	struct exchange *x = t->arg;
+
+	web_follower_leave(&x->follower);
+	door_end(x->conn);
+}
+
+static void start_following(struct exchange *x)
+{
+	x->late.fire = follow_over;
+	loop_timer_arm(x->loop, &x->late, FOLLOW_MS);
+	web_follow(&x->follower, x->answer.feed, x->conn, x->answer.headers.data);
+}
+
 static void done(struct loop_job *job)
 {
 	struct exchange *x = job->arg;
@@ -122,6 +142,8 @@ static void done(struct loop_job *job)
 	x->working = false;
 	if (x->gone)
 		exchange_free(x);
+	else if (x->answer.feed && strcmp(x->rq.method, "HEAD") != 0)
+		start_following(x);
 	else
 		send_answer(x);
 	door_release(door);
@@ -165,7 +187,7 @@ static void body_late(struct loop_timer *t)
 
 static void drained(struct door_call *call)
 {
-	(void)call;
+	web_follower_drained(&container_of(call, struct exchange, call)->follower);
 }
 
 static void gone(struct door_call *call, bool whole)
@@ -174,6 +196,7 @@ static void gone(struct door_call *call, bool whole)
 
 	(void)whole;
 	loop_timer_cancel(x->loop, &x->late);
+	web_follower_leave(&x->follower);
 	x->gone = true;
 	if (!x->working)
 		exchange_free(x);

@@ -17,6 +17,7 @@
 #define WEB_ANSWER_MAX (64u << 20)
 
 struct web;
+struct web_feed;
 
 /* Texts are the request's own; NULL where there is none. */
 struct web_request {
@@ -32,6 +33,7 @@ struct web_answer {
 	struct buf body;
 	int file_fd; /* sent instead of the body; -1 = none. Closed by the web */
 	uint64_t file_len;
+	struct web_feed *feed; /* 200: its events follow, instead of a body; NULL = none */
 };
 
 struct web_config {
