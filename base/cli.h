@@ -36,13 +36,22 @@ struct cli_option {
 	const char *help;
 };
 
+struct cli;
+
+/* A subcommand: a command line of its own, shown in its program's help, page and completions. */
+struct cli_command {
+	const char *name; /* "doctor"; its cli's program is "dfctl doctor" */
+	const struct cli *cli;
+};
+
 struct cli {
-	const char *program, *summary;	  /* summary: one line */
-	const char *usage;		  /* "dfget [options] URL -O FILE" */
-	const char *description;	  /* paragraphs */
-	const char *examples;		  /* lines "command  # what it does" */
-	const struct cli_option *options; /* ends with name NULL */
-	const char *exit_codes;		  /* lines for the man page; NULL = none */
+	const char *program, *summary;	    /* summary: one line */
+	const char *usage;		    /* "dfget [options] URL -O FILE" */
+	const char *description;	    /* paragraphs */
+	const char *examples;		    /* lines "command  # what it does" */
+	const struct cli_option *options;   /* ends with name NULL */
+	const char *exit_codes;		    /* lines for the man page; NULL = none */
+	const struct cli_command *commands; /* ends with name NULL; NULL = none */
 };
 
 /* Fills *out (variables of the environment first, then the command line; the last one wins, TEXTS

@@ -116,6 +116,17 @@ static void help_indented(const char *line, FILE *out)
 	fprintf(out, "  %s\n", line);
 }
 
+static void help_commands(const struct cli *c, FILE *out)
+{
+	if (!c->commands)
+		return;
+	fprintf(out, "\nCommands:\n");
+	for (const struct cli_command *k = c->commands; k->name; k++) {
+		fprintf(out, "  %-*s", HELP_COLUMN - 2, k->name);
+		print_wrapped(k->cli->summary, HELP_COLUMN, HELP_COLUMN, out);
+	}
+}
+
 void cli_print_help(const struct cli *c, FILE *out)
 {
 	fprintf(out, "%s: %s\n\nUsage: %s\n", c->program, c->summary, c->usage);
@@ -123,6 +134,7 @@ void cli_print_help(const struct cli *c, FILE *out)
 		fputc('\n', out);
 		each_line(c->description, help_paragraph, out);
 	}
+	help_commands(c, out);
 	fprintf(out, "\nOptions:\n");
 	each_option(c, help_option, out);
 	if (c->examples) {
@@ -226,6 +238,25 @@ static void man_date(FILE *out)
 		date[4] == ' ' ? '0' : date[4], date[5]);
 }
 
+/* A command's part of its program's page: what the page has already is left out. */
+static void man_command(const struct cli *c, FILE *out)
+{
+	fputs(".SS ", out);
+	roff(c->usage, out);
+	fputc('\n', out);
+	each_line(c->description ? c->description : c->summary, man_paragraph, out);
+	for (const struct cli_option *o = c->options; o->name; o++)
+		man_option(c, o, out);
+	if (c->exit_codes) {
+		fputs(".PP\nExit status:\n", out);
+		each_line(c->exit_codes, man_exit_code, out);
+	}
+	if (c->examples) {
+		fputs(".PP\nExamples:\n", out);
+		each_line(c->examples, man_example, out);
+	}
+}
+
 void cli_print_man(const struct cli *c, FILE *out)
 {
 	fputs(".TH ", out);
@@ -244,6 +275,10 @@ void cli_print_man(const struct cli *c, FILE *out)
 		fputs(".SH DESCRIPTION\n", out);
 		each_line(c->description, man_paragraph, out);
 	}
+	if (c->commands)
+		fputs(".SH COMMANDS\n", out);
+	for (const struct cli_command *k = c->commands; k && k->name; k++)
+		man_command(k->cli, out);
 	fputs(".SH OPTIONS\n", out);
 	each_option(c, man_option, out);
 	if (c->exit_codes) {
@@ -284,6 +319,33 @@ static void print_function(const struct cli *c, FILE *out)
 		fputc(isalnum((unsigned char)*p) ? *p : '_', out);
 }
 
+static void bash_commands(const struct cli *c, FILE *out)
+{
+	for (const struct cli_command *k = c->commands; k->name; k++)
+		fprintf(out, "%s%s", k == c->commands ? "" : " ", k->name);
+}
+
+/* Options of a command are offered behind its name, names of commands as the first word. */
+static void bash_of_commands(const struct cli *c, FILE *out)
+{
+	if (!c->commands)
+		return;
+	fputs("\tif [ \"$COMP_CWORD\" = 1 ] && [ \"${cur#-}\" = \"$cur\" ]; then\n"
+	      "\t\tCOMPREPLY=($(compgen -W '",
+	      out);
+	bash_commands(c, out);
+	fputs("' -- \"$cur\")); return\n\tfi\n\tcase ${COMP_WORDS[1]}:$cur in\n", out);
+	for (const struct cli_command *k = c->commands; k->name; k++) {
+		fprintf(out, "\t%s:-*) COMPREPLY=($(compgen -W '", k->name);
+		for (const struct cli_option *o = k->cli->options; o->name; o++)
+			fprintf(out, "--%s%s ", o->name, o->type == CLI_FLAG ? "" : "=");
+		fputs("--help' -- \"$cur\"))\n"
+		      "\t\t[[ ${COMPREPLY-} != *= ]] || compopt -o nospace; return ;;\n",
+		      out);
+	}
+	fputs("\tesac\n", out);
+}
+
 static void bash_word(const struct cli *c, const struct cli_option *o, FILE *out)
 {
 	(void)c;
@@ -312,7 +374,12 @@ static void print_bash(const struct cli *c, FILE *out)
 	      "\t=",
 	      out);
 	each_option(c, bash_file_option, out);
-	fputs(") COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n\tesac\n\tcase $cur in\n"
+	for (const struct cli_command *k = c->commands; k && k->name; k++)
+		for (const struct cli_option *o = k->cli->options; o->name; o++)
+			bash_file_option(k->cli, o, out);
+	fputs(") COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n\tesac\n", out);
+	bash_of_commands(c, out);
+	fputs("\tcase $cur in\n"
 	      "\t-*) COMPREPLY=($(compgen -W '",
 	      out);
 	each_option(c, bash_word, out);
@@ -346,16 +413,48 @@ static void zsh_option(const struct cli *c, const struct cli_option *o, FILE *ou
 	}
 }
 
+static void zsh_commands(const struct cli *c, FILE *out)
+{
+	fputs("if (( CURRENT > 2 )); then\ncase $words[2] in\n", out);
+	for (const struct cli_command *k = c->commands; k->name; k++) {
+		fprintf(out, "%s) shift words; (( CURRENT-- )); _arguments -s", k->name);
+		for (const struct cli_option *o = k->cli->options; o->name; o++)
+			zsh_option(k->cli, o, out);
+		fputs(" \\\n\t'*:file:_files'; return ;;\n", out);
+	}
+	fputs("esac\nfi\n", out);
+}
+
 static void print_zsh(const struct cli *c, FILE *out)
 {
-	fprintf(out, "#compdef %s\n_arguments -s", c->program);
+	fprintf(out, "#compdef %s\n", c->program);
+	if (c->commands)
+		zsh_commands(c, out);
+	fputs("_arguments -s", out);
 	each_option(c, zsh_option, out);
+	if (c->commands)
+		fputs(" \\\n\t'1:command:(", out);
+	for (const struct cli_command *k = c->commands; k && k->name; k++)
+		fprintf(out, "%s%s", k == c->commands ? "" : " ", k->name);
+	fputs(c->commands ? ")'" : "", out);
 	fputs(" \\\n\t'*:file:_files'\n", out);
+}
+
+/* fish knows \' inside single quotes */
+static void fish_quoted(const char *text, FILE *out)
+{
+	for (; *text; text++)
+		fprintf(out, *text == '\'' || *text == '\\' ? "\\%c" : "%c", *text);
 }
 
 static void fish_option(const struct cli *c, const struct cli_option *o, FILE *out)
 {
-	fprintf(out, "complete -c %s -l %s", c->program, o->name);
+	const char *command = strchr(c->program, ' ');
+
+	fprintf(out, "complete -c %.*s", (int)strcspn(c->program, " "), c->program);
+	if (command)
+		fprintf(out, " -n '__fish_seen_subcommand_from%s'", command);
+	fprintf(out, " -l %s", o->name);
 	if (letter_of(c, o))
 		fprintf(out, " -s %c", o->letter);
 	if (o->type != CLI_FLAG)
@@ -363,10 +462,21 @@ static void fish_option(const struct cli *c, const struct cli_option *o, FILE *o
 	if (strcmp(o->name, "completion") == 0)
 		fputs(" -a 'bash zsh fish'", out);
 	fputs(" -d '", out);
-	/* fish knows \' inside single quotes */
-	for (const char *p = o->help; *p; p++)
-		fprintf(out, *p == '\'' || *p == '\\' ? "\\%c" : "%c", *p);
+	fish_quoted(o->help, out);
 	fputs("'\n", out);
+}
+
+static void print_fish(const struct cli *c, FILE *out)
+{
+	each_option(c, fish_option, out);
+	for (const struct cli_command *k = c->commands; k && k->name; k++) {
+		fprintf(out, "complete -c %s -n __fish_use_subcommand -f -a %s -d '", c->program,
+			k->name);
+		fish_quoted(k->cli->summary, out);
+		fputs("'\n", out);
+		for (const struct cli_option *o = k->cli->options; o->name; o++)
+			fish_option(k->cli, o, out);
+	}
 }
 
 bool cli_print_completion(const struct cli *c, const char *shell, FILE *out)
@@ -376,7 +486,7 @@ bool cli_print_completion(const struct cli *c, const char *shell, FILE *out)
 	else if (strcmp(shell, "zsh") == 0)
 		print_zsh(c, out);
 	else if (strcmp(shell, "fish") == 0)
-		each_option(c, fish_option, out);
+		print_fish(c, out);
 	else
 		return false;
 	return true;

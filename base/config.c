@@ -28,6 +28,8 @@ struct walk {
 	const char *name;
 	int depth;
 	struct err *e;
+	void (*note)(const char *path, size_t line, void *arg); /* NULL = nobody asks */
+	void *note_arg;
 };
 
 /* One mapping by one table: out is the program's struct, or an item of a list. */
@@ -364,6 +366,16 @@ static int unknown_key(struct walk *w, const struct scope *s, const char *path)
 	return fail(w, "unknown key \"%s%s\"", s->prefix, path);
 }
 
+static void note_key(const struct walk *w, const struct scope *s, const struct config_key *k)
+{
+	cleanup(free_at) char *path = NULL;
+
+	if (!w->note)
+		return;
+	path = mem_printf("%s%s", s->prefix, k->path);
+	w->note(path, w->event.start_mark.line + 1, w->note_arg);
+}
+
 /* The current event is the name of a member of section. */
 static int walk_member(struct walk *w, const struct scope *s, const char *section)
 {
@@ -380,6 +392,7 @@ static int walk_member(struct walk *w, const struct scope *s, const char *sectio
 				return fail(w, "\"%s%s\" is given twice, here as \"%s%s\"",
 					    s->prefix, k->path, s->prefix, path);
 			s->given[k - s->keys] = true;
+			note_key(w, s, k);
 			r = next(w);
 			return r < 0 ? r : walk_value(w, s, k);
 		}
@@ -436,11 +449,9 @@ static int walk_document(struct walk *w, const struct scope *s)
 	return r;
 }
 
-int config_parse(const struct config_key *keys, const char *name, const char *text, size_t len,
-		 void *out, struct err *e)
+static int parse(struct walk w, const struct config_key *keys, const char *text, size_t len,
+		 void *out)
 {
-	struct err unheard;
-	struct walk w = {.name = name, .e = e ? e : &unheard};
 	cleanup(free_at) bool *given = NULL;
 	struct scope s = {.keys = keys, .out = out, .prefix = ""};
 	size_t key_count = 0;
@@ -448,7 +459,7 @@ int config_parse(const struct config_key *keys, const char *name, const char *te
 
 	config_defaults(keys, out);
 	if (len > FILE_LEN_MAX)
-		return err_set(e, EINVAL, "%s: longer than %u bytes", name, FILE_LEN_MAX);
+		return err_set(w.e, EINVAL, "%s: longer than %u bytes", w.name, FILE_LEN_MAX);
 	while (keys[key_count].path)
 		key_count++;
 	given = mem_array(key_count, sizeof(bool));
@@ -462,8 +473,20 @@ int config_parse(const struct config_key *keys, const char *name, const char *te
 	return r;
 }
 
-int config_load(const struct config_key *keys, const char *file, void *out, struct err *e)
+int config_parse(const struct config_key *keys, const char *name, const char *text, size_t len,
+		 void *out, struct err *e)
 {
+	struct err unheard;
+
+	return parse((struct walk){.name = name, .e = e ? e : &unheard}, keys, text, len, out);
+}
+
+int config_load_noting(const struct config_key *keys, const char *file, void *out,
+		       void (*note)(const char *path, size_t line, void *arg), void *arg,
+		       struct err *e)
+{
+	struct err unheard;
+	const struct walk w = {.name = file, .e = e ? e : &unheard, .note = note, .note_arg = arg};
 	cleanup(close_at) int fd = open(file, O_RDONLY | O_CLOEXEC);
 	cleanup(buf_release) struct buf text = BUF_INIT(FILE_LEN_MAX + 4096);
 	char part[4096];
@@ -475,7 +498,53 @@ int config_load(const struct config_key *keys, const char *file, void *out, stru
 		buf_append(&text, part, (size_t)n);
 	if (n < 0)
 		return err_set(e, errno, "read %s", file);
-	return config_parse(keys, file, text.data ? text.data : "", text.len, out, e);
+	return parse(w, keys, text.data ? text.data : "", text.len, out);
+}
+
+int config_load(const struct config_key *keys, const char *file, void *out, struct err *e)
+{
+	return config_load_noting(keys, file, out, NULL, NULL, e);
+}
+
+/* ---- what is in force */
+
+struct visit {
+	void (*fn)(const char *path, const struct config_key *key, const char *text, void *arg);
+	void *arg;
+};
+
+static void visit(const struct config_key *keys, const void *config, const char *prefix,
+		  const struct visit *v)
+{
+	for (const struct config_key *k = keys; k->path; k++) {
+		const void *field = (const char *)config + k->offset;
+		cleanup(free_at) char *path = mem_printf("%s%s", prefix, k->path);
+		const struct config_list *list = field;
+
+		if (k->type == CONFIG_IGNORED)
+			continue;
+		if (k->type != CONFIG_LIST) {
+			cleanup(free_at) char *text = config_value_print(k, field);
+
+			v->fn(path, k, text, v->arg);
+			continue;
+		}
+		if (list->count == 0)
+			v->fn(path, k, "[]", v->arg);
+		for (size_t i = 0; i < list->count; i++) {
+			cleanup(free_at) char *below = mem_printf("%s[%zu].", path, i);
+
+			visit(k->item_keys, (const char *)list->items + i * k->item_size, below, v);
+		}
+	}
+}
+
+void config_each(const struct config_key *keys, const void *config,
+		 void (*fn)(const char *path, const struct config_key *key, const char *text,
+			    void *arg),
+		 void *arg)
+{
+	visit(keys, config, "", &(struct visit){fn, arg});
 }
 
 /* ---- the reference page */

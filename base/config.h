@@ -65,6 +65,17 @@ must_check int config_load(const struct config_key *keys, const char *file, void
 /* The same from memory; name stands in the errors. */
 must_check int config_parse(const struct config_key *keys, const char *name, const char *text,
 			    size_t len, void *out, struct err *e);
+/* As config_load(), and tells of each key that the file gives where it stands: path with the list
+ * it is an item of ("proxy.rules[0].regex"). For keys without effect too. */
+must_check int config_load_noting(const struct config_key *keys, const char *file, void *out,
+				  void (*note)(const char *path, size_t line, void *arg), void *arg,
+				  struct err *e);
+/* Calls fn for each value of a filled struct as a file would write it, items of lists one by one;
+ * key: its row (of items: their own). Text is valid during the call. */
+void config_each(const struct config_key *keys, const void *config,
+		 void (*fn)(const char *path, const struct config_key *key, const char *text,
+			    void *arg),
+		 void *arg);
 void config_release(const struct config_key *keys, void *out);
 /* A Markdown table: key, type, default, meaning. */
 void config_print_reference(const struct config_key *keys, FILE *out);

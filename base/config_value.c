@@ -270,3 +270,96 @@ void config_value_describe(const struct config_key *key, char *text, size_t size
 	if (key->type == CONFIG_U64 || key->type == CONFIG_BYTES || key->type == CONFIG_DURATION)
 		append_bounds(key, text + len, size - len);
 }
+
+/* ---- printing */
+
+static char *print_duration(int64_t ms)
+{
+	static const struct {
+		int64_t ms;
+		const char *unit;
+	} units[] = {{3600 * 1000, "h"}, {60 * 1000, "m"}, {1000, "s"}};
+
+	for (size_t i = 0; i < array_len(units); i++)
+		if (ms && ms % units[i].ms == 0)
+			return mem_printf("%" PRId64 "%s", ms / units[i].ms, units[i].unit);
+	return mem_printf("%" PRId64 "ms", ms);
+}
+
+static char *print_bytes(uint64_t n)
+{
+	static const struct {
+		uint64_t n;
+		const char *unit;
+	} units[] = {{1u << 30, "GiB"},
+		     {1000u * 1000 * 1000, "GB"},
+		     {1u << 20, "MiB"},
+		     {1000 * 1000, "MB"},
+		     {1u << 10, "KiB"}};
+
+	for (size_t i = 0; i < array_len(units); i++)
+		if (n && n % units[i].n == 0)
+			return mem_printf("%" PRIu64 "%s", n / units[i].n, units[i].unit);
+	return mem_printf("%" PRIu64, n);
+}
+
+static char *print_strings(const struct config_strings *s)
+{
+	char *text = mem_strdup("[");
+
+	for (size_t i = 0; i < s->count; i++) {
+		char *longer = mem_printf("%s%s%s", text, i ? ", " : "", s->items[i]);
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+static char *print_pairs(const struct config_pairs *p)
+{
+	char *text = mem_strdup("{");
+
+	for (size_t i = 0; i < p->count; i++) {
+		char *longer = mem_printf("%s%s%s: %s", text, i ? ", " : "", p->items[i].name,
+					  p->items[i].value);
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+static char *closed(char *text, const char *bracket)
+{
+	char *whole = mem_printf("%s%s", text, bracket);
+
+	free(text);
+	return whole;
+}
+
+char *config_value_print(const struct config_key *key, const void *field)
+{
+	switch (key->type) {
+	case CONFIG_BOOL:
+		return mem_strdup(*(const bool *)field ? "true" : "false");
+	case CONFIG_U64:
+		return mem_printf("%" PRIu64, *(const uint64_t *)field);
+	case CONFIG_PORT:
+		return mem_printf("%u", *(const uint16_t *)field);
+	case CONFIG_BYTES:
+		return print_bytes(*(const uint64_t *)field);
+	case CONFIG_DURATION:
+		return print_duration(*(const int64_t *)field);
+	case CONFIG_STRING:
+	case CONFIG_ENUM:
+	case CONFIG_IP:
+		return mem_strdup(*(char *const *)field ? *(char *const *)field : "");
+	case CONFIG_STRINGS:
+		return closed(print_strings(field), "]");
+	case CONFIG_MAP:
+		return closed(print_pairs(field), "}");
+	default:
+		return mem_strdup("");
+	}
+}

@@ -3,7 +3,7 @@
 set(pages ${CMAKE_BINARY_DIR}/pages)
 add_custom_target(pages
   COMMAND ${CMAKE_SOURCE_DIR}/contrib/packaging/pages ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${pages}
-  DEPENDS dfdaemon dfget dfinit scheduler manager)
+  DEPENDS dfdaemon dfget dfinit dfctl scheduler manager)
 
 # skimmer_install(component name target): the program as /usr/bin/<name>, its page and completions
 function(skimmer_install component name target)
@@ -21,6 +21,7 @@ set(here ${CMAKE_SOURCE_DIR}/contrib/packaging)
 skimmer_install(dfdaemon dfdaemon dfdaemon)
 skimmer_install(dfdaemon dfget dfget)
 skimmer_install(dfdaemon dfinit dfinit)
+skimmer_install(dfdaemon dfctl dfctl)
 skimmer_install(scheduler skimmer-scheduler scheduler)
 skimmer_install(manager skimmer-manager manager)
 install(DIRECTORY ${CMAKE_BINARY_DIR}/console/ DESTINATION share/skimmer/console COMPONENT manager
@@ -46,7 +47,7 @@ set(CPACK_DEBIAN_DFDAEMON_PACKAGE_DEPENDS "fuse3, init-system-helpers")
 set(CPACK_DEBIAN_SCHEDULER_PACKAGE_DEPENDS "init-system-helpers, systemd | systemd-standalone-sysusers")
 set(CPACK_DEBIAN_MANAGER_PACKAGE_DEPENDS "init-system-helpers, systemd | systemd-standalone-sysusers")
 set(CPACK_COMPONENT_DFDAEMON_DESCRIPTION "Serves blobs and files of a cluster from the nearest peers
- The node of Skimmer: file system, registry mirror and proxy, dfget, dfinit.")
+ The node of Skimmer: file system, registry mirror and proxy, dfget, dfinit, dfctl.")
 set(CPACK_COMPONENT_SCHEDULER_DESCRIPTION "Answers each peer of a cluster with its best parents
  The scheduler of Skimmer.")
 set(CPACK_COMPONENT_MANAGER_DESCRIPTION "Keeps clusters and tells peers their scheduler

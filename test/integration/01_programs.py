@@ -12,9 +12,9 @@ import story
 from lab import BIN, ROOT
 from story import check, equal
 
-PROGRAMS = ("dfdaemon", "dfget", "scheduler", "manager", "dfinit", "containerd-skimmer")
+PROGRAMS = ("dfdaemon", "dfget", "scheduler", "manager", "dfinit", "dfctl", "containerd-skimmer")
 # An option of each that takes a value.
-OPTION = {"dfinit": "--state-dir"}
+OPTION = {"dfinit": "--state-dir", "dfctl": "--completion"}
 # A key of each configuration with a letter missing, its line, and the key that was meant.
 MISTYPED = {
     "dfdaemon": ("# a comment\nstorage:\n  dir: /var/tmp\nserver:\n  cacheDr: /tmp/x\n", 5, "server.cacheDir"),
@@ -100,6 +100,26 @@ def test_bash_completes_an_option():
                'echo "${COMPREPLY[@]}"\n')
         p = subprocess.run(["bash", "--norc", "-c", ask], capture_output=True, text=True)
         equal((p.stdout.strip(), p.stderr), ("--version", ""), f"bash completes {program} --vers")
+
+
+def test_bash_completes_commands_and_their_options():
+    code = asked_well("dfctl", "--completion", "bash")
+    for words, want in (("dfctl doc", "doctor"), ("dfctl doctor --ru", "--runtime-config=")):
+        ask = (f'source /dev/stdin <<"END"\n{code}\nEND\ncompopt() {{ :; }}\n'
+               f"COMP_WORDS=({words}) COMP_CWORD={len(words.split()) - 1}\n_dfctl\n"
+               'echo "${COMPREPLY[@]}"\n')
+        p = subprocess.run(["bash", "--norc", "-c", ask], capture_output=True, text=True)
+        equal((p.stdout.strip(), p.stderr), (want, ""), f"bash completes {words}")
+
+
+def test_each_command_of_dfctl_has_help_with_examples_and_exit_codes():
+    names = re.findall(r"^  ([a-z][a-z-]+)  ", asked_well("dfctl", "--help").split("Commands:")[1], re.M)
+    check("doctor" in names, f"commands: {names}")
+    for name in names:
+        out = asked_well("dfctl", name, "--help")
+        for word in (f"Usage: dfctl {name}", "Examples:", "Exit codes:"):
+            check(word in out, f"dfctl {name} --help has {word}: {out}")
+        equal([l for l in out.splitlines() if len(l) > 80 and "  #" not in l], [], f"wide lines of {name}")
 
 
 def test_unknown_shell_for_completion_is_a_usage_error():

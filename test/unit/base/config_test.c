@@ -2,6 +2,7 @@
 #include "test/unit/unit.h"
 
 #include "base/config.h"
+#include "base/config_value.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -382,6 +383,77 @@ static void the_reference_names_every_key(void **state)
 	assert_non_null(strstr(text, "Also: `upload.tcpListen.port`, `up.port`. |"));
 }
 
+struct noted {
+	char text[2048];
+};
+
+static void note_line(const char *path, size_t line, void *arg)
+{
+	struct noted *n = arg;
+	size_t len = strlen(n->text);
+
+	snprintf(n->text + len, sizeof(n->text) - len, "%s@%zu\n", path, line);
+}
+
+static void note_value(const char *path, const struct config_key *key, const char *text, void *arg)
+{
+	struct noted *n = arg;
+	size_t len = strlen(n->text);
+
+	assert_non_null(key);
+	snprintf(n->text + len, sizeof(n->text) - len, "%s=%s\n", path, text);
+}
+
+static void keys_are_told_with_their_lines_and_values_as_they_are_written(void **state)
+{
+	static const char yaml[] = "storage:\n  dir: /tmp\n# a comment\nsize: 3MiB\n"
+				   "addrs: [a, b]\nrules:\n  - regx: x\n    useTLS: yes\n";
+	char name[] = "/tmp/config_test-XXXXXX";
+	struct program p = {0};
+	struct noted lines = {0}, values = {0};
+	struct err e = {0};
+	int fd = mkstemp(name);
+
+	(void)state;
+	assert_int_equal(write(fd, yaml, strlen(yaml)), strlen(yaml));
+	close(fd);
+	assert_int_equal(config_load_noting(keys, name, &p, note_line, &lines, &e), 0);
+	assert_string_equal(lines.text, "storage.dir@2\nsize@4\naddrs@5\nrules@6\n"
+					"rules[0].regex@7\nrules[0].useTLS@8\n");
+	config_each(keys, &p, note_value, &values);
+	assert_non_null(strstr(values.text, "storage.dir=/tmp\n"));
+	assert_non_null(strstr(values.text, "size=3MiB\n"));
+	assert_non_null(strstr(values.text, "addrs=[a, b]\n"));
+	assert_non_null(strstr(values.text, "rules[0].regex=x\nrules[0].useTLS=true\n"));
+	config_release(keys, &p);
+	unlink(name);
+}
+
+static void what_is_printed_is_read_again_as_the_same(void **state)
+{
+	static const char *const texts[] = {"50GB", "8MiB", "1536", "1000KiB", "0"};
+	static const char *const times[] = {"10s", "5m", "1h", "1500ms"};
+	const struct config_key bytes = {.path = "b", .type = CONFIG_BYTES};
+	const struct config_key time = {.path = "t", .type = CONFIG_DURATION};
+	uint64_t n, again;
+	int64_t ms, ms_again;
+
+	(void)state;
+	for (size_t i = 0; i < array_len(texts); i++) {
+		assert_true(config_value_set(&bytes, &n, texts[i]));
+		cleanup(free_at) char *text = config_value_print(&bytes, &n);
+		assert_true(config_value_set(&bytes, &again, text));
+		assert_int_equal(n, again);
+	}
+	for (size_t i = 0; i < array_len(times); i++) {
+		assert_true(config_value_set(&time, &ms, times[i]));
+		cleanup(free_at) char *text = config_value_print(&time, &ms);
+		assert_string_equal(text, times[i]);
+		assert_true(config_value_set(&time, &ms_again, text));
+		assert_int_equal(ms, ms_again);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -397,6 +469,8 @@ int main(void)
 		cmocka_unit_test(ignored_keys_may_hold_anything_and_warn_once),
 		cmocka_unit_test(files_are_loaded_and_missing_ones_told),
 		cmocka_unit_test(the_reference_names_every_key),
+		cmocka_unit_test(keys_are_told_with_their_lines_and_values_as_they_are_written),
+		cmocka_unit_test(what_is_printed_is_read_again_as_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,27 @@
+/* dfctl's commands: each has its own command line and its own file. */
+#ifndef CONTRIB_DFCTL_COMMAND_H
+#define CONTRIB_DFCTL_COMMAND_H
+
+#include "base/cli.h"
+
+struct command {
+	const char *name;
+	const struct cli *cli;
+	/* argv[0] is the command's name. Returns an exit code. */
+	int (*run)(int argc, char **argv);
+};
+
+extern const struct command commands[]; /* ends with name NULL */
+
+#define COMMAND(name)                                                                              \
+	extern const struct cli name##_cli;                                                        \
+	int name##_run(int argc, char **argv)
+
+COMMAND(doctor);
+COMMAND(errors);
+COMMAND(config_show);
+
+/* "dfctl: what is wrong" on standard error; returns code. */
+int command_fail(enum cli_exit code, const char *fmt, ...) printf_like(2, 3);
+
+#endif

@@ -1,0 +1,97 @@
+/* dfctl: looks inside a node of Skimmer. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/nearest.h"
+#include "base/timer.h"
+#include "contrib/dfctl/command.h"
+#include "proto/rpc.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+
+static const struct cli_option no_options[] = {{0}};
+
+static const struct cli_command command_list[] = {
+	{"doctor", &doctor_cli},
+	{"config", &config_show_cli},
+	{"errors", &errors_cli},
+	{0},
+};
+
+const struct command commands[] = {
+	{"doctor", &doctor_cli, doctor_run},
+	{"config", &config_show_cli, config_show_run},
+	{"errors", &errors_cli, errors_run},
+	{0},
+};
+
+static const struct cli program = {
+	.program = "dfctl",
+	.summary = "says what a node of Skimmer does, and why",
+	.usage = "dfctl COMMAND [options]",
+	.description = "Each command has its own --help.",
+	.examples = "dfctl doctor  # what is wrong with this node\n",
+	.options = no_options,
+	.exit_codes = "0 done\n"
+		      "1 another failure; doctor: errors were found\n"
+		      "2 wrong usage\n"
+		      "3 the configuration is wrong\n"
+		      "4 there is no such thing\n"
+		      "5 not allowed\n"
+		      "6 a server or the network failed\n"
+		      "7 timed out\n"
+		      "11 no daemon answers\n",
+	.commands = command_list,
+};
+
+int command_fail(enum cli_exit code, const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	fputs("dfctl: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return (int)code;
+}
+
+__attribute__((noreturn)) static void unknown(const char *name)
+{
+	struct nearest near;
+
+	nearest_init(&near, name);
+	for (const struct command *c = commands; c->name; c++)
+		nearest_offer(&near, c->name, strlen(c->name));
+	if (near.word)
+		cli_usage_error(&program, "there is no command %s; did you mean %.*s?", name,
+				(int)near.len, near.word);
+	cli_usage_error(&program, "there is no command %s", name);
+}
+
+int main(int argc, char **argv)
+{
+	const char **rest cleanup(free_at) = mem_array((size_t)argc, sizeof(*rest));
+	int code;
+
+	log_open_stderr("dfctl", LOG_AUTO);
+	log_set_level(LOG_ERROR);
+	if (argc < 2 || argv[1][0] == '-') {
+		cli_parse(&program, argc, argv, NULL, rest);
+		cli_usage_error(&program, "which command?");
+	}
+	for (const struct command *c = commands; c->name; c++) {
+		if (strcmp(c->name, argv[1]) != 0)
+			continue;
+		signal(SIGPIPE, SIG_IGN);
+		timer_start();
+		rpc_init();
+		code = c->run(argc - 1, argv + 1);
+		rpc_shutdown();
+		timer_stop();
+		return code;
+	}
+	unknown(argv[1]);
+}
