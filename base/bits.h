@@ -20,4 +20,12 @@ static inline void bit_clear(uint64_t *bits, uint32_t i)
 	bits[i / 64] &= ~(UINT64_C(1) << i % 64);
 }
 
+static inline void bit_put(uint64_t *bits, uint32_t i, bool on)
+{
+	if (on)
+		bit_set(bits, i);
+	else
+		bit_clear(bits, i);
+}
+
 #endif

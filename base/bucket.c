@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 
+#include <math.h>
+
 #define RANK_BUCKET 95
 
 void bucket_init(struct bucket *b, uint64_t rate_per_s, uint64_t burst_min)
@@ -12,7 +14,7 @@ void bucket_init(struct bucket *b, uint64_t rate_per_s, uint64_t burst_min)
 	b->burst = (double)rate_per_s / 10;
 	if (b->burst < (double)burst_min)
 		b->burst = (double)burst_min;
-	b->tokens = b->burst;
+	b->tokens = b->first = b->burst;
 	b->at_us = clock_us();
 }
 
@@ -24,13 +26,18 @@ void bucket_release(struct bucket *b)
 static void refill(struct bucket *b)
 {
 	int64_t now_us = clock_us();
+	double earned = (double)(now_us - b->at_us) * (double)b->rate / 1e6;
 
 	if (now_us <= b->at_us)
 		return;
-	b->tokens += (double)(now_us - b->at_us) * (double)b->rate / 1e6;
-	if (b->tokens > b->burst)
-		b->tokens = b->burst;
+	b->tokens = fmin(b->tokens + earned, b->burst);
+	b->first = fmin(b->first + earned, b->burst);
 	b->at_us = now_us;
+}
+
+static int64_t wait_ms(const struct bucket *b, double tokens)
+{
+	return tokens >= 0 ? 0 : (int64_t)(-tokens * 1000 / (double)b->rate) + 1;
 }
 
 int64_t bucket_take(struct bucket *b, uint64_t n)
@@ -40,9 +47,18 @@ int64_t bucket_take(struct bucket *b, uint64_t n)
 	lock_guard(&b->lock);
 	refill(b);
 	b->tokens -= (double)n;
-	if (b->tokens >= 0)
+	return wait_ms(b, b->tokens);
+}
+
+int64_t bucket_take_first(struct bucket *b, uint64_t n)
+{
+	if (b->rate == 0)
 		return 0;
-	return (int64_t)(-b->tokens * 1000 / (double)b->rate) + 1;
+	lock_guard(&b->lock);
+	refill(b);
+	b->tokens -= (double)n;
+	b->first -= (double)n;
+	return wait_ms(b, b->first);
 }
 
 bool bucket_try(struct bucket *b, uint64_t n)

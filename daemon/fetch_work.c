@@ -372,7 +372,8 @@ static void from_parent(struct fetch *f, struct work *w)
 	struct delivery d = {f, w->feeder};
 	struct transfer t = transfer_for(f, &d);
 	struct err e = {0};
-	enum transfer_fault fault = transfer_from_parent(&t, &w->addr, w->job.index, &e);
+	bool urgent = w->job.rank == PIECE_URGENT;
+	enum transfer_fault fault = transfer_from_parent(&t, &w->addr, w->job.index, urgent, &e);
 
 	if (fault == TRANSFER_STORE)
 		store_failed(f, &e);

@@ -68,14 +68,6 @@ struct pieces {
 
 /* ---- bitmaps and states; all with the lock */
 
-static void bit_put(uint64_t *bits, uint32_t index, bool on)
-{
-	if (on)
-		bit_set(bits, index);
-	else
-		bit_clear(bits, index);
-}
-
 static void set_state(struct pieces *p, uint32_t index, int state)
 {
 	int was = p->state[index];
@@ -429,6 +421,12 @@ bool piece_is_ready(struct pieces *p, uint32_t index)
 {
 	lock_guard(&p->lock);
 	return index < p->g.piece_count && p->state[index] == READY;
+}
+
+bool piece_is_awaited(struct pieces *p, uint32_t index)
+{
+	lock_guard(&p->lock);
+	return want_find(p, index) != NULL;
 }
 
 uint32_t pieces_ready_count(struct pieces *p)

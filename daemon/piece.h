@@ -96,6 +96,8 @@ bool piece_read_cancel(struct waiter *w);
 /* From now on all pieces are wanted at this rank or a more urgent one. */
 void pieces_want_all(struct pieces *p, enum piece_rank rank);
 bool piece_is_ready(struct pieces *p, uint32_t index);
+/* A reader waits for it. */
+bool piece_is_awaited(struct pieces *p, uint32_t index);
 uint32_t pieces_ready_count(struct pieces *p);
 uint64_t pieces_ready_bytes(struct pieces *p);
 

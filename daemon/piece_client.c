@@ -151,9 +151,7 @@ static int kept_take(struct piece_client *c, const struct net_addr *addr)
 /* One question and its answer on one connection. */
 struct exchange {
 	int fd;
-	const struct piece_head *expected;
-	int64_t deadline_ms, stall_ms;
-	const bool *cancelled;
+	const struct piece_ask *ask;
 	uint8_t id;
 	bool answered; /* a byte of the answer has come */
 	bool keep;     /* the answer is over and the parent keeps the connection */
@@ -168,12 +166,13 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static bool is_cancelled(const struct exchange *x)
 {
-	return x->cancelled && __atomic_load_n(x->cancelled, __ATOMIC_RELAXED);
+	return x->ask->cancelled && __atomic_load_n(x->ask->cancelled, __ATOMIC_RELAXED);
 }
 
 static int64_t stall_deadline(const struct exchange *x)
 {
-	return earlier(x->deadline_ms, x->stall_ms > 0 ? clock_ms() + x->stall_ms : 0);
+	return earlier(x->ask->deadline_ms,
+		       x->ask->stall_ms > 0 ? clock_ms() + x->ask->stall_ms : 0);
 }
 
 /* Until there is something to read: 0. ETIMEDOUT, ECANCELED. */
@@ -235,7 +234,7 @@ static int refusal(const uint8_t *value, size_t len, struct err *e)
 		       "parent refuses (code %u): %s", error.code, error.message);
 }
 
-static int check_head(const struct vortex_content *c, const struct piece_head *expected,
+static int check_head(const struct vortex_content *c, const struct piece_ask *expected,
 		      struct err *e)
 {
 	if (c->number == expected->number && c->offset == expected->offset &&
@@ -267,7 +266,7 @@ static int read_head(struct exchange *x, struct piece_head *head_out, struct err
 		x->keep = keep;
 		return refusal(packet, h.length, e);
 	}
-	if (vortex_content_read(packet, h.length, &c, e) < 0 || check_head(&c, x->expected, e) < 0)
+	if (vortex_content_read(packet, h.length, &c, e) < 0 || check_head(&c, x->ask, e) < 0)
 		return -e->code;
 	x->keep = keep;
 	*head_out = (struct piece_head){.number = c.number,
@@ -281,14 +280,14 @@ static int read_head(struct exchange *x, struct piece_head *head_out, struct err
 
 static int read_content(struct exchange *x, void *buffer, piece_sink sink, void *arg, struct err *e)
 {
-	uint64_t left = x->expected->length;
+	uint64_t left = x->ask->length;
 
 	while (left > 0) {
 		size_t want = left < BUFFER_LEN ? (size_t)left : BUFFER_LEN, got;
 
 		if (is_cancelled(x))
 			return err_set(e, ECANCELED, "cancelled");
-		if (x->deadline_ms && clock_left_ms(x->deadline_ms) == 0)
+		if (x->ask->deadline_ms && clock_left_ms(x->ask->deadline_ms) == 0)
 			return err_set(e, ETIMEDOUT, "parent is too slow");
 		if (read_some(x, buffer, want, &got, e) < 0)
 			return err_wrap(e, "%ju bytes missing", (uintmax_t)left);
@@ -299,8 +298,8 @@ static int read_content(struct exchange *x, void *buffer, piece_sink sink, void 
 	return 0;
 }
 
-static int ask(struct exchange *x, const struct vortex_request *rq, struct piece_head *head_out,
-	       struct err *e)
+static int put_question(struct exchange *x, const struct vortex_request *rq,
+			struct piece_head *head_out, struct err *e)
 {
 	uint8_t packet[VORTEX_REQUEST_LEN];
 	size_t len = vortex_request_write(packet, x->id, rq);
@@ -316,36 +315,40 @@ static int open_and_ask(struct piece_client *c, const struct net_addr *addr, str
 {
 	x->fd = kept_take(c, addr);
 	if (x->fd >= 0) {
-		if (ask(x, rq, head_out, e) == 0)
+		if (put_question(x, rq, head_out, e) == 0)
 			return 0;
 		/* A connection that ended before the answer began says nothing of the parent. */
 		if (x->answered || e->code == ETIMEDOUT || e->code == ECANCELED)
 			return -e->code;
 		close_at(&x->fd);
 	}
-	if (net_connect(addr, earlier(x->deadline_ms, clock_ms() + CONNECT_TIMEOUT_MS), &x->fd, e) <
-	    0)
+	if (net_connect(addr, earlier(x->ask->deadline_ms, clock_ms() + CONNECT_TIMEOUT_MS), &x->fd,
+			e) < 0)
 		return -e->code;
-	return ask(x, rq, head_out, e);
+	return put_question(x, rq, head_out, e);
 }
 
-int piece_client_fetch(struct piece_client *c, const struct net_addr *addr, const char *task_id,
-		       const struct piece_head *expected, int64_t deadline_ms, int64_t stall_ms,
-		       const bool *cancelled, struct piece_head *head_out, piece_sink sink,
+/* A request that nobody waits for does not look like one that somebody does. */
+static uint8_t request_id(const struct piece_ask *ask)
+{
+	uint8_t id = (uint8_t)clock_us();
+
+	if (ask->urgent)
+		return VORTEX_URGENT_ID;
+	return id == VORTEX_URGENT_ID ? id + 1 : id;
+}
+
+int piece_client_fetch(struct piece_client *c, const struct net_addr *addr,
+		       const struct piece_ask *ask, struct piece_head *head_out, piece_sink sink,
 		       void *arg, struct err *e)
 {
-	struct exchange x = {.fd = -1,
-			     .expected = expected,
-			     .deadline_ms = deadline_ms,
-			     .stall_ms = stall_ms,
-			     .cancelled = cancelled,
-			     .id = (uint8_t)clock_us()};
-	struct vortex_request rq = {.number = expected->number};
+	struct exchange x = {.fd = -1, .ask = ask, .id = request_id(ask)};
+	struct vortex_request rq = {.number = ask->number};
 	void *buffer;
 	int r;
 
-	assert(strlen(task_id) == sizeof(rq.task_id) - 1);
-	memcpy(rq.task_id, task_id, sizeof(rq.task_id));
+	assert(strlen(ask->task_id) == sizeof(rq.task_id) - 1);
+	memcpy(rq.task_id, ask->task_id, sizeof(rq.task_id));
 	r = open_and_ask(c, addr, &x, &rq, head_out, e);
 	if (r == 0) {
 		buffer = buffer_take(c);

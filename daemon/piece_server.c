@@ -25,6 +25,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/sendfile.h>
@@ -36,8 +38,12 @@
 #define ACCEPT_PAUSE_MS	   100
 #define CHUNK_MAX	   (512u << 10) /* one sendfile */
 #define CHUNK_MIN	   (16u << 10)
-#define TURN_BYTES	   (2u << 20) /* then the others on the loop have their turn */
-#define AHEAD_BYTES	   (4u << 20) /* asked of the disk when a piece begins */
+#define TURN_BYTES	   (2u << 20)	/* then the others on the loop have their turn */
+#define AHEAD_BYTES	   (4u << 20)	/* asked of the disk when a piece begins */
+#define UNSENT_MAX	   (256u << 10) /* that the kernel keeps: what is there is sent in its turn */
+#define GIVE_WAY_CHUNK	   (16u << 10) /* while a reader's piece is being sent, the others send */
+#define GIVE_WAY_MS	   50	       /* ... so much, so often */
+#define GIVE_WAY_MS_MAX	   1000	       /* a child that takes its piece slowly is not waited for */
 #define COMPLAINT_EVERY_MS 60000
 #define RECENT_MAX	   8
 #define RECENT_MS	   1000
@@ -91,6 +97,8 @@ struct piece_server {
 	struct worker workers[LOOPS_MAX];
 	struct bucket bucket;
 	size_t chunk;
+	unsigned urgent;		       /* atomic: pieces being sent that readers wait for */
+	int64_t urgent_since_ms;	       /* atomic: when the last of them began */
 	struct piece_server_stat stat;	       /* atomic */
 	int64_t complained_at_ms[COMPLAINTS];  /* atomic */
 	uint64_t complaints_since[COMPLAINTS]; /* atomic: not told yet */
@@ -112,6 +120,7 @@ struct conn {
 	size_t head_at, head_len;
 	struct store_task *task; /* while its piece is being sent */
 	bool sending;		 /* ... and counted */
+	bool urgent;		 /* ... and a reader waits for it */
 	off_t off;
 	uint64_t left;
 };
@@ -145,9 +154,13 @@ static void complain(struct piece_server *s, enum complaint kind, int fd)
 
 static void conn_release_piece(struct conn *c)
 {
+	struct piece_server *s = c->worker->server;
+
 	if (c->sending)
-		host_count_sending(c->worker->server->host, -1);
-	c->sending = false;
+		host_count_sending(s->host, -1);
+	if (c->urgent)
+		__atomic_sub_fetch(&s->urgent, 1, __ATOMIC_RELAXED);
+	c->sending = c->urgent = false;
 	if (c->task)
 		store_task_unref(c->task);
 	c->task = NULL;
@@ -326,6 +339,15 @@ static bool conn_find_piece(struct conn *c, const struct vortex_request *rq,
 	return true;
 }
 
+static void conn_hurry(struct conn *c)
+{
+	struct piece_server *s = c->worker->server;
+
+	c->urgent = true;
+	__atomic_store_n(&s->urgent_since_ms, clock_ms(), __ATOMIC_RELAXED);
+	__atomic_add_fetch(&s->urgent, 1, __ATOMIC_RELAXED);
+}
+
 static void conn_request(struct conn *c)
 {
 	struct vortex_content content;
@@ -347,6 +369,8 @@ static void conn_request(struct conn *c)
 	c->left = content.length;
 	c->sending = true;
 	host_count_sending(c->worker->server->host, 1);
+	if (c->in[0] == VORTEX_URGENT_ID)
+		conn_hurry(c);
 	/* So that the loop does not wait for a cold disk page by page. */
 	(void)posix_fadvise(store_task_fd(c->task), c->off,
 			    (off_t)(c->left < AHEAD_BYTES ? c->left : AHEAD_BYTES),
@@ -379,12 +403,31 @@ static void conn_disk_failed(struct conn *c)
 	conn_close(c);
 }
 
+/* Somebody else's piece is waited for by a reader. */
+static bool conn_gives_way(const struct conn *c)
+{
+	const struct piece_server *s = c->worker->server;
+
+	return !c->urgent && __atomic_load_n(&s->urgent, __ATOMIC_RELAXED) > 0 &&
+	       clock_ms() - __atomic_load_n(&s->urgent_since_ms, __ATOMIC_RELAXED) <
+		       GIVE_WAY_MS_MAX;
+}
+
+/* How long the connection waits after so many bytes. */
+static int64_t conn_pause_ms(struct conn *c, size_t sent, bool gives_way)
+{
+	struct bucket *b = &c->worker->server->bucket;
+	int64_t pause_ms = c->urgent ? bucket_take_first(b, sent) : bucket_take(b, sent);
+
+	return gives_way && pause_ms < GIVE_WAY_MS ? GIVE_WAY_MS : pause_ms;
+}
+
 /* One sendfile. False: not now, or the connection is gone. */
-static bool conn_send_some(struct conn *c, size_t *sent_out)
+static bool conn_send_some(struct conn *c, size_t chunk, size_t *sent_out)
 {
 	struct piece_server *s = c->worker->server;
 	ssize_t n = sendfile(c->watch.fd, store_task_fd(c->task), &c->off,
-			     c->left < s->chunk ? (size_t)c->left : s->chunk);
+			     c->left < chunk ? (size_t)c->left : chunk);
 
 	if (n < 0) {
 		if (errno == EIO)
@@ -413,12 +456,13 @@ static void conn_turn(struct conn *c)
 	if (!conn_flush_head(c))
 		return;
 	while (c->left > 0 && turn < TURN_BYTES) {
+		bool gives_way = conn_gives_way(c);
 		int64_t wait_ms;
 
-		if (!conn_send_some(c, &sent))
+		if (!conn_send_some(c, gives_way ? GIVE_WAY_CHUNK : s->chunk, &sent))
 			return;
 		turn += sent;
-		wait_ms = bucket_take(&s->bucket, sent);
+		wait_ms = conn_pause_ms(c, sent, gives_way);
 		if (wait_ms > 0 && c->left > 0) {
 			conn_set_state(c, CONN_WAITING);
 			loop_timer_arm(c->worker->loop, &c->timer, wait_ms);
@@ -514,12 +558,15 @@ static void conn_adopt(struct loop_job *job)
 	struct conn *c = job->arg;
 	struct worker *w = c->worker;
 	struct piece_server *s = w->server;
+	const int unsent_max = UNSENT_MAX;
 	struct err e;
 
 	if (w->count >= s->config.connections_max / s->worker_count && !worker_make_room(w)) {
 		conn_drop_new(c, TOO_MANY);
 		return;
 	}
+	(void)setsockopt(c->watch.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max,
+			 sizeof(unsent_max));
 	c->watch.events = EPOLLIN;
 	if (loop_watch(w->loop, &c->watch, &e) < 0) {
 		conn_drop_new(c, NO_DESCRIPTORS);

@@ -104,10 +104,14 @@ static enum transfer_fault fault_of(const struct transfer *t, const struct arriv
 
 /* ---- from a parent */
 
-/* Sleeps as long as the limit on bandwidth says, or until it is cancelled. */
-static int wait_for_turn(const struct transfer *t, size_t len, struct err *e)
+/* Sleeps as long as the limit on bandwidth says, or until it is cancelled. A reader may have come
+ * since the piece was begun. */
+static int wait_for_turn(const struct transfer *t, uint32_t index, size_t len, struct err *e)
 {
-	int64_t until = clock_ms() + bucket_take(t->bandwidth, len), now;
+	bool urgent = piece_is_awaited(t->pieces, index);
+	int64_t until, now;
+
+	until = clock_ms() + (urgent ? bucket_take_first : bucket_take)(t->bandwidth, len);
 
 	while ((now = clock_ms()) < until) {
 		int64_t ms = until - now < TURN_MS_MAX ? until - now : TURN_MS_MAX;
@@ -124,24 +128,29 @@ static int parent_sink(void *arg, const void *data, size_t len, struct err *e)
 	struct arrival *a = arg;
 	int r = arrival_write(a, data, len, e);
 
-	return r < 0 ? r : wait_for_turn(a->t, len, e);
+	return r < 0 ? r : wait_for_turn(a->t, a->slot.index, len, e);
 }
 
 enum transfer_fault transfer_from_parent(const struct transfer *t, const struct net_addr *addr,
-					 uint32_t index, struct err *e)
+					 uint32_t index, bool urgent, struct err *e)
 {
 	const struct store_meta *m = store_task_meta(t->st);
-	struct piece_head want = {.number = index,
-				  .offset = geometry_offset(&m->geometry, index),
-				  .length = geometry_length(&m->geometry, index)};
+	uint32_t length = geometry_length(&m->geometry, index);
+	struct piece_ask ask = {.task_id = m->id,
+				.number = index,
+				.offset = geometry_offset(&m->geometry, index),
+				.length = length,
+				.urgent = urgent,
+				.deadline_ms = deadline_of(length),
+				.stall_ms = t->stall_ms,
+				.cancelled = t->cancelled};
 	struct piece_head got = {0};
 	struct arrival a = {.t = t};
 	int r = arrival_begin(&a, index, e);
 
 	if (r < 0)
 		return TRANSFER_STORE;
-	r = piece_client_fetch(t->piece_client, addr, m->id, &want, deadline_of(want.length),
-			       t->stall_ms, t->cancelled, &got, parent_sink, &a, e);
+	r = piece_client_fetch(t->piece_client, addr, &ask, &got, parent_sink, &a, e);
 	if (r < 0) {
 		arrival_abort(&a);
 		return r == -ENOENT && !a.fault ? TRANSFER_LACKS : fault_of(t, &a, e);

@@ -42,9 +42,9 @@ struct transfer {
 	void *arg;
 };
 
-/* index is taken by the caller; it is published or given back. */
+/* index is taken by the caller; it is published or given back. urgent: a reader waits for it. */
 enum transfer_fault transfer_from_parent(const struct transfer *t, const struct net_addr *addr,
-					 uint32_t index, struct err *e);
+					 uint32_t index, bool urgent, struct err *e);
 /* [first, first+count): first is taken by the caller, the others are reserved. Ends early, without
  * fault, at a piece that another took meanwhile. What is not published is given back. */
 enum transfer_fault transfer_from_origin(const struct transfer *t, const struct source *s,

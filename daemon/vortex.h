@@ -7,7 +7,8 @@
  *
  * The id of a request is free and Dragonfly never looks at it. A Skimmer server answers with
  * vortex_kept_id() of it, which says: this connection stays open for another request
- * (docs/adr/0002-kept-piece-connections.md).
+ * (docs/adr/0002-kept-piece-connections.md). A Skimmer child gives a request that a reader waits
+ * for the id VORTEX_URGENT_ID, and no other one (docs/adr/0003-urgent-requests.md).
  *
  * Must not know: sockets, stores, tasks.
  */
@@ -38,6 +39,8 @@ enum vortex_code {
 	VORTEX_NOT_FOUND = 2,
 	VORTEX_INTERNAL = 3,
 };
+
+#define VORTEX_URGENT_ID 0x5a
 
 #define VORTEX_HEADER_LEN	 6
 #define VORTEX_REQUEST_VALUE_LEN 68

@@ -75,6 +75,22 @@ static void over_time_the_rate_holds(void **state)
 	bucket_release(&b);
 }
 
+static void who_goes_first_waits_for_nobody_else(void **state)
+{
+	struct bucket b;
+
+	(void)state;
+	bucket_init(&b, 1000, 0);
+	assert_in_range(bucket_take(&b, 5100), 5000, 5001);
+	assert_int_equal(bucket_take_first(&b, 100), 0);
+	assert_in_range(bucket_take_first(&b, 1000), 1000, 1001);
+	/* The others pay for it. */
+	assert_in_range(bucket_take(&b, 0), 6100, 6101);
+	now_ms += 6101;
+	assert_int_equal(bucket_take(&b, 0), 0);
+	bucket_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -82,6 +98,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(debt_is_waited_off, freeze, thaw),
 		cmocka_unit_test_setup_teardown(credit_ends_at_the_burst, freeze, thaw),
 		cmocka_unit_test_setup_teardown(over_time_the_rate_holds, freeze, thaw),
+		cmocka_unit_test_setup_teardown(who_goes_first_waits_for_nobody_else, freeze, thaw),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,7 +40,7 @@ struct fake_peer {
 	bool held;  /* fetches wait until it is not */
 	int closes; /* > 0: tells this error once it has announced; -1: tells the regular end */
 	uint32_t odd_len; /* added to the lengths it announces */
-	unsigned fetches, opens, frees, announcements, asked_sooner;
+	unsigned fetches, urgent_fetches, opens, frees, announcements, asked_sooner;
 };
 
 static struct fake {
@@ -575,13 +575,14 @@ static inline void fake_peer_gets(unsigned peer, uint64_t pieces)
 	}
 }
 
-static inline int fake_send(struct fake_peer *peer, const struct piece_head *want,
+static inline int fake_send(struct fake_peer *peer, const struct piece_ask *want,
 			    struct piece_head *head_out, piece_sink sink, void *arg, struct err *e)
 {
 	cleanup(free_at) unsigned char *data = mem_alloc(want->length);
 
 	bytes_of(peer->lies ? fake.seed + 1 : fake.seed, want->offset, want->length, data);
-	*head_out = *want;
+	*head_out = (struct piece_head){
+		.number = want->number, .offset = want->offset, .length = want->length};
 	head_out->has_crc32 = !peer->no_digest;
 	head_out->crc32 = crc32_update(0, data, want->length);
 	if (peer->corrupt)
@@ -589,9 +590,8 @@ static inline int fake_send(struct fake_peer *peer, const struct piece_head *wan
 	return sink(arg, data, want->length, e);
 }
 
-int piece_client_fetch(struct piece_client *c, const struct net_addr *addr, const char *task_id,
-		       const struct piece_head *want, int64_t deadline_ms, int64_t stall_ms,
-		       const bool *cancelled, struct piece_head *head_out, piece_sink sink,
+int piece_client_fetch(struct piece_client *c, const struct net_addr *addr,
+		       const struct piece_ask *want, struct piece_head *head_out, piece_sink sink,
 		       void *arg, struct err *e)
 {
 	const struct sockaddr_in *sin = (const struct sockaddr_in *)&addr->sa;
@@ -599,13 +599,12 @@ int piece_client_fetch(struct piece_client *c, const struct net_addr *addr, cons
 	int code;
 
 	(void)c;
-	(void)task_id;
-	(void)stall_ms;
-	assert_true(deadline_ms > clock_ms());
+	assert_true(want->deadline_ms > clock_ms());
 	lock_take(&fake.lock);
 	peer->fetches++;
+	peer->urgent_fetches += want->urgent;
 	cond_wake_all(&fake.changed);
-	code = fake_wait(&peer->held, cancelled) ? peer->error : ECANCELED;
+	code = fake_wait(&peer->held, want->cancelled) ? peer->error : ECANCELED;
 	lock_drop(&fake.lock);
 	if (code)
 		return err_set(e, code, "peer");

@@ -104,10 +104,12 @@ static void a_reader_overtakes_the_prefetch_at_a_parent(void **state)
 	await(fake_get(peers[0].fetches) == 6);
 	read_start(t, &r, 20 * PIECE, 5, 0);
 	await(fake_get(peers[0].fetches) == 7);
+	assert_int_equal(fake_get(peers[0].urgent_fetches), 1);
 	fake_set(fake.peers[0].held = false);
 	assert_int_equal(read_finish(&r), 0);
 	await(is_complete(t));
 	assert_int_equal(fake_get(peers[0].fetches), COUNT);
+	assert_int_equal(fake_get(peers[0].urgent_fetches), 1);
 	task_unref(t);
 }
 

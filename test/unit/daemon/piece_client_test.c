@@ -36,8 +36,8 @@ struct parent {
 	int listen_fd;
 	struct net_addr addr;
 	pthread_t thread;
-	unsigned connections, requests; /* atomic */
-	bool stop;			/* atomic */
+	unsigned connections, requests, urgent; /* atomic */
+	bool stop;				/* atomic */
 };
 
 static char content[CONTENT];
@@ -110,6 +110,8 @@ static void serve_connection(struct parent *p, int fd)
 		assert_int_equal(vortex_request_read(request + 6, 68, &rq, &e), 0);
 		assert_string_equal(rq.task_id, ID);
 		__atomic_add_fetch(&p->requests, 1, __ATOMIC_SEQ_CST);
+		if (request[0] == VORTEX_URGENT_ID)
+			__atomic_add_fetch(&p->urgent, 1, __ATOMIC_SEQ_CST);
 		if (!answer(p, fd, request))
 			return;
 	}
@@ -180,14 +182,17 @@ static int take(void *arg, const void *data, size_t len, struct err *e)
 	return 0;
 }
 
-static const struct piece_head expected = {.number = 7, .offset = 7 * CONTENT, .length = CONTENT};
+static const struct piece_ask expected = {
+	.task_id = ID, .number = 7, .offset = 7 * CONTENT, .length = CONTENT, .stall_ms = 200};
 
 static int fetch(struct piece_client *c, struct parent *p, struct sink *s, struct piece_head *head,
 		 struct err *e)
 {
+	struct piece_ask ask = expected;
+
+	ask.deadline_ms = clock_ms() + 5000;
 	s->len = 0;
-	return piece_client_fetch(c, &p->addr, ID, &expected, clock_ms() + 5000, 200, NULL, head,
-				  take, s, e);
+	return piece_client_fetch(c, &p->addr, &ask, head, take, s, e);
 }
 
 static struct sink sink;
@@ -368,6 +373,7 @@ static void cancelling_and_deadline_end_it(void **state)
 	struct piece_client *c = piece_client_new();
 	struct parent p;
 	struct piece_head head;
+	struct piece_ask ask = expected;
 	bool cancelled = false;
 	int64_t before;
 	struct err e;
@@ -376,16 +382,37 @@ static void cancelling_and_deadline_end_it(void **state)
 	parent_start(&p, STALL);
 	sink.len = 0;
 	sink.cancel_at_half = &cancelled;
-	assert_int_equal(piece_client_fetch(c, &p.addr, ID, &expected, 0, 10000, &cancelled, &head,
-					    take, &sink, &e),
-			 -ECANCELED);
+	ask.stall_ms = 10000;
+	ask.cancelled = &cancelled;
+	assert_int_equal(piece_client_fetch(c, &p.addr, &ask, &head, take, &sink, &e), -ECANCELED);
 	sink.cancel_at_half = NULL;
 	before = clock_ms();
 	sink.len = 0;
-	assert_int_equal(piece_client_fetch(c, &p.addr, ID, &expected, before + 150, 10000, NULL,
-					    &head, take, &sink, &e),
-			 -ETIMEDOUT);
+	ask.deadline_ms = before + 150;
+	ask.cancelled = NULL;
+	assert_int_equal(piece_client_fetch(c, &p.addr, &ask, &head, take, &sink, &e), -ETIMEDOUT);
 	assert_in_range(clock_ms() - before, 150, 2000);
+	piece_client_free(c);
+	parent_stop(&p);
+}
+
+/* More often than there are ids, so that chance would show. */
+static void only_what_a_reader_waits_for_is_marked_urgent(void **state)
+{
+	struct piece_client *c = piece_client_new();
+	struct piece_ask ask = expected;
+	struct piece_head head;
+	struct parent p;
+	struct err e;
+
+	(void)state;
+	parent_start(&p, NOT_FOUND);
+	for (unsigned i = 0; i < 600; i++) {
+		ask.urgent = i >= 590;
+		assert_int_equal(piece_client_fetch(c, &p.addr, &ask, &head, take, &sink, &e),
+				 -ENOENT);
+	}
+	assert_int_equal(now(&p.urgent), 10);
 	piece_client_free(c);
 	parent_stop(&p);
 }
@@ -405,6 +432,7 @@ int main(void)
 		cmocka_unit_test(nobody_there_is_refused),
 		cmocka_unit_test(sinks_error_ends_the_piece),
 		cmocka_unit_test(cancelling_and_deadline_end_it),
+		cmocka_unit_test(only_what_a_reader_waits_for_is_marked_urgent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

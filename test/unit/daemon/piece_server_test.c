@@ -145,16 +145,20 @@ static int take(void *arg, const void *data, size_t len, struct err *e)
 static int fetch(struct setting *s, struct piece_client *c, unsigned seed, uint32_t number)
 {
 	const struct geometry *g = &store_task_meta(s->task)->geometry;
-	struct piece_head head, expected = {.number = number, .offset = geometry_offset(g, number)};
+	struct piece_ask expected = {.number = number,
+				     .offset = geometry_offset(g, number),
+				     .length = geometry_length(g, number),
+				     .deadline_ms = clock_ms() + 5000,
+				     .stall_ms = 5000};
+	struct piece_head head;
 	struct sink sink = {.s = s, .number = number};
 	char id[65];
 	struct err e;
 	int r;
 
 	id_of(seed, id);
-	expected.length = geometry_length(g, number);
-	r = piece_client_fetch(c, &s->addr, id, &expected, clock_ms() + 5000, 5000, NULL, &head,
-			       take, &sink, &e);
+	expected.task_id = id;
+	r = piece_client_fetch(c, &s->addr, &expected, &head, take, &sink, &e);
 	if (r == 0) {
 		assert_int_equal(sink.len, expected.length);
 		assert_true(head.has_crc32);
@@ -415,6 +419,55 @@ static void bandwidth_is_kept(void **state)
 	setting_close(&s);
 }
 
+/* What others are sent while one piece of 400 KiB comes, 8 of them busy all the time. */
+static uint64_t sent_to_others(struct setting *s, struct store_task *task, bool urgent)
+{
+	enum { OTHERS = 8 };
+	struct vortex_request rq = {.number = 0};
+	uint8_t packet[VORTEX_REQUEST_LEN], value[VORTEX_VALUE_MAX];
+	const uint32_t len = geometry_length(&store_task_meta(task)->geometry, 1);
+	cleanup(free_at) char *got = mem_alloc(len);
+	uint64_t before = stat_now(s).bytes;
+	int fds[OTHERS], fd = dial(s);
+
+	memcpy(rq.task_id, store_task_meta(task)->id, sizeof(rq.task_id));
+	vortex_request_write(packet, 9, &rq);
+	for (unsigned i = 0; i < OTHERS; i++) {
+		fds[i] = dial(s);
+		say(fds[i], packet, sizeof(packet));
+		hear_packet(fds[i], value);
+	}
+	rq.number = 1;
+	say(fd, packet, vortex_request_write(packet, urgent ? VORTEX_URGENT_ID : 9, &rq));
+	hear_packet(fd, value);
+	hear(fd, got, len);
+	for (unsigned i = 0; i < OTHERS; i++)
+		close(fds[i]);
+	close(fd);
+	await(s, open, 0);
+	return stat_now(s).bytes - before - len;
+}
+
+static void what_a_reader_waits_for_is_sent_first(void **state)
+{
+	const uint32_t length = 8u << 20;
+	struct piece_server_config config = {.bandwidth = 4u << 20};
+	struct store_task *big;
+	uint64_t usual, urgent;
+	struct setting s;
+
+	setting_open(&s, state, &config);
+	big = task_make(s.f, 3, length + (400u << 10), length);
+	piece_fill(s.f, big, 3, 0);
+	piece_fill(s.f, big, 3, 1);
+	usual = sent_to_others(&s, big, false);
+	urgent = sent_to_others(&s, big, true);
+	/* In turn all get about the same: 8 times 400 KiB. */
+	assert_true(usual > 3 * urgent);
+	store_task_unref(big);
+	setting_close(&s);
+}
+
 static void allow_descriptors(rlim_t n)
 {
 	struct rlimit limit;
@@ -551,6 +604,7 @@ int main(void)
 		serving_test(slow_reader_is_left),
 		serving_test(child_that_leaves_in_the_middle_costs_nothing),
 		serving_test(bandwidth_is_kept),
+		serving_test(what_a_reader_waits_for_is_sent_first),
 		serving_test(two_thousand_idle_connections_are_borne),
 		serving_test(longest_idle_makes_room),
 		serving_test(busy_connections_are_not_closed_for_new_ones),
