@@ -87,6 +87,8 @@ enum rpc_code rpc_code_of_errno(int err_no)
 	case ENETUNREACH:
 	case ECONNREFUSED:
 	case ECONNRESET:
+	case ENOTCONN:
+	case EDEADLK:
 		return RPC_UNAVAILABLE;
 	default:
 		return RPC_INTERNAL;

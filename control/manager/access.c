@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/digest.h"
-#include "base/log.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -97,10 +96,10 @@ static bool refuse(struct rest_call *c, int status, const char *text)
 	return false;
 }
 
-static bool refuse_failed(struct rest_call *c, const struct err *e)
+static bool refuse_error(struct rest_call *c, struct err *e)
 {
-	log_error("access cannot be looked up", "why=\"%s\"", e->text);
-	return refuse(c, 500, "internal error: the manager's log says more");
+	rest_refuse_error(c, e);
+	return false;
 }
 
 /* 1 a user who may sign in, 0 none, -errno. */
@@ -151,49 +150,35 @@ static bool is_self(const struct rest_call *c)
 	return (c->route->flags & ROUTE_SELF) && rest_id(c, 0, &id, NULL) == 0 && id == c->user_id;
 }
 
-/* NULL: the user may; else why not, with its status. */
-static const char *user_refusal(struct rest_call *c, int *status)
+/* 0 the user may, else -errno of what is to be answered. */
+static int check_user(struct rest_call *c, struct err *e)
 {
 	struct jwt_claims claims;
 	bool must_change = false;
-	struct err e = {0};
 	int r;
 
-	*status = 401;
 	if (!access_token(c, false, &claims))
-		return "sign in: there is no token, or it has expired";
-	r = look_up_user(c, &claims, &must_change, &e);
+		return err_set(e, EACCES, "sign in: there is no token, or it has expired");
+	r = look_up_user(c, &claims, &must_change, e);
+	if (r < 0)
+		return r;
 	if (r == 0)
-		return "sign in again: the user is disabled or has a new password";
+		return err_set(e, EACCES,
+			       "sign in again: the user is disabled or has a new password");
 	c->user_id = claims.user_id;
-	if (r > 0 && is_self(c))
-		return NULL;
-	if (r > 0 && must_change && c->rest->config->require_password_change) {
-		*status = 403;
-		return "change the first password before anything else";
-	}
-	if (r > 0)
-		r = roles_permit(c, &e);
-	if (r >= 0)
-		return r > 0 ? NULL : "permission deny";
-	log_error("access cannot be looked up", "why=\"%s\"", e.text);
-	*status = 500;
-	return "internal error: the manager's log says more";
-}
-
-static bool check_user(struct rest_call *c)
-{
-	int status;
-	const char *why = user_refusal(c, &status);
-
-	return !why || refuse(c, status, why);
+	if (is_self(c))
+		return 0;
+	if (must_change && c->rest->config->require_password_change)
+		return err_set(e, EPERM, "change the first password before anything else");
+	r = roles_permit(c, e);
+	if (r < 0)
+		return r;
+	return r ? 0 : err_set(e, EACCES, "permission deny");
 }
 
 bool access_permits(struct rest_call *c)
 {
-	int status;
-
-	return !user_refusal(c, &status);
+	return check_user(c, NULL) == 0;
 }
 
 /* ---- tokens of robots */
@@ -271,7 +256,7 @@ static bool check_robot(struct rest_call *c)
 		return refuse(c, 401, "a personal access token is needed");
 	r = look_up_robot(c, query ? query : bearer, &robot, &e);
 	if (r < 0)
-		return refuse_failed(c, &e);
+		return refuse_error(c, &e);
 	if (r == 0)
 		return refuse(c, 401, "no such personal access token");
 	if (strcmp(robot.state, "active") != 0)
@@ -299,13 +284,15 @@ void access_object(const char *path, char *out, size_t size)
 
 bool access_check(struct rest_call *c)
 {
+	struct err e = {0};
+
 	if (!is_reading(c) && access_foreign(c))
 		return refuse(c, 403, "the request comes from another site's page");
 	switch (c->route->access) {
 	case ACCESS_PUBLIC:
 		return true;
 	case ACCESS_USER:
-		return check_user(c);
+		return check_user(c, &e) == 0 || refuse_error(c, &e);
 	case ACCESS_TOKEN:
 		return check_robot(c);
 	}

@@ -8,6 +8,7 @@
 #include "control/manager/db.h"
 
 #include <errno.h>
+#include <string.h>
 
 struct options {
 	const char *config;
@@ -49,6 +50,10 @@ static int back_up(const struct manager_config *c, const char *file, struct err 
 	struct db *db = NULL;
 	int r;
 
+	if (strcmp(c->database_type, "sqlite") != 0)
+		return err_set(e, ENOTSUP, "database.type is %s: use %s", c->database_type,
+			       strcmp(c->database_type, "postgres") == 0 ? "pg_dump"
+									 : "mariadb-dump");
 	/* Opening makes what is not there: a backup of nothing would be one of an empty database.
 	 */
 	if (access(c->database_path, F_OK) < 0)

@@ -96,7 +96,8 @@ int cluster_add(struct db *db, const char *name, const char *scopes, uint64_t *i
 			   "sii", name, now, now);
 	if (r == 0)
 		r = db_run(db, NULL, e,
-			   "INSERT INTO cluster_links SELECT s.id, ? FROM seed_peer_clusters s"
+			   "INSERT INTO cluster_links (seed_peer_cluster_id, scheduler_cluster_id)"
+			   " SELECT s.id, ? FROM seed_peer_clusters s"
 			   " WHERE s.name = ?",
 			   "is", (int64_t)*id_out, name);
 	return r;

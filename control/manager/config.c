@@ -51,20 +51,112 @@ const struct config_key manager_config_keys[] = {
 	 .type = CONFIG_ENUM,
 	 .offset = AT(database_type),
 	 .fallback = "sqlite",
-	 .words = "sqlite",
-	 .help = "Kind of database."},
+	 .words = "sqlite|postgres|mysql|mariadb",
+	 .help = "Kind of database: the embedded one, or a server. mysql and mariadb are the "
+		 "same."},
 	{.path = "database.sqlite.path",
 	 .type = CONFIG_STRING,
 	 .offset = AT(database_path),
 	 .fallback = "/var/lib/dragonfly/manager.db",
 	 .help = "File of the embedded database."},
+	{.path = "database.mysql.host",
+	 .type = CONFIG_STRING,
+	 .offset = AT(mysql.host),
+	 .help = "Name or address of the MariaDB or MySQL server."},
+	{.path = "database.mysql.port",
+	 .type = CONFIG_PORT,
+	 .offset = AT(mysql.port),
+	 .fallback = "3306",
+	 .help = "Its port."},
+	{.path = "database.mysql.user",
+	 .type = CONFIG_STRING,
+	 .offset = AT(mysql.user),
+	 .help = "Who the manager is there. He must be allowed to make tables."},
+	{.path = "database.mysql.password",
+	 .type = CONFIG_STRING,
+	 .offset = AT(mysql.password),
+	 .help = "His password."},
+	{.path = "database.mysql.dbname",
+	 .type = CONFIG_STRING,
+	 .offset = AT(mysql.name),
+	 .fallback = "manager",
+	 .help = "Name of the database. It must exist, and be empty at the first start."},
+	{.path = "database.mysql.migrate",
+	 .type = CONFIG_BOOL,
+	 .offset = AT(mysql.migrate),
+	 .fallback = "true",
+	 .help = "Whether a start may make and change the tables. With false a start that would "
+		 "have to ends with an error."},
+	{.path = "database.mysql.tlsConfig",
+	 .type = CONFIG_ENUM,
+	 .offset = AT(mysql.tls),
+	 .fallback = "false",
+	 .words = "false|true|skip-verify|preferred",
+	 .help = "TLS to the server: none, with a certificate that is checked, with any "
+		 "certificate, or only where the server offers it (not checked)."},
+	{.path = "database.mysql.tls.ca",
+	 .type = CONFIG_STRING,
+	 .offset = AT(mysql_ca),
+	 .help = "File with the authorities that the server's certificate is checked against. "
+		 "With it, or with a certificate, TLS is used whatever tlsConfig says."},
+	{.path = "database.mysql.tls.cert",
+	 .type = CONFIG_STRING,
+	 .offset = AT(mysql_cert),
+	 .help = "File with the manager's own certificate."},
+	{.path = "database.mysql.tls.key",
+	 .type = CONFIG_STRING,
+	 .offset = AT(mysql_key),
+	 .help = "File with its key."},
+	{.path = "database.mysql.tls.insecureSkipVerify",
+	 .type = CONFIG_BOOL,
+	 .offset = AT(mysql_insecure),
+	 .fallback = "false",
+	 .help = "Take any certificate of the server's."},
+	{.path = "database.postgres.host",
+	 .type = CONFIG_STRING,
+	 .offset = AT(postgres.host),
+	 .help = "Name or address of the PostgreSQL server."},
+	{.path = "database.postgres.port",
+	 .type = CONFIG_PORT,
+	 .offset = AT(postgres.port),
+	 .fallback = "5432",
+	 .help = "Its port."},
+	{.path = "database.postgres.user",
+	 .type = CONFIG_STRING,
+	 .offset = AT(postgres.user),
+	 .help = "Who the manager is there. He must be allowed to make tables."},
+	{.path = "database.postgres.password",
+	 .type = CONFIG_STRING,
+	 .offset = AT(postgres.password),
+	 .help = "His password."},
+	{.path = "database.postgres.dbname",
+	 .type = CONFIG_STRING,
+	 .offset = AT(postgres.name),
+	 .fallback = "manager",
+	 .help = "Name of the database. It must exist, and be empty at the first start."},
+	{.path = "database.postgres.migrate",
+	 .type = CONFIG_BOOL,
+	 .offset = AT(postgres.migrate),
+	 .fallback = "true",
+	 .help = "Whether a start may make and change the tables. With false a start that would "
+		 "have to ends with an error."},
+	{.path = "database.postgres.sslMode",
+	 .type = CONFIG_ENUM,
+	 .offset = AT(postgres.tls),
+	 .fallback = "disable",
+	 .words = "disable|allow|prefer|require|verify-ca|verify-full",
+	 .help = "TLS to the server, in PostgreSQL's words; the authorities are those of "
+		 "~/.postgresql/root.crt or PGSSLROOTCERT."},
+	{.path = "database.postgres.preferSimpleProtocol", .type = CONFIG_IGNORED},
+	{.path = "database.postgres.timezone", .type = CONFIG_IGNORED},
 	{.path = "database.redis", .type = CONFIG_IGNORED},
 	{.path = "auth.keyFile",
 	 .type = CONFIG_STRING,
 	 .offset = AT(key_file),
 	 .help = "File with the key that seals secrets in the database, made at the first start. "
 		 "Keep it with every backup of the database, and not in the same place. Default: "
-		 "the database's path and `.key`."},
+		 "the embedded database's path and `.key`; with a server "
+		 "`" MANAGER_KEY_FILE "`. All managers of one database need the same."},
 	{.path = "auth.jwt.key",
 	 .type = CONFIG_STRING,
 	 .offset = AT(jwt_key),
@@ -145,6 +237,33 @@ const struct config_key manager_config_keys[] = {
 	{.path = NULL},
 };
 
+/* Of the server that is configured; NULL: the embedded one. */
+static const struct manager_server *server_of(const struct manager_config *c)
+{
+	if (strcmp(c->database_type, "sqlite") == 0)
+		return NULL;
+	return strcmp(c->database_type, "postgres") == 0 ? &c->postgres : &c->mysql;
+}
+
+static int check_database(const struct manager_config *c, struct err *e)
+{
+	const struct manager_server *s = server_of(c);
+	const char *section = s == &c->postgres ? "postgres" : "mysql";
+
+	if (s && !s->host)
+		return err_set(e, EINVAL, "database.%s.host is needed with database.type %s",
+			       section, c->database_type);
+	if (s && !s->user)
+		return err_set(e, EINVAL, "database.%s.user is needed with database.type %s",
+			       section, c->database_type);
+	if (!db_supports(c->database_type))
+		return err_set(e, EINVAL,
+			       "database.type: this program was built without %s (cmake "
+			       "-DSKIMMER_POSTGRES=ON, -DSKIMMER_MYSQL=ON)",
+			       c->database_type);
+	return 0;
+}
+
 int manager_config_check(const void *config, struct err *e)
 {
 	const struct manager_config *c = config;
@@ -156,10 +275,35 @@ int manager_config_check(const void *config, struct err *e)
 	if (c->jwt_key && strlen(c->jwt_key) < JWT_KEY_MIN)
 		return err_set(e, EINVAL, "auth.jwt.key must have at least %d characters",
 			       JWT_KEY_MIN);
-	return 0;
+	return check_database(c, e);
+}
+
+struct db_config manager_config_database(const struct manager_config *c)
+{
+	const struct manager_server *s = server_of(c);
+
+	if (!s)
+		return (struct db_config){
+			.type = c->database_type, .path = c->database_path, .migrate = true};
+	return (struct db_config){
+		.type = c->database_type,
+		.host = s->host,
+		.port = s->port,
+		.user = s->user,
+		.password = s->password,
+		.name = s->name,
+		.tls = s->tls,
+		.tls_ca = c->mysql_ca,
+		.tls_cert = c->mysql_cert,
+		.tls_key = c->mysql_key,
+		.tls_insecure = c->mysql_insecure,
+		.migrate = s->migrate,
+	};
 }
 
 char *manager_config_key_file(const struct manager_config *c)
 {
-	return c->key_file ? mem_strdup(c->key_file) : mem_printf("%s.key", c->database_path);
+	if (c->key_file)
+		return mem_strdup(c->key_file);
+	return server_of(c) ? mem_strdup(MANAGER_KEY_FILE) : mem_printf("%s.key", c->database_path);
 }

@@ -3,8 +3,10 @@
 #define CONTROL_MANAGER_CONFIG_H
 
 #include "base/config.h"
+#include "control/manager/db.h"
 
 #define MANAGER_CONFIG_FILE "/etc/dragonfly/manager.yaml"
+#define MANAGER_KEY_FILE    "/var/lib/dragonfly/manager.key"
 
 /* Where a provider of OAuth asks, gives tokens, and says who somebody is. */
 struct manager_oauth {
@@ -14,7 +16,15 @@ struct manager_oauth {
 struct manager_config {
 	char *grpc_ip;
 	uint16_t grpc_port;
+	/* the database; one of the three */
 	char *database_type, *database_path;
+	struct manager_server {
+		char *host, *user, *password, *name, *tls;
+		uint16_t port;
+		bool migrate;
+	} mysql, postgres;
+	char *mysql_ca, *mysql_cert, *mysql_key;
+	bool mysql_insecure;
 	/* REST and console */
 	char *rest_addr, *console_dir;
 	struct config_strings allowed_origins;
@@ -29,7 +39,10 @@ extern const struct config_key manager_config_keys[];
 
 /* What no single key can tell; for struct program. */
 int manager_config_check(const void *config, struct err *e);
-/* The file of the key that seals secrets: auth.keyFile, else beside the database. Caller frees. */
+/* Of the type that is configured; its texts are c's. */
+struct db_config manager_config_database(const struct manager_config *c);
+/* The file of the key that seals secrets: auth.keyFile, else beside the embedded database, else
+ * MANAGER_KEY_FILE. Caller frees. */
 char *manager_config_key_file(const struct manager_config *c);
 
 #endif

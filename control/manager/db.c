@@ -1,224 +1,53 @@
-/* sqlite behind db.h. Must not know: what the tables mean, beyond making them. */
+/* One connection, its lock and its life. Must not know: kinds of databases, what tables mean. */
 #include "control/manager/db.h"
 
 #include "base/clock.h"
 #include "base/lock.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "control/manager/db_driver.h"
+#include "control/manager/db_schema.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <sqlite3.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
-#define RANK_DB 50
+#define RANK_DB	     50
+#define VALUES_MAX   32
+#define AWAY_REST_MS 1000 /* after an attempt nobody tries */
+#define AWAY_LOG_MS  60000
 
 struct db {
-	sqlite3 *sqlite;
+	struct db_config config;
+	const struct db_driver *driver;
 	struct lock lock;
+	void *conn;	      /* lock; NULL: lost */
+	int64_t next_try_ms;  /* lock; with conn NULL */
+	int64_t next_tell_ms; /* lock; when it is logged again that the server is away */
 };
 
-/* Each entry lifts the schema by one version; never change one that has been released. */
-static const char *const migrations[] = {
-	"CREATE TABLE scheduler_clusters ("
-	" id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bio TEXT NOT NULL DEFAULT '',"
-	" config TEXT NOT NULL DEFAULT '{}', client_config TEXT NOT NULL DEFAULT '{}',"
-	" seed_client_config TEXT NOT NULL DEFAULT '{}', scopes TEXT NOT NULL DEFAULT '{}',"
-	" is_default INTEGER NOT NULL DEFAULT 0,"
-	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
-	"CREATE TABLE seed_peer_clusters ("
-	" id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bio TEXT NOT NULL DEFAULT '',"
-	" config TEXT NOT NULL DEFAULT '{}',"
-	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
-	"CREATE TABLE cluster_links ("
-	" seed_peer_cluster_id INTEGER NOT NULL REFERENCES seed_peer_clusters ON DELETE CASCADE,"
-	" scheduler_cluster_id INTEGER NOT NULL REFERENCES scheduler_clusters ON DELETE CASCADE,"
-	" PRIMARY KEY (seed_peer_cluster_id, scheduler_cluster_id)) WITHOUT ROWID;"
-	"CREATE TABLE schedulers ("
-	" id INTEGER PRIMARY KEY, hostname TEXT NOT NULL, ip TEXT NOT NULL, port INTEGER NOT NULL,"
-	" idc TEXT NOT NULL DEFAULT '', location TEXT NOT NULL DEFAULT '',"
-	" features TEXT NOT NULL DEFAULT '[]', state TEXT NOT NULL DEFAULT 'inactive',"
-	" scheduler_cluster_id INTEGER NOT NULL REFERENCES scheduler_clusters,"
-	" keep_alive_ms INTEGER NOT NULL DEFAULT 0,"
-	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,"
-	" UNIQUE (hostname, ip, scheduler_cluster_id));"
-	"CREATE TABLE seed_peers ("
-	" id INTEGER PRIMARY KEY, hostname TEXT NOT NULL, ip TEXT NOT NULL, port INTEGER NOT NULL,"
-	" download_port INTEGER NOT NULL, type TEXT NOT NULL DEFAULT 'super',"
-	" idc TEXT NOT NULL DEFAULT '', location TEXT NOT NULL DEFAULT '',"
-	" state TEXT NOT NULL DEFAULT 'inactive',"
-	" seed_peer_cluster_id INTEGER NOT NULL REFERENCES seed_peer_clusters,"
-	" keep_alive_ms INTEGER NOT NULL DEFAULT 0,"
-	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,"
-	" UNIQUE (hostname, ip, seed_peer_cluster_id));"
-	"CREATE TABLE applications ("
-	" id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, url TEXT NOT NULL,"
-	" bio TEXT NOT NULL DEFAULT '', priority TEXT NOT NULL DEFAULT '{}',"
-	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);",
+/* ---- connecting */
 
-	/* 2: people, tokens, jobs, audit. Sealed columns are vault.c's. */
-	"ALTER TABLE applications ADD COLUMN user_id INTEGER;"
-	"ALTER TABLE schedulers ADD COLUMN config TEXT NOT NULL DEFAULT '{}';"
-	"ALTER TABLE seed_peers ADD COLUMN object_storage_port INTEGER NOT NULL DEFAULT 0;"
-	"CREATE TABLE users ("
-	" id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, password TEXT NOT NULL,"
-	" email TEXT UNIQUE, phone TEXT NOT NULL DEFAULT '', avatar TEXT NOT NULL DEFAULT '',"
-	" state TEXT NOT NULL DEFAULT 'enable', location TEXT NOT NULL DEFAULT '',"
-	" bio TEXT NOT NULL DEFAULT '', must_change_password INTEGER NOT NULL DEFAULT 0,"
-	" generation INTEGER NOT NULL DEFAULT 0,"
-	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
-	"CREATE TABLE roles (name TEXT PRIMARY KEY) WITHOUT ROWID;"
-	"CREATE TABLE role_permissions ("
-	" role TEXT NOT NULL REFERENCES roles ON DELETE CASCADE, object TEXT NOT NULL,"
-	" action TEXT NOT NULL, PRIMARY KEY (role, object, action)) WITHOUT ROWID;"
-	"CREATE TABLE user_roles ("
-	" user_id INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,"
-	" role TEXT NOT NULL REFERENCES roles ON DELETE CASCADE,"
-	" PRIMARY KEY (user_id, role)) WITHOUT ROWID;"
-	"CREATE TABLE oauths ("
-	" id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bio TEXT NOT NULL DEFAULT '',"
-	" client_id TEXT NOT NULL, client_secret_sealed TEXT NOT NULL,"
-	" redirect_url TEXT NOT NULL DEFAULT '',"
-	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
-	"CREATE TABLE personal_access_tokens ("
-	" id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bio TEXT NOT NULL DEFAULT '',"
-	" token_hash TEXT NOT NULL UNIQUE, scopes TEXT NOT NULL,"
-	" state TEXT NOT NULL DEFAULT 'active', expired_ms INTEGER NOT NULL,"
-	" user_id INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,"
-	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
-	"CREATE TABLE configs ("
-	" id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value TEXT NOT NULL,"
-	" bio TEXT NOT NULL DEFAULT '', user_id INTEGER,"
-	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
-	"CREATE TABLE peers ("
-	" id INTEGER PRIMARY KEY, host_name TEXT NOT NULL, type TEXT NOT NULL,"
-	" idc TEXT NOT NULL DEFAULT '', location TEXT NOT NULL DEFAULT '', ip TEXT NOT NULL,"
-	" port INTEGER NOT NULL, download_port INTEGER NOT NULL DEFAULT 0,"
-	" proxy_port INTEGER NOT NULL DEFAULT 0,"
-	" object_storage_port INTEGER NOT NULL DEFAULT 0,"
-	" state TEXT NOT NULL DEFAULT 'inactive', os TEXT NOT NULL DEFAULT '',"
-	" platform TEXT NOT NULL DEFAULT '', platform_family TEXT NOT NULL DEFAULT '',"
-	" platform_version TEXT NOT NULL DEFAULT '', kernel_version TEXT NOT NULL DEFAULT '',"
-	" git_version TEXT NOT NULL DEFAULT '', git_commit TEXT NOT NULL DEFAULT '',"
-	" build_platform TEXT NOT NULL DEFAULT '',"
-	" scheduler_cluster_id INTEGER NOT NULL REFERENCES scheduler_clusters ON DELETE CASCADE,"
-	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,"
-	" UNIQUE (scheduler_cluster_id, host_name, ip));"
-	"CREATE TABLE jobs ("
-	" id INTEGER PRIMARY KEY, task_id TEXT NOT NULL UNIQUE, bio TEXT NOT NULL DEFAULT '',"
-	" type TEXT NOT NULL, state TEXT NOT NULL, args TEXT NOT NULL,"
-	" args_sealed TEXT NOT NULL DEFAULT '', result TEXT NOT NULL DEFAULT '{}',"
-	" user_id INTEGER, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
-	"CREATE INDEX jobs_by_state ON jobs (state);"
-	"CREATE TABLE job_clusters ("
-	" job_id INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,"
-	" scheduler_cluster_id INTEGER NOT NULL REFERENCES scheduler_clusters ON DELETE CASCADE,"
-	" PRIMARY KEY (job_id, scheduler_cluster_id)) WITHOUT ROWID;"
-	"CREATE TABLE audits ("
-	" id INTEGER PRIMARY KEY, actor_type TEXT NOT NULL, actor_name TEXT NOT NULL,"
-	" event_type TEXT NOT NULL, operation TEXT NOT NULL, operated_ms INTEGER NOT NULL,"
-	" state TEXT NOT NULL, path TEXT NOT NULL, status_code INTEGER NOT NULL,"
-	" detail TEXT NOT NULL DEFAULT '',"
-	" created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL);"
-	"CREATE TABLE signing_keys ("
-	" id INTEGER PRIMARY KEY, secret_sealed TEXT NOT NULL, created_ms INTEGER NOT NULL);",
-
-	/* 3: who somebody is elsewhere; never a name alone, anybody can be called root there. */
-	"CREATE TABLE oauth_users ("
-	" provider TEXT NOT NULL, subject TEXT NOT NULL,"
-	" user_id INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,"
-	" PRIMARY KEY (provider, subject)) WITHOUT ROWID;",
-};
-
-static const char first_rows[] =
-	"INSERT INTO scheduler_clusters (id, name, config, client_config, seed_client_config,"
-	" scopes, is_default, created_ms, updated_ms) VALUES (1, 'cluster-1',"
-	" '{\"candidate_parent_limit\":4,\"filter_parent_limit\":40,\"job_rate_limit\":10}',"
-	" '{\"load_limit\":200}', '{\"load_limit\":2000}',"
-	" '{\"idc\":\"\",\"location\":\"\",\"cidrs\":[],\"hostnames\":[]}', 1, %lld, %lld);"
-	"INSERT INTO seed_peer_clusters (id, name, config, created_ms, updated_ms)"
-	" VALUES (1, 'cluster-1', '{\"load_limit\":2000}', %lld, %lld);"
-	"INSERT INTO cluster_links VALUES (1, 1);";
-
-static int fail(struct db *db, struct err *e, const char *what)
+static const struct db_driver *driver_of(const char *type)
 {
-	int code = sqlite3_extended_errcode(db->sqlite);
-	const char *text = sqlite3_errmsg(db->sqlite);
-
-	switch (code) {
-	case SQLITE_CONSTRAINT_UNIQUE:
-	case SQLITE_CONSTRAINT_PRIMARYKEY:
-		return err_set(e, EEXIST, "%s: %s", what, text);
-	default:
-		if ((code & 0xff) == SQLITE_CONSTRAINT)
-			return err_set(e, EINVAL, "%s: %s", what, text);
-		return err_set(e, EIO, "database: %s: %s", what, text);
-	}
+	if (strcmp(type, "sqlite") == 0)
+		return &db_sqlite;
+#ifdef SKIMMER_POSTGRES
+	if (strcmp(type, "postgres") == 0)
+		return &db_postgres;
+#endif
+#ifdef SKIMMER_MYSQL
+	if (strcmp(type, "mysql") == 0 || strcmp(type, "mariadb") == 0)
+		return &db_mysql;
+#endif
+	return NULL;
 }
 
-static int run_script(struct db *db, const char *sql, struct err *e)
+bool db_supports(const char *type)
 {
-	if (sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL) != SQLITE_OK)
-		return fail(db, e, "statement");
-	return 0;
-}
-
-static int version_get(struct db *db, int *out, struct err *e)
-{
-	sqlite3_stmt *stmt = NULL;
-	int r = 0;
-
-	if (sqlite3_prepare_v2(db->sqlite, "PRAGMA user_version", -1, &stmt, NULL) != SQLITE_OK ||
-	    sqlite3_step(stmt) != SQLITE_ROW)
-		r = fail(db, e, "version");
-	else
-		*out = sqlite3_column_int(stmt, 0);
-	sqlite3_finalize(stmt);
-	return r;
-}
-
-static int migrate_from(struct db *db, int version, struct err *e)
-{
-	char sql[1024];
-	int r;
-
-	for (int v = version; v < (int)array_len(migrations); v++) {
-		r = run_script(db, migrations[v], e);
-		if (r < 0)
-			return err_wrap(e, "migration to version %d", v + 1);
-	}
-	if (version == 0) {
-		long long now = clock_wall_ms();
-
-		snprintf(sql, sizeof(sql), first_rows, now, now, now, now);
-		r = run_script(db, sql, e);
-		if (r < 0)
-			return r;
-	}
-	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", (int)array_len(migrations));
-	return run_script(db, sql, e);
-}
-
-/* All or nothing, and only one program at a time: sqlite's write lock is held from the start. */
-static int migrate(struct db *db, struct err *e)
-{
-	int version = 0, r;
-
-	r = run_script(db, "BEGIN IMMEDIATE", e);
-	if (r < 0)
-		return r;
-	r = version_get(db, &version, e);
-	if (r == 0 && version > (int)array_len(migrations))
-		r = err_set(e, EPROTO, "the database has version %d, this program knows up to %d",
-			    version, (int)array_len(migrations));
-	if (r == 0)
-		r = migrate_from(db, version, e);
-	if (r < 0) {
-		sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
-		return r;
-	}
-	return run_script(db, "COMMIT", e);
+	return driver_of(type);
 }
 
 static void db_close_at(struct db **db)
@@ -226,33 +55,38 @@ static void db_close_at(struct db **db)
 	db_close(*db);
 }
 
-int db_open(const char *path, struct db **out, struct err *e)
+int db_connect(const struct db_config *config, struct db **out, struct err *e)
 {
 	struct db *db cleanup(db_close_at) = mem_new(struct db);
 	int r;
 
 	lock_init(&db->lock, RANK_DB);
-	if (sqlite3_open(path, &db->sqlite) != SQLITE_OK)
-		return err_set(e, EIO, "open database %s: %s", path,
-			       db->sqlite ? sqlite3_errmsg(db->sqlite) : "out of memory");
-	sqlite3_busy_timeout(db->sqlite, 10000);
-	r = run_script(db,
-		       "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-		       "PRAGMA foreign_keys = ON",
-		       e);
+	db->config = *config;
+	db->driver = driver_of(config->type);
+	assert(db->driver);
+	r = db->driver->connect(config, &db->conn, e);
 	if (r == 0)
-		r = migrate(db, e);
+		r = db_schema_migrate(db->driver, db->conn, db_schema_version(), config->migrate,
+				      e);
 	if (r < 0)
-		return err_wrap(e, "%s", path);
+		return err_wrap(e, "%s", config->path ? config->path : config->host);
 	*out = take_ptr(&db);
 	return 0;
+}
+
+int db_open(const char *path, struct db **out, struct err *e)
+{
+	const struct db_config config = {.type = "sqlite", .path = path, .migrate = true};
+
+	return db_connect(&config, out, e);
 }
 
 void db_close(struct db *db)
 {
 	if (!db)
 		return;
-	sqlite3_close(db->sqlite);
+	if (db->conn)
+		db->driver->close(db->conn);
 	lock_release(&db->lock);
 	free(db);
 }
@@ -272,69 +106,95 @@ static void let_go(struct db *db)
 		lock_drop(&db->lock);
 }
 
-static int bind_text(sqlite3_stmt *stmt, int at, const char *text)
+static void lose(struct db *db)
 {
-	return sqlite3_bind_text(stmt, at, text, -1, SQLITE_TRANSIENT);
+	if (db->conn)
+		db->driver->close(db->conn);
+	db->conn = NULL;
 }
 
-static int bind(sqlite3_stmt *stmt, const char *types, va_list ap)
+static int connect_again(struct db *db, struct err *e)
 {
-	for (int i = 0; types[i]; i++) {
-		int r = types[i] == 's' ? bind_text(stmt, i + 1, va_arg(ap, const char *))
-					: sqlite3_bind_int64(stmt, i + 1, va_arg(ap, int64_t));
+	int64_t now = clock_ms();
+	struct err why = {0};
 
-		if (r != SQLITE_OK)
-			return r;
+	if (now < db->next_try_ms)
+		return err_set(e, ENOTCONN, "the database server is away");
+	if (db->driver->connect(&db->config, &db->conn, &why) == 0) {
+		log_info("the database is back", "host=%s", db->config.host);
+		db->next_tell_ms = 0;
+		return 0;
 	}
-	return SQLITE_OK;
+	now = clock_ms();
+	db->next_try_ms = now + AWAY_REST_MS;
+	if (now >= db->next_tell_ms)
+		log_error("the database is away", "host=%s port=%u why=\"%s\"", db->config.host,
+			  db->config.port, why.text);
+	if (now >= db->next_tell_ms)
+		db->next_tell_ms = now + AWAY_LOG_MS;
+	return err_set(e, ENOTCONN, "%s", why.text);
 }
 
-static int bind_values(sqlite3_stmt *stmt, const struct db_value *values, size_t count)
+/* Under the lock. Nothing is asked twice: a connection is looked at before something is sent, and
+ * a statement whose answer is lost has failed. */
+static int ensure(struct db *db, struct err *e)
 {
-	for (size_t i = 0; i < count; i++) {
-		int r = values[i].is_text ? bind_text(stmt, (int)i + 1, values[i].text)
-					  : sqlite3_bind_int64(stmt, (int)i + 1, values[i].number);
-
-		if (r != SQLITE_OK)
-			return r;
-	}
-	return SQLITE_OK;
+	if (db->conn && in_transaction != db && !db->driver->is_alive(db->conn))
+		lose(db);
+	if (db->conn)
+		return 0;
+	if (in_transaction == db)
+		return err_set(e, ENOTCONN, "the database server is away");
+	return connect_again(db, e);
 }
 
-static void query_open(struct db *db, struct query *q, struct err *e, const char *sql,
-		       const char *types, va_list ap)
+/* What a driver has returned: without a connection there is no transaction either. */
+static int judge(struct db *db, int r)
 {
-	sqlite3_stmt *stmt = NULL;
+	if (r == -ENOTCONN)
+		lose(db);
+	return r;
+}
 
+/* ---- queries */
+
+void query_start_values(struct db *db, struct query *q, struct err *e, const char *sql,
+			const struct db_value *values, size_t count)
+{
 	hold(db);
 	*q = (struct query){.db = db, .err = e};
-	if (sqlite3_prepare_v2(db->sqlite, sql, -1, &stmt, NULL) != SQLITE_OK ||
-	    bind(stmt, types, ap) != SQLITE_OK)
-		q->failed = fail(db, e, "query");
-	q->stmt = stmt;
+	q->failed = ensure(db, e);
+	if (q->failed == 0)
+		q->failed = db->driver->start(db->conn, sql, values, count, &q->rows, e);
+}
+
+/* types: a letter per '?'. Returns how many. */
+static size_t take_values(struct db_value *values, const char *types, va_list ap)
+{
+	size_t count = 0;
+
+	for (; types[count]; count++) {
+		assert(count < VALUES_MAX);
+		if (types[count] == 's')
+			values[count] = (struct db_value){.is_text = true,
+							  .text = va_arg(ap, const char *)};
+		else
+			values[count] = (struct db_value){.number = va_arg(ap, int64_t)};
+	}
+	return count;
 }
 
 void query_start(struct db *db, struct query *q, struct err *e, const char *sql, const char *types,
 		 ...)
 {
+	struct db_value values[VALUES_MAX];
+	size_t count;
 	va_list ap;
 
 	va_start(ap, types);
-	query_open(db, q, e, sql, types, ap);
+	count = take_values(values, types, ap);
 	va_end(ap);
-}
-
-void query_start_values(struct db *db, struct query *q, struct err *e, const char *sql,
-			const struct db_value *values, size_t count)
-{
-	sqlite3_stmt *stmt = NULL;
-
-	hold(db);
-	*q = (struct query){.db = db, .err = e};
-	if (sqlite3_prepare_v2(db->sqlite, sql, -1, &stmt, NULL) != SQLITE_OK ||
-	    bind_values(stmt, values, count) != SQLITE_OK)
-		q->failed = fail(db, e, "query");
-	q->stmt = stmt;
+	query_start_values(db, q, e, sql, values, count);
 }
 
 bool query_next(struct query *q)
@@ -343,50 +203,36 @@ bool query_next(struct query *q)
 
 	if (q->failed)
 		return false;
-	r = sqlite3_step(q->stmt);
-	if (r != SQLITE_ROW && r != SQLITE_DONE)
-		q->failed = fail(q->db, q->err, "query");
-	return r == SQLITE_ROW;
+	r = q->db->driver->next(q->rows, q->err);
+	if (r < 0)
+		q->failed = r;
+	return r > 0;
 }
 
 const char *query_text(struct query *q, int column)
 {
-	const unsigned char *text = sqlite3_column_text(q->stmt, column);
+	const char *text = q->db->driver->text(q->rows, column);
 
-	return text ? (const char *)text : "";
+	return text ? text : "";
 }
 
 int64_t query_int(struct query *q, int column)
 {
-	return sqlite3_column_int64(q->stmt, column);
+	return strtoll(query_text(q, column), NULL, 10);
 }
 
 bool query_null(struct query *q, int column)
 {
-	return sqlite3_column_type(q->stmt, column) == SQLITE_NULL;
+	return !q->db->driver->text(q->rows, column);
 }
 
 int query_end(struct query *q)
 {
-	sqlite3_finalize(q->stmt);
+	if (q->rows)
+		q->db->driver->end(q->rows);
+	judge(q->db, q->failed);
 	let_go(q->db);
 	return q->failed;
-}
-
-int db_run(struct db *db, int64_t *changed_out, struct err *e, const char *sql, const char *types,
-	   ...)
-{
-	struct query q;
-	va_list ap;
-
-	va_start(ap, types);
-	query_open(db, &q, e, sql, types, ap);
-	va_end(ap);
-	while (query_next(&q))
-		;
-	if (changed_out)
-		*changed_out = sqlite3_changes(db->sqlite);
-	return query_end(&q);
 }
 
 int db_run_values(struct db *db, int64_t *changed_out, struct err *e, const char *sql,
@@ -397,27 +243,56 @@ int db_run_values(struct db *db, int64_t *changed_out, struct err *e, const char
 	query_start_values(db, &q, e, sql, values, count);
 	while (query_next(&q))
 		;
-	if (changed_out)
-		*changed_out = sqlite3_changes(db->sqlite);
+	if (changed_out && q.failed == 0)
+		*changed_out = db->driver->changed(q.rows);
 	return query_end(&q);
+}
+
+int db_run(struct db *db, int64_t *changed_out, struct err *e, const char *sql, const char *types,
+	   ...)
+{
+	struct db_value values[VALUES_MAX];
+	size_t count;
+	va_list ap;
+
+	va_start(ap, types);
+	count = take_values(values, types, ap);
+	va_end(ap);
+	return db_run_values(db, changed_out, e, sql, values, count);
 }
 
 int db_number(struct db *db, int64_t *out, struct err *e, const char *sql, const char *types, ...)
 {
+	struct db_value values[VALUES_MAX];
 	struct query q;
+	size_t count;
 	bool found;
 	va_list ap;
 	int r;
 
 	va_start(ap, types);
-	query_open(db, &q, e, sql, types, ap);
+	count = take_values(values, types, ap);
 	va_end(ap);
+	query_start_values(db, &q, e, sql, values, count);
 	found = query_next(&q);
 	if (found)
 		*out = query_int(&q, 0);
+	/* A statement with RETURNING has done its work only after its last row. */
+	while (query_next(&q))
+		;
 	r = query_end(&q);
 	return r == 0 && !found ? err_set(e, ENOENT, "no such row") : r;
 }
+
+int db_now(struct db *db, int64_t *out, struct err *e)
+{
+	char sql[128];
+
+	snprintf(sql, sizeof(sql), "SELECT %s", db->driver->now);
+	return db_number(db, out, e, sql, "");
+}
+
+/* ---- transactions */
 
 int db_begin(struct db *db, struct err *e)
 {
@@ -425,7 +300,9 @@ int db_begin(struct db *db, struct err *e)
 
 	assert(!in_transaction);
 	lock_take(&db->lock);
-	r = run_script(db, "BEGIN IMMEDIATE", e);
+	r = ensure(db, e);
+	if (r == 0)
+		r = judge(db, db->driver->begin(db->conn, e));
 	if (r < 0) {
 		lock_drop(&db->lock);
 		return r;
@@ -436,11 +313,16 @@ int db_begin(struct db *db, struct err *e)
 
 int db_finish(struct db *db, int result, struct err *e)
 {
+	struct err ignored;
+
 	assert(in_transaction == db);
+	if (result == 0 && !db->conn)
+		result = err_set(e, ENOTCONN, "the database server is away");
 	if (result == 0)
-		result = run_script(db, "COMMIT", e);
-	if (result < 0) /* fails where sqlite has rolled back by itself, which is as good */
-		sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+		result = judge(db, db->driver->finish(db->conn, true, e));
+	/* Without an answer to ROLLBACK nobody knows: a new connection does. */
+	if (result < 0 && db->conn && db->driver->finish(db->conn, false, &ignored) < 0)
+		lose(db);
 	in_transaction = NULL;
 	lock_drop(&db->lock);
 	return result;
@@ -448,10 +330,12 @@ int db_finish(struct db *db, int result, struct err *e)
 
 int db_backup(struct db *db, const char *path, struct err *e)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int r;
 
-	if (fd < 0)
-		return err_set(e, errno, "make %s", path);
-	close(fd);
-	return db_run(db, NULL, e, "VACUUM INTO ?", "s", path);
+	if (!db->driver->backup)
+		return err_set(e, ENOTSUP, "%s has tools of its own for this", db->config.type);
+	lock_take(&db->lock);
+	r = db->driver->backup(db->conn, path, e);
+	lock_drop(&db->lock);
+	return r;
 }

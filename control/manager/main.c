@@ -34,7 +34,7 @@ static int serve(const struct manager_config *c, struct db *db, const sigset_t *
 		rest_server_free(rest);
 		return r;
 	}
-	log_info("manager serves", "grpc=%s database=%s", listen, c->database_path);
+	log_info("manager serves", "grpc=%s database=%s", listen, c->database_type);
 	notify_ready();
 	sigwait(ends, &sig);
 	notify_stopping();
@@ -48,7 +48,8 @@ static int run(const void *config, const sigset_t *ends, struct err *e)
 {
 	const struct manager_config *c = config;
 	struct db *db = NULL;
-	int r = db_open(c->database_path, &db, e);
+	struct db_config database = manager_config_database(c);
+	int r = db_connect(&database, &db, e);
 
 	if (r == 0)
 		r = member_reset_all(db, e);
@@ -70,8 +71,8 @@ int main(int argc, char **argv)
 		.summary = "keeps the clusters and tells each peer which scheduler is its own",
 		.description =
 			"Serves manager.v2.Manager over gRPC on port 65003, and the REST API "
-			"and the console on port 8080, on an embedded database. `manager "
-			"backup FILE` copies that.",
+			"and the console on port 8080, on an embedded database, PostgreSQL, "
+			"MariaDB or MySQL. `manager backup FILE` copies the embedded one.",
 		.examples = "manager  # default cluster, database in /var/lib/dragonfly\n"
 			    "manager --config manager.yaml --check-config  # look for mistakes\n"
 			    "manager backup /backup/manager.db  # copy the database",

@@ -10,7 +10,7 @@
 /* The two tables differ in a few names; the statements are written out for each. */
 struct table {
 	const char *name; /* in errors */
-	const char *upsert, *select, *remove, *set_state;
+	const char *update, *insert, *select, *remove, *set_state;
 };
 
 #define BY_NAME " WHERE hostname = ? AND (? = '' OR ip = ?) AND "
@@ -19,13 +19,12 @@ static const struct table tables[] = {
 	[MEMBER_SCHEDULER] =
 		{
 			.name = "scheduler",
-			.upsert = "INSERT INTO schedulers (hostname, ip, scheduler_cluster_id, "
-				  "port, idc,"
-				  " location, features, created_ms, updated_ms)"
-				  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?10, ?10)"
-				  " ON CONFLICT (hostname, ip, scheduler_cluster_id) DO UPDATE SET"
-				  " port = ?4, idc = ?5, location = ?6, features = ?7, updated_ms "
-				  "= ?10",
+			.update = "UPDATE schedulers SET port = ?, idc = ?, location = ?,"
+				  " features = ?, updated_ms = ?"
+				  " WHERE hostname = ? AND ip = ? AND scheduler_cluster_id = ?",
+			.insert = "INSERT INTO schedulers (port, idc, location, features,"
+				  " updated_ms, hostname, ip, scheduler_cluster_id, created_ms)"
+				  " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			.select = "SELECT id, hostname, ip, port, 0, idc, location, state, "
 				  "features, '',"
 				  " scheduler_cluster_id FROM schedulers",
@@ -36,14 +35,12 @@ static const struct table tables[] = {
 	[MEMBER_SEED_PEER] =
 		{
 			.name = "seed peer",
-			.upsert = "INSERT INTO seed_peers (hostname, ip, seed_peer_cluster_id, "
-				  "port, idc,"
-				  " location, type, download_port, created_ms, updated_ms)"
-				  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?8, ?9, ?10, ?10)"
-				  " ON CONFLICT (hostname, ip, seed_peer_cluster_id) DO UPDATE SET"
-				  " port = ?4, idc = ?5, location = ?6, type = ?8, download_port = "
-				  "?9,"
-				  " updated_ms = ?10",
+			.update = "UPDATE seed_peers SET port = ?, idc = ?, location = ?,"
+				  " type = ?, updated_ms = ?, download_port = ?"
+				  " WHERE hostname = ? AND ip = ? AND seed_peer_cluster_id = ?",
+			.insert = "INSERT INTO seed_peers (port, idc, location, type,"
+				  " updated_ms, download_port, hostname, ip, seed_peer_cluster_id,"
+				  " created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			.select = "SELECT id, hostname, ip, port, download_port, idc, location, "
 				  "state, '[]',"
 				  " type, seed_peer_cluster_id FROM seed_peers",
@@ -114,16 +111,49 @@ static int collect(struct query *q, struct member **out, size_t *count_out)
 	return 0;
 }
 
+/* The values of update and, with created_ms, of insert. Returns how many. */
+static size_t fill_values(enum member_kind kind, const struct member *m, struct db_value *v)
+{
+	int64_t now = clock_wall_ms();
+	size_t n = 0;
+
+	v[n++] = (struct db_value){.number = m->port};
+	v[n++] = (struct db_value){.is_text = true, .text = m->idc};
+	v[n++] = (struct db_value){.is_text = true, .text = m->location};
+	v[n++] = (struct db_value){.is_text = true,
+				   .text = kind == MEMBER_SCHEDULER ? m->features : m->type};
+	v[n++] = (struct db_value){.number = now};
+	if (kind == MEMBER_SEED_PEER)
+		v[n++] = (struct db_value){.number = m->download_port};
+	v[n++] = (struct db_value){.is_text = true, .text = m->hostname};
+	v[n++] = (struct db_value){.is_text = true, .text = m->ip};
+	v[n++] = (struct db_value){.number = (int64_t)m->cluster_id};
+	v[n] = (struct db_value){.number = now};
+	return n;
+}
+
+/* No two transactions go on at a time: what was not there to be updated is not there yet. */
+static int upsert(struct db *db, enum member_kind kind, const struct member *m, struct err *e)
+{
+	struct db_value values[10];
+	size_t count = fill_values(kind, m, values);
+	int64_t changed = 0;
+	int r = db_run_values(db, &changed, e, tables[kind].update, values, count);
+
+	if (r == 0 && !changed)
+		r = db_run_values(db, NULL, e, tables[kind].insert, values, count + 1);
+	return r;
+}
+
 int member_update(struct db *db, enum member_kind kind, const struct member *m, struct member *out,
 		  struct err *e)
 {
-	const struct table *t = &tables[kind];
-	int r = db_run(db, NULL, e, t->upsert, "ssiissssii", m->hostname, m->ip,
-		       (int64_t)m->cluster_id, (int64_t)m->port, m->idc, m->location, m->features,
-		       m->type, (int64_t)m->download_port, clock_wall_ms());
+	int r = db_begin(db, e);
 
+	if (r == 0)
+		r = db_finish(db, upsert(db, kind, m, e), e);
 	if (r == -EINVAL)
-		return err_set(e, ENOENT, "%s cluster %llu", t->name,
+		return err_set(e, ENOENT, "%s cluster %llu", tables[kind].name,
 			       (unsigned long long)m->cluster_id);
 	if (r < 0)
 		return r;

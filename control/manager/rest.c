@@ -54,7 +54,7 @@ static void cut_strerror(struct err *e)
 		tail[-2] = 0;
 }
 
-static void refuse_error(struct rest_call *c, struct err *e)
+void rest_refuse_error(struct rest_call *c, struct err *e)
 {
 	static const struct {
 		int code, status;
@@ -68,6 +68,11 @@ static void refuse_error(struct rest_call *c, struct err *e)
 			continue;
 		cut_strerror(e);
 		refuse_as(c, map[i].status, e->code == EINVAL ? "errors" : "message", e->text);
+		return;
+	}
+	if (e->code == ENOTCONN || e->code == EDEADLK) { /* told in the log by the database */
+		web_header(c->answer, "Retry-After", "1");
+		refuse_as(c, 503, "message", "the database does not answer: try again");
 		return;
 	}
 	log_error("request failed", "method=%s path=%s why=\"%s\"", c->rq->method, c->route->path,
@@ -257,7 +262,7 @@ static void handle(struct rest_call *c)
 	struct err e = {0};
 
 	if (access_check(c) && c->route->handle(c, &e) < 0)
-		refuse_error(c, &e);
+		rest_refuse_error(c, &e);
 	if (c->answer->body.overflow)
 		log_error("answer is too large", "path=%s", c->route->path);
 	if (strcmp(c->route->method, "GET") != 0 ? !(c->route->flags & ROUTE_UNAUDITED)

@@ -3,8 +3,9 @@
  * functions that run on a worker of the web and may block.
  *
  * Errors of a handler become answers in one place: ENOENT 404, EEXIST and EBUSY 409, EINVAL 422
- * {"errors"}, EACCES 401, EPERM 403, ENOTSUP 400, EMSGSIZE 413; all else is logged and answered 500
- * without its text. Others are said by rest_refuse().
+ * {"errors"}, EACCES 401, EPERM 403, ENOTSUP 400, EMSGSIZE 413, ENOTCONN and EDEADLK (the database
+ * is away, or busy) 503; all else is logged and answered 500 without its text. Others are said by
+ * rest_refuse().
  */
 #ifndef CONTROL_MANAGER_REST_H
 #define CONTROL_MANAGER_REST_H
@@ -93,6 +94,9 @@ char *rest_query(const struct rest_call *c, const char *name);
 void rest_json(struct rest_call *c, json_t *value);
 /* {"message": ...}; returns 0 for the handler to return. */
 int rest_refuse(struct rest_call *c, int status, const char *fmt, ...) printf_like(3, 4);
+
+/* Answers as the error of a handler is answered. */
+void rest_refuse_error(struct rest_call *c, struct err *e);
 
 struct rest_page {
 	int64_t page, per_page;
