@@ -2,14 +2,13 @@
 #include "control/manager/search.h"
 
 #include "base/json.h"
+#include "proto/location.h"
 
 #include <arpa/inet.h>
 #include <regex.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-#define LOCATION_LEVELS_MAX 5
 
 bool search_cidr_holds(const char *cidr, const char *ip)
 {
@@ -48,22 +47,6 @@ static bool is_element(const char *list, const char *word)
 		list += n + (list[n] == '|');
 	}
 	return false;
-}
-
-static int equal_levels(const char *a, const char *b)
-{
-	int levels = 0;
-
-	while (*a && *b && levels < LOCATION_LEVELS_MAX) {
-		size_t n = strcspn(a, "|"), m = strcspn(b, "|");
-
-		if (n != m || strncasecmp(a, b, n) != 0)
-			break;
-		levels++;
-		a += n + (a[n] == '|');
-		b += m + (b[m] == '|');
-	}
-	return levels;
 }
 
 static bool hostname_fits(const char *pattern, const char *hostname)
@@ -105,7 +88,7 @@ int search_match(const char *scopes, const struct search_peer *peer)
 	if (text && is_element(text, peer->idc))
 		return SEARCH_IDC;
 	text = json_str(json, "location");
-	levels = text ? equal_levels(text, peer->location) : 0;
+	levels = text ? location_equal_levels(text, peer->location) : 0;
 	if (levels)
 		return SEARCH_LOCATION + levels;
 	if (any_of(json_object_get(json, "hostnames"), hostname_fits, peer->hostname))

@@ -1,11 +1,12 @@
 /* Dragonfly's default evaluator and ours as pure functions. */
 #include "control/scheduler/pick.h"
 
+#include "proto/location.h"
+
 #include <math.h>
 #include <string.h>
 #include <strings.h>
 
-#define LOCATION_LEVELS	 5
 #define DURATION_SECONDS 60.0
 #define CONCURRENCY_UNIT                                                                           \
 	(16.0 * 1024 * 1024) /* bytes per second that one concurrent piece wants                   \
@@ -39,22 +40,11 @@ static double load_score(const struct pick_candidate *c)
 
 static double location_score(const char *a, const char *b)
 {
-	int levels = 0;
-
 	if (!*a || !*b)
 		return 0;
 	if (strcasecmp(a, b) == 0)
 		return 1;
-	while (*a && *b && levels < LOCATION_LEVELS) {
-		size_t n = strcspn(a, "|"), m = strcspn(b, "|");
-
-		if (n != m || strncasecmp(a, b, n) != 0)
-			break;
-		levels++;
-		a += n + (a[n] == '|');
-		b += m + (b[m] == '|');
-	}
-	return (double)levels / LOCATION_LEVELS;
+	return (double)location_equal_levels(a, b) / LOCATION_LEVELS;
 }
 
 static double type_score(const struct pick_candidate *c)
@@ -123,7 +113,7 @@ unsigned pick_best(enum pick_algorithm a, const struct pick_child *child,
 		   struct pick_candidate *list, unsigned count, unsigned limit)
 {
 	unsigned taken = count < limit ? count : limit;
-	bool all_near = a == PICK_SKIMMER && taken > 1;
+	bool all_near = a == PICK_SKIMMER && child->reaches_out && taken > 1;
 
 	for (unsigned i = 0; i < count; i++)
 		list[i].score = pick_score(a, child, &list[i]);

@@ -7,8 +7,8 @@
  *
  * PICK_SKIMMER is what a child may expect of the parent's link, worth more the nearer it is:
  *	tx_max / (children + 1) * (1 + idc + 4 * location) * (0.5 + 0.5 progress)
- * and the last of those taken is from elsewhere if all others are near: a place whose members only
- * know each other waits for what never comes.
+ * and for a child that reaches out, the last of those taken is from elsewhere if all others are
+ * near: a place whose members only know each other waits for what never comes.
  */
 #ifndef CONTROL_SCHEDULER_PICK_H
 #define CONTROL_SCHEDULER_PICK_H
@@ -20,6 +20,7 @@ enum pick_algorithm { PICK_DEFAULT, PICK_SKIMMER };
 
 struct pick_child {
 	const char *idc, *location;
+	bool reaches_out; /* the last one taken is from elsewhere if all others are near */
 };
 
 struct pick_candidate {

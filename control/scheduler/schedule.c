@@ -8,6 +8,8 @@
 
 #define SAMPLE_MAX 64 /* bounds filter_parent_limit */
 #define LOOKS	   8  /* peers looked at for each to be found */
+#define CROWD	   64 /* so many at one place, and few of them need to know others */
+#define REACH_OUT  4  /* one in so many then */
 #define MATES	   3  /* parents of a peer, mates among them, in candidate_parent_limit */
 
 static uint64_t next_random(struct state *s)
@@ -69,35 +71,61 @@ static struct pick_candidate candidate_of(const struct peer *p)
 	};
 }
 
-/* Up to filter_parent_limit eligible peers, from all over the task. */
-static unsigned sample(struct state *s, const struct peer *child, struct pick_candidate *out)
+/* Adds eligible peers of list, from all over it and none of "but", until there are limit. */
+static unsigned draw(struct state *s, const struct peer *child, struct peer *const *list,
+		     uint32_t list_count, const struct crowd *but, struct pick_candidate *out,
+		     unsigned count, unsigned limit)
 {
-	const struct task *t = child->task;
-	unsigned limit = s->config.filter_parent_limit, count = 0;
 	uint32_t looks, step;
 	uint64_t at;
 
-	if (t->able_count == 0)
-		return 0;
-	if (limit > SAMPLE_MAX)
-		limit = SAMPLE_MAX;
-	at = next_random(s) % t->able_count;
-	looks = t->able_count < LOOKS * limit ? t->able_count : LOOKS * limit;
-	step = 1 + (uint32_t)(next_random(s) % (t->able_count / looks));
+	if (list_count == 0 || count >= limit)
+		return count;
+	at = next_random(s) % list_count;
+	looks = LOOKS * (limit - count);
+	if (looks > list_count)
+		looks = list_count;
+	step = 1 + (uint32_t)(next_random(s) % (list_count / looks));
 	for (uint32_t i = 0; i < looks && count < limit; i++, at += step) {
-		struct peer *p = t->peers[at % t->able_count];
+		struct peer *p = list[at % list_count];
 
-		if (is_eligible(s, child, p))
+		if ((!but || p->crowd != but) && is_eligible(s, child, p))
 			out[count++] = candidate_of(p);
 	}
 	return count;
+}
+
+/* Up to filter_parent_limit eligible peers, by ours half of them near the child. */
+static unsigned sample(struct state *s, const struct peer *child, struct pick_candidate *out)
+{
+	const struct task *t = child->task;
+	const struct crowd *near = s->config.algorithm == PICK_SKIMMER ? crowd_of(child) : NULL;
+	unsigned limit = s->config.filter_parent_limit, count = 0;
+
+	if (limit > SAMPLE_MAX)
+		limit = SAMPLE_MAX;
+	if (near && near->count < t->able_count)
+		count = draw(s, child, near->peers, near->count, NULL, out, 0, limit / 2);
+	else
+		near = NULL;
+	return draw(s, child, t->peers, t->able_count, near, out, count, limit);
+}
+
+/* A place whose members only know each other waits for what never comes; but what each of a crowd
+ * gets from elsewhere crosses what is narrow between places. */
+static bool reaches_out(struct state *s, const struct peer *p)
+{
+	const struct crowd *near = crowd_of(p);
+
+	return !near || near->count < CROWD || next_random(s) % REACH_OUT == 0;
 }
 
 /* By ours somebody below the child may be its mate, if others feed it too. */
 static unsigned find_parents(struct state *s, struct peer *child, struct peer **out)
 {
 	struct pick_candidate list[SAMPLE_MAX];
-	const struct pick_child who = {child->host->idc, child->host->location};
+	const struct pick_child who = {child->host->idc, child->host->location,
+				       reaches_out(s, child)};
 	unsigned count = sample(s, child, list), taken = 0, best;
 
 	best = pick_best(s->config.algorithm, &who, list, count, s->config.candidate_parent_limit);

@@ -443,9 +443,8 @@ static void fill_host(struct host *h, const Common__V2__Host *m)
 	host_set_text(&h->hostname, m->hostname);
 	host_set_text(&h->ip, m->ip);
 	host_set_text(&h->os, m->os);
-	host_set_text(&h->idc, m->network && m->network->idc__case ? m->network->idc : "");
-	host_set_text(&h->location,
-		      m->network && m->network->location__case ? m->network->location : "");
+	host_move(h, m->network && m->network->idc__case ? m->network->idc : "",
+		  m->network && m->network->location__case ? m->network->location : "");
 	h->type = m->type;
 	h->port = m->port;
 	h->download_port = m->download_port;

@@ -28,6 +28,7 @@ static void host_free(struct host *h)
 	free(h->ip);
 	free(h->idc);
 	free(h->location);
+	free(h->place);
 	free(h->os);
 	free(h);
 }
@@ -83,6 +84,7 @@ static void task_free(struct task *t)
 	free(t->application);
 	free(t->peers);
 	free(t->holders);
+	crowds_free(t);
 	free(t);
 }
 
@@ -186,6 +188,10 @@ void task_sort(struct peer *p)
 	bool able = is_able(p);
 	uint32_t from = p->index, to;
 
+	if (able)
+		crowd_enter(p);
+	else
+		crowd_leave(p);
 	if (able == (from < t->able_count))
 		return;
 	to = able ? t->able_count++ : --t->able_count;

@@ -45,8 +45,10 @@ enum peer_event {
 };
 
 struct host {
-	char *id, *hostname, *ip, *idc, *location, *os;
-	uint32_t type; /* 0 normal, TYPE_SEED */
+	char *id, *hostname, *ip, *os;
+	char *idc, *location; /* changed by host_move() alone */
+	char *place;	      /* both in one, in lower case; NULL = neither is known */
+	uint32_t type;	      /* 0 normal, TYPE_SEED */
 	int port, download_port;
 	bool disable_shared;
 	bool takes_more; /* its peers may be told of further parents at any time */
@@ -60,12 +62,20 @@ struct host {
 	struct meter received, from_origin, sent; /* traffic.h: what was reported */
 };
 
+/* Peers of a task at one place. */
+struct crowd {
+	char *place;
+	struct peer **peers; /* peer.crowd_index */
+	uint32_t count, cap;
+};
+
 struct task {
 	char *id, *url, *digest, *tag, *application;
 	uint64_t content_length;
 	uint32_t piece_length, piece_count;
 	struct peer **peers; /* first those who have something or will get it, see task_sort() */
 	uint32_t able_count, peer_count, peer_cap;
+	struct map *crowds; /* those of the able whose place is known; NULL while there are none */
 	uint32_t in_state[PEER_STATES]; /* how many */
 	struct list waiting;		/* peer.wait_link: want an answer */
 	struct list waiting_link;	/* in state.waiting_tasks while somebody waits */
@@ -97,7 +107,9 @@ struct peer {
 	struct host *host;
 	struct task *task;
 	struct list host_link, wait_link;
-	uint32_t index; /* in task->peers */
+	uint32_t index;	     /* in task->peers */
+	struct crowd *crowd; /* NULL = not able, or at no place */
+	uint32_t crowd_index;
 	enum peer_state state;
 	int priority;
 	bool need_back_to_source; /* asked by itself, or a seed told to */
@@ -157,6 +169,7 @@ struct host *state_host(struct state *s, const char *id);
 /* Makes it or gives the known one; the caller fills in or changes the fields by host_set_text(). */
 struct host *state_host_announce(struct state *s, const char *id, int64_t now_ms);
 void host_set_text(char **field, const char *text);
+void host_move(struct host *h, const char *idc, const char *location); /* crowd.c */
 /* All its peers leave. */
 void state_host_remove(struct state *s, struct host *h, int64_t now_ms);
 
@@ -205,6 +218,13 @@ void holdings_add(struct peer *p, uint32_t index);
 void holdings_drop(struct peer *p);
 /* Some piece is with nobody; true as well when pieces are not counted. */
 bool holdings_lost(const struct task *t);
+
+/* ---- who is near (crowd.c): task_sort() keeps it */
+void crowd_enter(struct peer *p);
+void crowd_leave(struct peer *p);
+/* Those of its task that are where p is, and able; NULL = none. */
+const struct crowd *crowd_of(const struct peer *p);
+void crowds_free(struct task *t);
 
 /* ---- the graph (graph.c) */
 /* parent -> child, unless it would make a circle or a bound is reached. */

@@ -53,7 +53,7 @@ static void on_removed(struct peer *p, void *arg)
 static struct host *add_host(struct bench *b, uint32_t i)
 {
 	struct host *h;
-	char text[80];
+	char text[80], location[80];
 
 	snprintf(text, sizeof(text), "10.%u.%u.%u-worker-%05u.cluster.example", i >> 16,
 		 i >> 8 & 255, i & 255, i);
@@ -62,9 +62,8 @@ static struct host *add_host(struct bench *b, uint32_t i)
 	host_set_text(&h->ip, "10.255.255.255");
 	host_set_text(&h->os, "linux");
 	snprintf(text, sizeof(text), "idc-%u", i % 4);
-	host_set_text(&h->idc, text);
-	snprintf(text, sizeof(text), "region-1|zone-%u|rack-%u", i % 4, i % 40);
-	host_set_text(&h->location, text);
+	snprintf(location, sizeof(location), "region-1|zone-%u|rack-%u", i % 4, i % 40);
+	host_move(h, text, location);
 	h->tx_max = 1250000000;
 	h->interval_ms = 60000;
 	h->takes_more = true;

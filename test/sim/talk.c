@@ -80,7 +80,7 @@ static void on_removed(struct peer *p, void *arg)
 void talk_open(struct world *w, const struct state_config *config)
 {
 	const struct state_ops ops = {on_answer, on_ask_seed, on_removed, w};
-	char text[64];
+	char text[64], location[32];
 
 	state_init(&w->state, config, &ops);
 	for (uint32_t i = 1; i < w->host_count; i++) {
@@ -94,9 +94,8 @@ void talk_open(struct world *w, const struct state_config *config)
 		h->known->tx_max = (uint64_t)h->up;
 		h->known->interval_ms = 3600000;
 		snprintf(text, sizeof(text), "idc-%u", h->rack % w->sc->idcs);
-		host_set_text(&h->known->idc, text);
-		snprintf(text, sizeof(text), "zone|rack-%u", h->rack);
-		host_set_text(&h->known->location, text);
+		snprintf(location, sizeof(location), "zone|rack-%u", h->rack);
+		host_move(h->known, text, location);
 	}
 }
 

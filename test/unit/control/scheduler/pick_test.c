@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-static const struct pick_child nowhere = {"", ""};
+static const struct pick_child nowhere = {"", "", false};
 
 static struct pick_candidate idle_candidate(void)
 {
@@ -45,7 +45,7 @@ static void assigned_children_lower_the_load(void **state)
 
 static void same_idc_counts_twice_the_location(void **state)
 {
-	const struct pick_child child = {"Hz", "asia|cn|hz|a|1|x"};
+	const struct pick_child child = {"Hz", "asia|cn|hz|a|1|x", false};
 	struct pick_candidate c = idle_candidate();
 	double bare = pick_score(PICK_DEFAULT, &child, &c);
 
@@ -77,7 +77,8 @@ static void best_are_sorted_and_limited(void **state)
 		list[i].assigned_pieces = i * 20;
 	}
 	list[4].idc = "x";
-	assert_int_equal(pick_best(PICK_DEFAULT, &(struct pick_child){"x", ""}, list, 5, 3), 3);
+	assert_int_equal(pick_best(PICK_DEFAULT, &(struct pick_child){"x", "", false}, list, 5, 3),
+			 3);
 	assert_int_equal(list[0].index, 4);
 	assert_int_equal(list[1].index, 0);
 	assert_int_equal(list[2].index, 1);
@@ -119,7 +120,7 @@ static void the_share_of_the_link_that_is_left_decides(void **state)
 
 static void who_has_more_and_is_nearer_is_worth_more_children(void **state)
 {
-	const struct pick_child child = {"hz", "cn|hz"};
+	const struct pick_child child = {"hz", "cn|hz", false};
 	struct pick_candidate c = idle_candidate(), all = c, near = c;
 
 	(void)state;
@@ -143,9 +144,9 @@ static void an_unknown_link_counts_as_a_gigabit(void **state)
 	assert_true(about(pick_score(PICK_SKIMMER, &nowhere, &c), 125e6 / 2));
 }
 
-static void the_last_one_taken_is_from_elsewhere(void **state)
+static void the_last_one_taken_by_who_reaches_out_is_from_elsewhere(void **state)
 {
-	const struct pick_child child = {"hz", "cn|hz"};
+	const struct pick_child child = {"hz", "cn|hz", true}, stays = {"hz", "cn|hz", false};
 	struct pick_candidate list[6];
 
 	(void)state;
@@ -159,6 +160,8 @@ static void the_last_one_taken_is_from_elsewhere(void **state)
 	assert_int_equal(pick_best(PICK_SKIMMER, &child, list, 6, 3), 3);
 	assert_true(list[0].index < 4 && list[1].index < 4);
 	assert_int_equal(list[2].index, 4);
+	assert_int_equal(pick_best(PICK_SKIMMER, &stays, list, 6, 3), 3);
+	assert_true(list[2].index < 4);
 	/* Nobody is elsewhere, or one already was: the best. */
 	for (unsigned i = 0; i < 6; i++)
 		list[i].location = "cn|hz";
@@ -180,7 +183,7 @@ int main(void)
 		cmocka_unit_test(the_share_of_the_link_that_is_left_decides),
 		cmocka_unit_test(who_has_more_and_is_nearer_is_worth_more_children),
 		cmocka_unit_test(an_unknown_link_counts_as_a_gigabit),
-		cmocka_unit_test(the_last_one_taken_is_from_elsewhere),
+		cmocka_unit_test(the_last_one_taken_by_who_reaches_out_is_from_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
