@@ -7,8 +7,9 @@
  * answered UNIMPLEMENTED at once, grpc.health.v1.Health served by every server, core's log sent to
  * ours, connections refused while 7/8 of the process's descriptors are open.
  *
- * Callbacks run on the server's or the client's one rpc thread: they must not block. Calls to
- * rpc_call_* and rpc_stream_* are allowed from any thread and never block.
+ * Callbacks run on the server's rpc threads or the client's one: they must not block. Those of one
+ * call come one at a time, on the same thread. Calls to rpc_call_* and rpc_stream_* are allowed
+ * from any thread and never block.
  */
 #ifndef PROTO_RPC_H
 #define PROTO_RPC_H
@@ -78,8 +79,9 @@ struct rpc_server_config {
 	const struct rpc_method *const *services; /* arrays of methods each ended by path NULL;
 						     the list ends with NULL */
 	void *const *service_args;		  /* arg for each service's callbacks */
-	uint32_t message_len_max;		  /* 0 = 16 MiB */
-	uint32_t streams_max;			  /* concurrent calls per connection, 0 = 1000 */
+	unsigned threads;	  /* callbacks of so many calls at the same time, 0 = 1 */
+	uint32_t message_len_max; /* 0 = 16 MiB */
+	uint32_t streams_max;	  /* concurrent calls per connection, 0 = 1000 */
 	/* Bytes that all connections and requests together may hold, 0 = 256 MiB (an idle
 	 * connection takes some 16 KiB). Past it the calls that hold most are cancelled. */
 	uint64_t memory_max;
@@ -108,6 +110,11 @@ bool rpc_call_is_closed(const struct rpc_call *call);
 /* Queues one message; packed before it returns. False (nothing queued) if the call is over or
  * 1,024 messages are waiting already (the client does not read). */
 bool rpc_call_send(struct rpc_call *call, const ProtobufCMessage *msg);
+/* The same in two steps, for who holds a lock that others want: queueing only takes its place among
+ * the call's messages and takes the message over (made by malloc, freed by us), flushing packs and
+ * writes. What is not flushed goes out with the next message. */
+bool rpc_call_queue(struct rpc_call *call, ProtobufCMessage *msg);
+void rpc_call_flush(struct rpc_call *call);
 /* Messages queued and not yet written. */
 unsigned rpc_call_backlog(const struct rpc_call *call);
 /* Ends the call after what is queued. Later calls do nothing. text may be NULL. */

@@ -181,6 +181,16 @@ bool rpc_call_send(struct rpc_call *call, const ProtobufCMessage *msg)
 	return pipe_send(&call->pipe, msg, false);
 }
 
+bool rpc_call_queue(struct rpc_call *call, ProtobufCMessage *msg)
+{
+	return pipe_queue(&call->pipe, msg);
+}
+
+void rpc_call_flush(struct rpc_call *call)
+{
+	pipe_flush(&call->pipe);
+}
+
 void rpc_call_finish(struct rpc_call *call, enum rpc_code code, const char *text)
 {
 	pipe_end(&call->pipe, code, text, NULL, 0);

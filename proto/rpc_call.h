@@ -9,7 +9,8 @@ struct rpc_call {
 	struct rpc_tag new_tag;
 	grpc_call_details details;
 	struct rpc_server *server;
-	char *peer; /* the server sets it */
+	struct rpc_queue *queue; /* the server's that it came by */
+	char *peer;		 /* the server sets it */
 
 	const struct rpc_method *method;
 	void *arg;

@@ -1,7 +1,8 @@
 /*
- * A server: its addresses, its table of methods, and one request always armed, because gRPC core
- * leaves calls hanging that nobody asked for. Every call arrives the same way; an unknown method is
- * answered UNIMPLEMENTED by us.
+ * A server: its addresses, its table of methods, and for each of its queues one request always
+ * armed, because gRPC core leaves calls hanging that nobody asked for. A call stays with the queue
+ * it arrived on, so its callbacks come one at a time. Every call arrives the same way; an unknown
+ * method is answered UNIMPLEMENTED by us.
  */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -34,7 +35,8 @@ struct entry {
 };
 
 struct rpc_server {
-	struct rpc_queue queue;
+	struct rpc_queue *queues;
+	unsigned queue_count;
 	grpc_server *server;
 	struct entry *entries;
 	size_t entry_count;
@@ -97,7 +99,7 @@ static bool has_long_header(const grpc_metadata_array *a)
 	return len > METADATA_MAX;
 }
 
-static void arm(struct rpc_server *s);
+static void arm(struct rpc_server *s, struct rpc_queue *q);
 
 static void call_arrived(struct rpc_tag *tag, bool ok)
 {
@@ -110,7 +112,7 @@ static void call_arrived(struct rpc_tag *tag, bool ok)
 		rpc_call_unref(call);
 		return;
 	}
-	arm(s);
+	arm(s, call->queue);
 	lock_take(&s->lock);
 	full = s->calls++ >= CALLS_MAX;
 	lock_drop(&s->lock);
@@ -126,15 +128,16 @@ static void call_arrived(struct rpc_tag *tag, bool ok)
 		rpc_call_begin(call, entry->method, entry->arg);
 }
 
-static void arm(struct rpc_server *s)
+static void arm(struct rpc_server *s, struct rpc_queue *q)
 {
 	struct rpc_call *call = rpc_call_new(s);
 	grpc_call_error r;
 
+	call->queue = q;
 	call->new_tag.done = call_arrived;
 	rpc_tag_start(&call->new_tag);
 	r = grpc_server_request_call(s->server, &call->pipe.call, &call->details, &call->pipe.head,
-				     s->queue.cq, s->queue.cq, &call->new_tag);
+				     q->cq, q->cq, &call->new_tag);
 	assert(r == GRPC_CALL_OK);
 	(void)r;
 }
@@ -201,7 +204,8 @@ static void create_server(struct rpc_server *s, const struct rpc_server_config *
 	s->server = grpc_server_create(&list, NULL);
 	grpc_resource_quota_unref(quota);
 	s->accept = rpc_accept_new(s->server);
-	grpc_server_register_completion_queue(s->server, s->queue.cq, NULL);
+	for (unsigned i = 0; i < s->queue_count; i++)
+		grpc_server_register_completion_queue(s->server, s->queues[i].cq, NULL);
 }
 
 /* TLS addresses are core's to listen on; it is tried before, as core only logs why it cannot. */
@@ -262,7 +266,10 @@ int rpc_server_new(const struct rpc_server_config *c, struct rpc_server **out, s
 	rpc_health_init(&s->health, has_service, s);
 	s->stopped_tag.done = server_stopped;
 	build_entries(s, c);
-	rpc_queue_start(&s->queue, "rpc-server");
+	s->queue_count = c->threads ? c->threads : 1;
+	s->queues = mem_array(s->queue_count, sizeof(*s->queues));
+	for (unsigned i = 0; i < s->queue_count; i++)
+		rpc_queue_start(&s->queues[i], "rpc-server");
 	create_server(s, c);
 	r = add_addresses(s, c, e);
 	if (r < 0) {
@@ -271,7 +278,8 @@ int rpc_server_new(const struct rpc_server_config *c, struct rpc_server **out, s
 	}
 	grpc_server_start(s->server);
 	rpc_accept_start(s->accept);
-	arm(s);
+	for (unsigned i = 0; i < s->queue_count; i++)
+		arm(s, &s->queues[i]);
 	*out = s;
 	return 0;
 }
@@ -311,17 +319,19 @@ void rpc_server_free(struct rpc_server *s, int64_t grace_ms)
 	rpc_accept_stop(s->accept);
 	rpc_health_stop(&s->health);
 	rpc_tag_start(&s->stopped_tag);
-	grpc_server_shutdown_and_notify(s->server, s->queue.cq, &s->stopped_tag);
+	grpc_server_shutdown_and_notify(s->server, s->queues[0].cq, &s->stopped_tag);
 	if (grace_ms > 0)
 		wait_calls(s, clock_ms() + grace_ms);
 	grpc_server_cancel_all_calls(s->server);
 	wait_stopped(s);
 	grpc_server_destroy(s->server);
-	rpc_queue_stop(&s->queue);
+	for (unsigned i = 0; i < s->queue_count; i++)
+		rpc_queue_stop(&s->queues[i]);
 	rpc_accept_free(s->accept);
 	rpc_health_release(&s->health);
 	lock_release(&s->lock);
 	cond_release(&s->changed);
 	free(s->entries);
+	free(s->queues);
 	free(s);
 }

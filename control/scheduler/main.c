@@ -10,6 +10,7 @@
 
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static struct state_config state_config_of(const struct scheduler_config *c)
 {
@@ -28,6 +29,15 @@ static struct state_config state_config_of(const struct scheduler_config *c)
 	};
 }
 
+#define THREADS_MAX 8 /* more would only wait for the state's lock */
+
+static unsigned thread_count(void)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (unsigned)cores;
+}
+
 /* Serves until SIGINT or SIGTERM, which every thread has blocked. */
 static int serve(const struct scheduler_config *c, const sigset_t *ends, struct err *e)
 {
@@ -37,8 +47,10 @@ static int serve(const struct scheduler_config *c, const sigset_t *ends, struct 
 	const char *const addresses[] = {listen, NULL};
 	const struct rpc_method *const services[] = {service_methods, service_swarm_methods, NULL};
 	void *const args[] = {service, service};
-	const struct rpc_server_config rc = {
-		.listen = addresses, .services = services, .service_args = args};
+	const struct rpc_server_config rc = {.listen = addresses,
+					     .services = services,
+					     .service_args = args,
+					     .threads = thread_count()};
 	const char *ip = c->listen_ip ? c->listen_ip : "::";
 	struct manager_link *link = NULL;
 	struct rpc_server *server = NULL;

@@ -1,7 +1,8 @@
 /*
  * scheduler.v2.Scheduler: translates between the wire and the state. One lock (rank 10) is held
- * while the state is asked; answers are only queued under it. A ticker of 50 ms moves those that
- * wait.
+ * while the state is asked; several threads of the server read, pack and write messages outside of
+ * it: answers only take their place in their call's queue under it, and who drops it writes them.
+ * A ticker of 50 ms moves those that wait.
  */
 #include "control/scheduler/service_private.h"
 
@@ -21,21 +22,65 @@
 
 /* ---- answers */
 
+/* What is to be done with a call once the lock is dropped. */
+struct errand {
+	struct list link;
+	struct rpc_call *call; /* a reference */
+	bool ends;	       /* with code and text; else what is queued is written */
+	enum rpc_code code;
+	char *text; /* may be NULL */
+};
+
+static void post(struct service *s, struct rpc_call *call, bool ends, enum rpc_code code,
+		 const char *text)
+{
+	struct errand *e = mem_new(struct errand);
+
+	rpc_call_ref(call);
+	*e = (struct errand){.call = call, .ends = ends, .code = code};
+	if (text)
+		e->text = mem_strdup(text);
+	list_push_back(&s->errands, &e->link);
+}
+
+static void finish(struct service *s, struct rpc_call *call, enum rpc_code code, const char *text)
+{
+	post(s, call, true, code, text);
+}
+
+/* Drops the lock and does what was put off under it. */
+static void service_unlock(struct service *s)
+{
+	struct list errands = LIST_INIT(errands);
+
+	list_splice(&errands, &s->errands);
+	lock_drop(&s->lock);
+	while (!list_empty(&errands)) {
+		struct errand *e = list_entry(list_pop_front(&errands), struct errand, link);
+
+		if (e->ends)
+			rpc_call_finish(e->call, e->code, e->text);
+		else
+			rpc_call_flush(e->call);
+		rpc_call_unref(e->call);
+		free(e->text);
+		free(e);
+	}
+}
+
 static void send_answer(struct peer *p, enum answer a, struct peer *const *parents, unsigned count,
 			const char *why, void *arg)
 {
-	Scheduler__V2__AnnouncePeerResponse *m;
+	struct service *s = arg;
 
-	(void)arg;
 	if (!p->stream)
 		return;
 	if (a == ANSWER_REFUSED) {
-		rpc_call_finish(p->stream, RPC_FAILED_PRECONDITION, why);
+		finish(s, p->stream, RPC_FAILED_PRECONDITION, why);
 		return;
 	}
-	m = message_answer(a, parents, count, why);
-	rpc_call_send(p->stream, &m->base);
-	protobuf_c_message_free_unpacked(&m->base, NULL);
+	rpc_call_queue(p->stream, &message_answer(a, parents, count, why)->base);
+	post(s, p->stream, false, RPC_OK, NULL);
 }
 
 static bool ask_seed(struct task *t, const struct peer *for_peer, void *arg)
@@ -68,12 +113,13 @@ static void seed_ended(const char *task_id, const char *host_id, bool well, bool
 	if (!well)
 		log_warn("seed peer did not fetch the task", "task=%s seed=%s reachable=%d",
 			 task_id, host_id, reachable);
-	lock_guard(&s->lock);
+	lock_take(&s->lock);
 	struct host *h = state_host(&s->state, host_id);
 	/* It is well again when it announces itself next. */
 	if (h && !reachable)
 		h->unhealthy = true;
 	state_seed_ended(&s->state, task_id, well, clock_ms());
+	service_unlock(s);
 }
 
 /* ---- the ticker */
@@ -106,7 +152,7 @@ static void on_tick(struct timer *t)
 		traffic_gc(&s->traffic, now);
 		s->gc_at_ms = now + GC_MS;
 	}
-	lock_drop(&s->lock);
+	service_unlock(s);
 	if (gone)
 		log_info("old peers and hosts forgotten", "count=%u", gone);
 	timer_arm(t, TICK_MS);
@@ -119,6 +165,7 @@ struct service *service_new(const struct state_config *c)
 		.answer = send_answer, .ask_seed = ask_seed, .removed = peer_removed, .arg = s};
 
 	lock_init(&s->lock, RANK_SERVICE);
+	list_init(&s->errands);
 	state_init(&s->state, c, &ops);
 	s->seeds = seeds_new(seed_ended, s);
 	s->preheats = preheats_new();
@@ -233,22 +280,10 @@ static struct task *task_of(struct service *s, const char *id, const Common__V2_
 	return t;
 }
 
-static void answer_ready(struct rpc_call *call, bool empty)
+static void answer_ready(struct service *s, struct rpc_call *call, bool empty)
 {
-	Scheduler__V2__AnnouncePeerResponse m = SCHEDULER__V2__ANNOUNCE_PEER_RESPONSE__INIT;
-	Scheduler__V2__EmptyTaskResponse none = SCHEDULER__V2__EMPTY_TASK_RESPONSE__INIT;
-	Scheduler__V2__MetadataOnlyResponse only = SCHEDULER__V2__METADATA_ONLY_RESPONSE__INIT;
-
-	if (empty) {
-		m.response_case =
-			SCHEDULER__V2__ANNOUNCE_PEER_RESPONSE__RESPONSE_EMPTY_TASK_RESPONSE;
-		m.empty_task_response = &none;
-	} else {
-		m.response_case =
-			SCHEDULER__V2__ANNOUNCE_PEER_RESPONSE__RESPONSE_METADATA_ONLY_RESPONSE;
-		m.metadata_only_response = &only;
-	}
-	rpc_call_send(call, &m.base);
+	rpc_call_queue(call, &message_ready(empty)->base);
+	post(s, call, false, RPC_OK, NULL);
 }
 
 static void register_peer(struct service *s, struct rpc_call *call,
@@ -261,8 +296,8 @@ static void register_peer(struct service *s, struct rpc_call *call,
 	struct peer *p;
 
 	if (!h || !d) {
-		rpc_call_finish(call, h ? RPC_INVALID_ARGUMENT : RPC_NOT_FOUND,
-				h ? "download is needed" : "host is not announced");
+		finish(s, call, h ? RPC_INVALID_ARGUMENT : RPC_NOT_FOUND,
+		       h ? "download is needed" : "host is not announced");
 		return;
 	}
 	blocked = rules_blocked(s->rules, d, h->type != 0);
@@ -270,12 +305,12 @@ static void register_peer(struct service *s, struct rpc_call *call,
 		cleanup(free_at) char *why =
 			mem_printf("the cluster's block list has its %s", blocked);
 
-		rpc_call_finish(call, RPC_PERMISSION_DENIED, why);
+		finish(s, call, RPC_PERMISSION_DENIED, why);
 		return;
 	}
 	p = state_peer_make(&s->state, rq->peer_id, h, task_of(s, rq->task_id, d), now);
 	if (!p || (p->stream && p->stream != call)) {
-		rpc_call_finish(call, RPC_ALREADY_EXISTS, "another peer has that id");
+		finish(s, call, RPC_ALREADY_EXISTS, "another peer has that id");
 		return;
 	}
 	p->stream = call;
@@ -293,7 +328,7 @@ static void register_peer(struct service *s, struct rpc_call *call,
 	/* It has all of it: a parent from now on, whatever it goes on to say. */
 	state_peer_event(&s->state, p, PEER_EVENT_FINISHED, now);
 	state_peer_supersede(&s->state, p, now);
-	answer_ready(call, p->task->content_length == 0);
+	answer_ready(s, call, p->task->content_length == 0);
 }
 
 /* ---- what a registered peer says */
@@ -330,7 +365,7 @@ static void piece_finished(struct service *s, struct peer *p, const Common__V2__
 static void ended(struct service *s, struct rpc_call *call, struct peer *p, enum peer_event event)
 {
 	state_peer_event(&s->state, p, event, clock_ms());
-	rpc_call_finish(call, RPC_OK, NULL);
+	finish(s, call, RPC_OK, NULL);
 }
 
 static void peer_says(struct service *s, struct rpc_call *call, struct peer *p,
@@ -370,21 +405,16 @@ static void peer_says(struct service *s, struct rpc_call *call, struct peer *p,
 	case SAYS(DOWNLOAD_PIECE_BACK_TO_SOURCE_FAILED):
 		break; /* the peer tells when it gives up */
 	default:
-		rpc_call_finish(call, RPC_INVALID_ARGUMENT, "unknown request");
+		finish(s, call, RPC_INVALID_ARGUMENT, "unknown request");
 	}
 #undef SAYS
 }
 
-static void announce_peer(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+static void announced(struct service *s, struct rpc_call *call,
+		      const Scheduler__V2__AnnouncePeerRequest *rq)
 {
-	const Scheduler__V2__AnnouncePeerRequest *rq = (const void *)req;
-	struct service *s = arg;
-	struct peer *p;
+	struct peer *p = rpc_call_user(call);
 
-	if (!valid_ids(call, rq))
-		return;
-	lock_guard(&s->lock);
-	p = rpc_call_user(call);
 	if (rq->request_case ==
 	    SCHEDULER__V2__ANNOUNCE_PEER_REQUEST__REQUEST_REGISTER_PEER_REQUEST) {
 		register_peer(s, call, rq);
@@ -393,12 +423,24 @@ static void announce_peer(struct rpc_call *call, const ProtobufCMessage *req, vo
 	if (!p)
 		p = state_peer(&s->state, rq->peer_id);
 	if (!p) {
-		rpc_call_finish(call, RPC_NOT_FOUND, "peer is not registered");
+		finish(s, call, RPC_NOT_FOUND, "peer is not registered");
 		return;
 	}
 	p->stream = call;
 	rpc_call_set_user(call, p);
 	peer_says(s, call, p, rq);
+}
+
+static void announce_peer(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	const Scheduler__V2__AnnouncePeerRequest *rq = (const void *)req;
+	struct service *s = arg;
+
+	if (!valid_ids(call, rq))
+		return;
+	lock_take(&s->lock);
+	announced(s, call, rq);
+	service_unlock(s);
 }
 
 /* The client has said all: so do we. */
@@ -414,13 +456,14 @@ static void announce_peer_closed(struct rpc_call *call, void *arg)
 	struct service *s = arg;
 	struct peer *p;
 
-	lock_guard(&s->lock);
+	lock_take(&s->lock);
 	p = rpc_call_user(call);
-	if (!p || p->stream != call)
-		return;
-	p->stream = NULL;
-	if (p->state != PEER_SUCCEEDED)
-		state_peer_event(&s->state, p, PEER_EVENT_FAILED, clock_ms());
+	if (p && p->stream == call) {
+		p->stream = NULL;
+		if (p->state != PEER_SUCCEEDED)
+			state_peer_event(&s->state, p, PEER_EVENT_FAILED, clock_ms());
+	}
+	service_unlock(s);
 }
 
 /* ---- unary calls */
@@ -489,7 +532,7 @@ static void delete_host(struct rpc_call *call, const ProtobufCMessage *req, void
 	h = state_host(&s->state, rq->host_id);
 	if (h)
 		state_host_remove(&s->state, h, clock_ms());
-	lock_drop(&s->lock);
+	service_unlock(s);
 	if (h)
 		reply_empty(call);
 	else
@@ -546,7 +589,7 @@ static void delete_peer(struct rpc_call *call, const ProtobufCMessage *req, void
 	p = state_peer(&s->state, rq->peer_id);
 	if (p)
 		state_peer_remove(&s->state, p, clock_ms());
-	lock_drop(&s->lock);
+	service_unlock(s);
 	if (p)
 		reply_empty(call);
 	else
@@ -588,7 +631,7 @@ static void delete_task(struct rpc_call *call, const ProtobufCMessage *req, void
 				state_peer_remove(&s->state, p, clock_ms());
 		}
 	}
-	lock_drop(&s->lock);
+	service_unlock(s);
 	if (h)
 		reply_empty(call);
 	else

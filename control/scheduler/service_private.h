@@ -16,7 +16,8 @@ struct service {
 	struct lock lock; /* rank 10: of all below but seeds and preheats */
 	struct state state;
 	struct traffic traffic;
-	int64_t started_ms; /* wall */
+	int64_t started_ms;  /* wall */
+	struct list errands; /* of calls, done by who drops the lock */
 	struct seeds *seeds;
 	struct preheats *preheats;
 	struct rules *rules; /* the cluster's; NULL = none */

@@ -2,6 +2,9 @@
  * Register -> parents over gRPC, as a daemon sees it: the real service in a process of its own, on
  * a unix socket and on TCP. Registers come one at a time, each on a new stream of one connection,
  * while other streams are open; the time is from opening the stream to its first answer.
+ *
+ * With --rush instead: several processes, a connection each, whose streams of one task ask again
+ * as soon as they are answered; answers per second, and what CPU each took of the service.
  */
 #include "base/cli.h"
 #include "base/clock.h"
@@ -26,8 +29,8 @@
 #define PIECES	  256
 
 struct options {
-	uint64_t hosts, streams, count;
-	int64_t hold_ms;
+	uint64_t hosts, streams, count, threads, clients;
+	int64_t hold_ms, rush_ms;
 };
 
 static const struct cli_option option_table[] = {
@@ -39,6 +42,12 @@ static const struct cli_option option_table[] = {
 	 "Registers measured (default 2000)."},
 	{"hold", 0, CLI_DURATION, offsetof(struct options, hold_ms), "TIME", NULL,
 	 "Keeps hosts and streams for so long, all of them asking, and tells the memory."},
+	{"threads", 0, CLI_U64, offsetof(struct options, threads), "N", NULL,
+	 "Of the service's server (default 1)."},
+	{"rush", 0, CLI_DURATION, offsetof(struct options, rush_ms), "TIME", NULL,
+	 "All streams ask again at once when they are answered, for so long."},
+	{"clients", 0, CLI_U64, offsetof(struct options, clients), "N", NULL,
+	 "Processes that rush (default 4)."},
 	{0},
 };
 
@@ -53,7 +62,7 @@ static const struct cli program = {
 
 /* ---- the service */
 
-static void serve(const char *unix_address, int ready_fd)
+static void serve(const char *unix_address, unsigned threads, int ready_fd)
 {
 	const struct state_config c = {.algorithm = PICK_SKIMMER,
 				       .candidate_parent_limit = 4,
@@ -81,6 +90,7 @@ static void serve(const char *unix_address, int ready_fd)
 	const struct rpc_server_config rc = {.listen = addresses,
 					     .services = services,
 					     .service_args = args,
+					     .threads = threads,
 					     .streams_max = 20000};
 	if (rpc_server_new(&rc, &server, &e) < 0) {
 		fprintf(stderr, "scheduler_ask: %s\n", e.text);
@@ -109,6 +119,23 @@ static long memory_of(pid_t pid)
 	return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+/* CPU seconds, all threads. */
+static double cpu_of(pid_t pid)
+{
+	char path[64];
+	unsigned long user = 0, kernel = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "r");
+	if (f && fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+			&user, &kernel) != 2)
+		user = kernel = 0;
+	if (f)
+		fclose(f);
+	return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+}
+
 /* ---- one peer */
 
 struct ask {
@@ -117,17 +144,25 @@ struct ask {
 	struct cond cond;
 	unsigned answers; /* lock */
 	bool closed;	  /* lock */
+	bool rushes;	  /* lock */
 	char host[64], peer[64];
 };
+
+static void ask_again(struct ask *a);
 
 static void on_message(struct rpc_stream *s, const ProtobufCMessage *msg, void *arg)
 {
 	struct ask *a = arg;
+	bool again;
 
 	(void)s, (void)msg;
-	lock_guard(&a->lock);
+	lock_take(&a->lock);
 	a->answers++;
+	again = a->rushes;
 	cond_wake_all(&a->cond);
+	lock_drop(&a->lock);
+	if (again)
+		ask_again(a);
 }
 
 static void on_closed(struct rpc_stream *s, enum rpc_code code, const char *text,
@@ -228,9 +263,11 @@ static void ask_release(struct ask *a)
 
 /* ---- the measurement */
 
-static bool announce_hosts(struct rpc_channel *ch, uint64_t hosts)
+/* version: only hosts of ours are introduced to each other. */
+static bool announce_hosts(struct rpc_channel *ch, uint64_t from, uint64_t hosts,
+			   const char *version)
 {
-	for (unsigned i = 0; i < hosts; i++) {
+	for (unsigned i = (unsigned)from; i < from + hosts; i++) {
 		Scheduler__V2__AnnounceHostRequest rq = SCHEDULER__V2__ANNOUNCE_HOST_REQUEST__INIT;
 		Common__V2__Host h = COMMON__V2__HOST__INIT;
 		Common__V2__Build build = COMMON__V2__BUILD__INIT;
@@ -240,7 +277,7 @@ static bool announce_hosts(struct rpc_channel *ch, uint64_t hosts)
 
 		snprintf(ip, sizeof(ip), "10.0.%u.%u", i / 250, i % 250 + 1);
 		snprintf(id, sizeof(id), "%s-host", ip);
-		build.git_version = (char *)"skimmer-bench";
+		build.git_version = (char *)version;
 		h.id = id;
 		h.hostname = (char *)"host";
 		h.ip = ip;
@@ -314,7 +351,7 @@ static bool run(const char *target, const char *name, const struct options *o, p
 {
 	struct rpc_channel *ch = rpc_channel_new(target, NULL, NULL, NULL);
 	struct ask *asks = mem_array(o->streams + 1, sizeof(*asks));
-	bool well = announce_hosts(ch, o->hosts);
+	bool well = announce_hosts(ch, 0, o->hosts, "skimmer-bench");
 	unsigned open = 0;
 
 	for (; open <= o->streams && well; open++) {
@@ -332,9 +369,92 @@ static bool run(const char *target, const char *name, const struct options *o, p
 	return well;
 }
 
+/* ---- the rush */
+
+/* One process of it: registers its streams, rushes, writes how many answers came. */
+static void rush(unsigned no, const struct options *o, const char *target, int out_fd)
+{
+	unsigned first = no * (unsigned)o->streams;
+	struct ask *asks = mem_array(o->streams, sizeof(*asks));
+	struct rpc_channel *ch;
+	uint64_t answers = 0;
+	char name[16];
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	rpc_init();
+	snprintf(name, sizeof(name), "rush%u", no);
+	ch = rpc_channel_new(target, NULL, NULL, NULL);
+	if (!announce_hosts(ch, first, o->streams, "bench"))
+		_exit(1);
+	for (unsigned i = 0; i < o->streams; i++) {
+		ask_register(&asks[i], ch, name, i, first + i, i == 0);
+		if (!ask_wait(&asks[i], 1))
+			_exit(1);
+		ask_started(&asks[i], i == 0);
+	}
+	for (unsigned i = 1; i < o->streams; i++) {
+		lock_take(&asks[i].lock);
+		asks[i].rushes = true;
+		lock_drop(&asks[i].lock);
+		ask_again(&asks[i]);
+	}
+	usleep((useconds_t)(o->rush_ms * 1000));
+	for (unsigned i = 1; i < o->streams; i++) {
+		lock_guard(&asks[i].lock);
+		answers += asks[i].answers - 1;
+	}
+	if (write(out_fd, &answers, sizeof(answers)) != sizeof(answers))
+		_exit(1);
+	_exit(0);
+}
+
+static bool rush_all(const struct options *o, const char *target, pid_t service)
+{
+	uint64_t answers = 0;
+	bool well = true;
+	double cpu;
+	int out[2];
+
+	if (pipe(out) < 0)
+		return false;
+	fflush(stdout);
+	for (unsigned i = 0; i < o->clients; i++)
+		if (fork() == 0)
+			rush(i, o, target, out[1]);
+	close(out[1]); /* so that the end of all of them is an end */
+	for (unsigned i = 0; i < o->clients && well; i++) {
+		uint64_t n = 0;
+
+		well = read(out[0], &n, sizeof(n)) == sizeof(n);
+		answers += n;
+	}
+	cpu = cpu_of(service);
+	if (well && answers)
+		printf("rush threads=%lu clients=%lu streams=%lu answers_per_s=%.0f "
+		       "service_cores=%.2f cpu_us_per_answer=%.1f\n",
+		       o->threads, o->clients, o->streams,
+		       (double)answers * 1e3 / (double)o->rush_ms, cpu * 1e3 / (double)o->rush_ms,
+		       cpu * 1e6 / (double)answers);
+	return well && answers;
+}
+
+static bool run_both(const char *unix_address, const char *tcp, const struct options *o,
+		     pid_t service)
+{
+	struct options second = *o;
+	bool well;
+
+	second.hold_ms = 0;
+	rpc_init();
+	well = run(unix_address, "unix", o, service) && run(tcp, "tcp", &second, service);
+	rpc_shutdown();
+	return well;
+}
+
 int main(int argc, char **argv)
 {
-	struct options o = {.hosts = 3000, .streams = 100, .count = 2000};
+	struct options o = {
+		.hosts = 3000, .streams = 100, .count = 2000, .threads = 1, .clients = 4};
 	const char *rest[65];
 	char folder[] = "/tmp/skimmer-ask-XXXXXX", unix_address[64], tcp[64];
 	uint16_t port = 0;
@@ -343,22 +463,21 @@ int main(int argc, char **argv)
 	bool well;
 
 	if (argc > 64 || cli_parse(&program, argc, argv, &o, rest) > 0 || o.streams >= o.hosts ||
-	    o.hosts > 60000 || o.count < 1)
+	    o.hosts > 60000 || o.count < 1 || o.threads > 64 || o.clients > 64)
 		cli_usage_error(&program, "more hosts than streams are needed");
 	if (!mkdtemp(folder) || pipe(ready) < 0)
 		return EXIT_OTHER;
 	snprintf(unix_address, sizeof(unix_address), "unix:%s/s", folder);
 	service = fork();
 	if (service == 0)
-		serve(unix_address, ready[1]);
+		serve(unix_address, (unsigned)o.threads, ready[1]);
 	close(ready[1]);
 	well = read(ready[0], &port, sizeof(port)) == sizeof(port);
 	snprintf(tcp, sizeof(tcp), "127.0.0.1:%u", port);
-	rpc_init();
-	well = well && run(unix_address, "unix", &o, service);
-	o.hold_ms = 0;
-	well = well && run(tcp, "tcp", &o, service);
-	rpc_shutdown();
+	if (o.rush_ms)
+		well = well && rush_all(&o, tcp, service);
+	else
+		well = well && run_both(unix_address, tcp, &o, service);
 	kill(service, SIGKILL);
 	waitpid(service, NULL, 0);
 	unlink(unix_address + 5);

@@ -1,10 +1,12 @@
 /*
  * What the scheduler's core costs on one core, without gRPC: decisions per second among 100,000
- * peers, and memory per idle peer and per host, as the allocator counts it.
+ * peers, the same with the answer's message being made (all that the service's one lock is held
+ * for), and memory per idle peer and per host, as the allocator counts it.
  *
  *	decide [PEERS [TASKS]]
  */
 #include "base/mem.h"
+#include "control/scheduler/message.h"
 #include "control/scheduler/state.h"
 
 #include <malloc.h>
@@ -19,6 +21,7 @@ struct bench {
 	struct peer **peers;
 	uint32_t peer_count, host_count, task_count;
 	uint64_t answers, parents;
+	bool makes_messages;
 };
 
 static double cpu_s(void)
@@ -34,9 +37,12 @@ static void on_answer(struct peer *p, enum answer a, struct peer *const *parents
 {
 	struct bench *b = arg;
 
-	(void)p, (void)a, (void)parents, (void)why;
+	(void)p;
 	b->answers++;
 	b->parents += count;
+	if (b->makes_messages)
+		protobuf_c_message_free_unpacked(&message_answer(a, parents, count, why)->base,
+						 NULL);
 }
 
 static bool on_ask_seed(struct task *t, const struct peer *p, void *arg)
@@ -149,7 +155,7 @@ int main(int argc, char **argv)
 			  .task_count = argc > 2 ? (uint32_t)atoi(argv[2]) : 100};
 	const struct state_ops ops = {on_answer, on_ask_seed, on_removed, &b};
 	size_t empty, hosts, peers;
-	double per_s;
+	double per_s, locked_per_s;
 
 	if (b.peer_count < HOSTS_SHARE || b.task_count < 1)
 		return 2;
@@ -164,11 +170,13 @@ int main(int argc, char **argv)
 		b.peers[i] = add_peer(&b, i);
 	settle(&b);
 	per_s = decisions_per_s(&b);
+	b.makes_messages = true;
+	locked_per_s = decisions_per_s(&b);
 	finish_all(&b);
 	peers = mallinfo2().uordblks;
-	printf("decide peers=%u hosts=%u tasks=%zu decisions_per_s=%.0f bytes_per_peer=%zu "
-	       "bytes_per_host=%zu\n",
-	       b.peer_count, b.host_count, map_count(b.state.tasks), per_s,
+	printf("decide peers=%u hosts=%u tasks=%zu decisions_per_s=%.0f with_messages_per_s=%.0f "
+	       "bytes_per_peer=%zu bytes_per_host=%zu\n",
+	       b.peer_count, b.host_count, map_count(b.state.tasks), per_s, locked_per_s,
 	       (peers - hosts) / b.peer_count, (hosts - empty) / b.host_count);
 	state_release(&b.state);
 	free(b.peers);
