@@ -105,8 +105,13 @@ static bool ask(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	if (tree_pin(s->tree, ino, &pin, NULL) < 0)
 		return false;
 	if (!pin.blob) {
+		bool hollow = pin.hollow;
+
 		tree_unpin(s->tree, &pin);
-		return false;
+		/* Of an earlier process: the kernel looks the name up again. */
+		if (hollow)
+			fuse_reply_err(req, ESTALE);
+		return hollow;
 	}
 	a = mem_new(struct asking);
 	a->pin = pin;

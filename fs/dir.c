@@ -51,29 +51,40 @@ static void dir_close(struct fs_session *s, struct dir *d)
 	dir_free(d);
 }
 
-static struct dir *dir_of(const struct fuse_file_info *fi)
+static void dir_free_at(struct dir **d)
 {
-	return (struct dir *)(uintptr_t)fi->fh; /* NOLINT(performance-no-int-to-ptr) */
+	if (*d)
+		dir_free(*d);
+}
+
+/* NULL if the node is not known. */
+static struct dir *dir_list(struct fs_session *s, fuse_ino_t ino)
+{
+	cleanup(free_at) char *path = tree_path(s->tree, ino, NULL);
+	struct dir *d;
+
+	if (!path)
+		return NULL;
+	d = mem_new(struct dir);
+	dir_add(d, ".", FS_DIR);
+	dir_add(d, "..", FS_DIR);
+	s->ops->list(s->src, path, dir_add, d);
+	return d;
 }
 
 void opendir_op(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs_session *s = session_of(req);
-	cleanup(free_at) char *path = tree_path(s->tree, ino, NULL);
-	struct dir *d;
+	struct dir *d = dir_list(s, ino);
 
-	if (!path) {
+	if (!d) {
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	d = mem_new(struct dir);
-	dir_add(d, ".", FS_DIR);
-	dir_add(d, "..", FS_DIR);
-	s->ops->list(s->src, path, dir_add, d);
 	lock_take(&s->opens_lock);
 	list_push_back(&s->dirs, &d->link);
 	lock_drop(&s->opens_lock);
-	fi->fh = (uint64_t)(uintptr_t)d;
+	fi->fh = handle_number(s, d);
 	if (fuse_reply_open(req, fi) < 0)
 		dir_close(s, d);
 }
@@ -81,10 +92,18 @@ void opendir_op(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void readdir_op(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fs_session *s = session_of(req);
-	struct dir *d = dir_of(fi);
+	struct dir *d = handle_pointer(s, fi->fh);
+	cleanup(dir_free_at) struct dir *anew = NULL;
 	cleanup(free_at) char *data = NULL;
 	size_t used = 0;
 
+	/* One of an earlier process: the names that are there now. */
+	if (!d)
+		d = anew = dir_list(s, ino);
+	if (!d) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
 	if (size > (1u << 20))
 		size = 1u << 20;
 	data = mem_alloc(size);
@@ -104,8 +123,12 @@ void readdir_op(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 
 void releasedir_op(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct fs_session *s = session_of(req);
+	struct dir *d = handle_pointer(s, fi->fh);
+
 	(void)ino;
-	dir_close(session_of(req), dir_of(fi));
+	if (d)
+		dir_close(s, d);
 	fuse_reply_err(req, 0);
 }
 

@@ -175,7 +175,8 @@ void readlink_op(fuse_req_t req, fuse_ino_t ino)
 	struct fs_session *s = session_of(req);
 	struct tree_pin pin = {0};
 
-	if (tree_pin(s->tree, ino, &pin, NULL) < 0)
+	/* Of an earlier process: the kernel looks the name up again. */
+	if (tree_pin(s->tree, ino, &pin, NULL) < 0 || pin.hollow)
 		fuse_reply_err(req, ESTALE);
 	else if (pin.info.kind != FS_LINK)
 		fuse_reply_err(req, EINVAL);

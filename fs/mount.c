@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -92,6 +93,56 @@ int mount_point_attach(const char *path, bool allow_other, struct mount_point *o
 	return 0;
 }
 
+/* The path without links, found without a question to what is mounted at its end. */
+static int real_path_of_mount(const char *path, char **out, struct err *e)
+{
+	cleanup(free_at) char *copy = mem_strdup(path);
+	cleanup(free_at) char *parent = NULL;
+	size_t len = strlen(copy);
+	char *slash;
+
+	while (len > 1 && copy[len - 1] == '/')
+		copy[--len] = '\0';
+	slash = strrchr(copy, '/');
+	if (!slash || slash == copy || !slash[1])
+		return err_set(e, EINVAL, "mount point %s is not below a directory", path);
+	*slash = '\0';
+	parent = realpath(copy, NULL);
+	if (!parent)
+		return err_set(e, errno, "mount point %s", path);
+	*out = mem_printf("%s/%s", parent, slash + 1);
+	return 0;
+}
+
+int mount_point_resume(const char *path, bool allow_other, int fuse_fd, unsigned dev_major,
+		       unsigned dev_minor, struct mount_point *out, struct err *e)
+{
+	cleanup(free_at) char *real = NULL;
+	int r = real_path_of_mount(path, &real, e);
+
+	if (r < 0)
+		return r;
+	/* A connection that lives on elsewhere (in a container) can be mounted again. */
+	if (!is_mount_root(real, &out->dev_major, &out->dev_minor)) {
+		r = mount_fuse(real, fuse_fd, allow_other, e);
+		if (r < 0)
+			return r;
+		if (!is_mount_root(real, &out->dev_major, &out->dev_minor))
+			return err_set(e, ENODEV, "%s went away while it was mounted", real);
+	}
+	if (out->dev_major != dev_major || out->dev_minor != dev_minor)
+		return err_set(e, EBUSY, "another file system is mounted at %s", real);
+	out->path = take_ptr(&real);
+	return 0;
+}
+
+bool mount_point_lives(int fuse_fd)
+{
+	struct pollfd p = {.fd = fuse_fd};
+
+	return poll(&p, 1, 0) >= 0 && !(p.revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
 int mount_point_read_ahead(const struct mount_point *m, unsigned kb, struct err *e)
 {
 	char path[80], text[16];
@@ -108,12 +159,23 @@ int mount_point_read_ahead(const struct mount_point *m, unsigned kb, struct err 
 	return 0;
 }
 
-void mount_point_detach(const struct mount_point *m)
+static bool is_ours(const struct mount_point *m)
 {
 	unsigned major, minor;
 
-	if (m->path && is_mount_root(m->path, &major, &minor) && major == m->dev_major &&
-	    minor == m->dev_minor && umount2(m->path, 0) < 0)
+	return m->path && is_mount_root(m->path, &major, &minor) && major == m->dev_major &&
+	       minor == m->dev_minor;
+}
+
+void mount_point_try_detach(const struct mount_point *m)
+{
+	if (is_ours(m))
+		umount2(m->path, 0);
+}
+
+void mount_point_detach(const struct mount_point *m)
+{
+	if (is_ours(m) && umount2(m->path, 0) < 0)
 		umount2(m->path, MNT_DETACH);
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "fs/inherit.h"
 #include "fs/request.h"
 
 #include <errno.h>
@@ -25,7 +26,7 @@ struct opening {
 	struct fuse_file_info fi;
 };
 
-static void handle_free(struct fs_session *s, struct handle *h)
+void handle_free(struct fs_session *s, struct handle *h)
 {
 	if (h->blob_open)
 		s->ops->close(s->src, h->pin.blob);
@@ -33,17 +34,12 @@ static void handle_free(struct fs_session *s, struct handle *h)
 	free(h);
 }
 
-static struct passthrough_open_out answer_for(struct handle *h)
-{
-	return passthrough_open_answer((uint64_t)(uintptr_t)h, h->pin.opens->backing_id);
-}
-
 /* Decides and counts. True: *out is the answer for a passthrough open. e is set when passthrough
  * turned out to be impossible. */
 static bool count_in(struct fs_session *s, struct handle *h, struct passthrough_open_out *out,
 		     struct err *e)
 {
-	struct tree_opens *opens = h->pin.opens;
+	struct ledger_opens *opens = h->pin.opens;
 	int fd = h->pin.blob ? s->ops->complete_fd(s->src, h->pin.blob) : -1;
 
 	/* The ioctl stays under the lock: two first opens must not register two backings. It only
@@ -60,22 +56,28 @@ static bool count_in(struct fs_session *s, struct handle *h, struct passthrough_
 		return false;
 	}
 	opens->passthrough++;
-	*out = answer_for(h);
+	*out = passthrough_open_answer(handle_number(s, h) | 1, opens->backing_id);
 	return true;
+}
+
+void opens_leave_passthrough(struct fs_session *s, struct ledger_opens *opens)
+{
+	if (opens->passthrough == 0 || --opens->passthrough > 0)
+		return;
+	passthrough_backing_close(s->fuse_fd, opens->backing_id);
+	opens->backing_id = 0;
 }
 
 static void count_out(struct fs_session *s, struct handle *h)
 {
-	struct tree_opens *opens = h->pin.opens;
+	struct ledger_opens *opens = h->pin.opens;
 
 	lock_guard(&s->opens_lock);
 	list_remove(&h->link);
-	if (!h->passthrough) {
+	if (h->passthrough)
+		opens_leave_passthrough(s, opens);
+	else
 		opens->cached--;
-	} else if (--opens->passthrough == 0) {
-		passthrough_backing_close(s->fuse_fd, opens->backing_id);
-		opens->backing_id = 0;
-	}
 }
 
 static void reply_open(struct fs_session *s, fuse_req_t req, struct handle *h,
@@ -89,7 +91,7 @@ static void reply_open(struct fs_session *s, fuse_req_t req, struct handle *h,
 		atomic_fetch_add(&s->stat.passthrough_opens, 1);
 		r = fuse_reply_buf(req, (const char *)&out, sizeof(out));
 	} else {
-		fi->fh = (uint64_t)(uintptr_t)h;
+		fi->fh = handle_number(s, h);
 		fi->keep_cache = 1; /* a node's content never changes */
 		r = fuse_reply_open(req, fi);
 	}
@@ -136,6 +138,13 @@ static void open_free(struct request *rq)
 	free(o);
 }
 
+static void open_again(fuse_req_t req, const struct again *a)
+{
+	struct fuse_file_info fi = a->fi;
+
+	open_op(req, a->ino, &fi);
+}
+
 void open_op(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs_session *s = session_of(req);
@@ -149,6 +158,11 @@ void open_op(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	if (tree_pin(s->tree, ino, &pin, NULL) < 0) {
 		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	if (pin.hollow) {
+		tree_unpin(s->tree, &pin);
+		inherit_node(req, &(struct again){.call = open_again, .ino = ino, .fi = *fi});
 		return;
 	}
 	h = mem_new(struct handle);
@@ -171,20 +185,31 @@ void open_op(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void release_op(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs_session *s = session_of(req);
-	struct handle *h = handle_of(fi);
+	struct handle *h = handle_of(s, fi);
 
-	(void)ino;
-	count_out(s, h);
-	handle_free(s, h);
+	/* In this order: a process killed in between counts one too many, not one too few. */
 	fuse_reply_err(req, 0);
+	if (h) {
+		count_out(s, h);
+		handle_free(s, h);
+	} else {
+		inherited_release(s, ino, fi->fh & 1);
+	}
 }
 
 void handles_release(struct fs_session *s)
 {
+	bool left = atomic_load(&s->left_to_next);
+
 	while (!list_empty(&s->handles)) {
 		struct handle *h = list_entry(s->handles.next, struct handle, link);
 
-		count_out(s, h);
+		/* What the next process gets is counted for the kernel. */
+		if (left)
+			list_remove(&h->link);
+		else
+			count_out(s, h);
 		handle_free(s, h);
 	}
+	inherited_free(s);
 }

@@ -9,6 +9,7 @@
 
 #define INIT_EXT	  (1u << 30)
 #define INIT_PASSTHROUGH2 (1u << 5) /* bit 37: bit 5 of flags2 */
+#define INIT_HAS_RESEND2  (1u << 7) /* bit 39 */
 #define OPEN_PASSTHROUGH  (1u << 7)
 #define STACK_DEPTH_MAX	  1u /* the store may not be on a stacked file system itself */
 
@@ -42,6 +43,7 @@ void passthrough_see_request(struct passthrough *p, const void *data, size_t len
 	if (len < sizeof(*rq) || rq->head.opcode != FUSE_INIT)
 		return;
 	p->offered = (rq->flags & INIT_EXT) && (rq->flags2 & INIT_PASSTHROUGH2);
+	p->resends = (rq->flags & INIT_EXT) && (rq->flags2 & INIT_HAS_RESEND2);
 	p->init_unique = p->wanted && p->offered ? rq->head.unique : 0;
 }
 

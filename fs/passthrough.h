@@ -19,6 +19,7 @@ struct passthrough {
 	bool wanted;
 	bool offered;	      /* by the kernel */
 	bool negotiated;      /* the kernel has been told yes */
+	bool resends;	      /* the kernel has FUSE_NOTIFY_RESEND (Linux 6.9) */
 	uint64_t init_unique; /* 0 = no INIT is waiting for its answer */
 };
 

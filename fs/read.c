@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "fs/answer.h"
+#include "fs/inherit.h"
 #include "fs/open.h"
 #include "fs/request.h"
 
@@ -69,14 +70,30 @@ static void read_free(struct request *rq)
 	free(container_of(rq, struct reading, rq));
 }
 
+static void read_again(fuse_req_t req, const struct again *a)
+{
+	struct fuse_file_info fi = a->fi;
+
+	read_op(req, a->ino, a->size, a->off, &fi);
+}
+
 void read_op(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fs_session *s = session_of(req);
-	struct handle *h = handle_of(fi);
+	struct handle *h = handle_of(s, fi);
 	uint64_t left = 0;
 	struct reading *r;
 
-	(void)ino;
+	if (!h)
+		h = inherited_handle(s, ino);
+	if (!h) {
+		inherit_handle(req, &(struct again){.call = read_again,
+						    .ino = ino,
+						    .size = size,
+						    .off = off,
+						    .fi = *fi});
+		return;
+	}
 	atomic_fetch_add(&s->stat.reads, 1);
 	if ((uint64_t)off < h->pin.info.size)
 		left = h->pin.info.size - (uint64_t)off;

@@ -32,6 +32,15 @@ static bool begin_cancel(struct request *rq)
 	return true;
 }
 
+/* The session ends before there is an answer. */
+static void reply_end(struct fs_session *s, fuse_req_t req)
+{
+	if (atomic_load(&s->left_to_next))
+		fuse_reply_none(req);
+	else
+		fuse_reply_err(req, EIO);
+}
+
 static void cancel(struct request *rq, int code, bool in_interrupt)
 {
 	struct fs_session *s = rq->s;
@@ -46,7 +55,10 @@ static void cancel(struct request *rq, int code, bool in_interrupt)
 		/* libfuse calls the interrupt function under a lock that this would take. */
 		if (!in_interrupt)
 			fuse_req_interrupt_func(rq->req, NULL, NULL);
-		fuse_reply_err(rq->req, code);
+		if (code == EIO)
+			reply_end(s, rq->req);
+		else
+			fuse_reply_err(rq->req, code);
 	}
 	lock_take(&s->requests_lock);
 	rq->answered |= taken;
@@ -85,7 +97,7 @@ bool request_begin(struct request *rq, struct fs_session *s, fuse_req_t req,
 	s->request_count++;
 	lock_drop(&s->requests_lock);
 	if (atomic_load(&s->stopping)) {
-		fuse_reply_err(req, EIO);
+		reply_end(s, req);
 		free_request(rq);
 		return false;
 	}

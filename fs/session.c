@@ -4,6 +4,9 @@
  * Each thread reads one request, hands it to an operation and reads the next; nothing blocks on the
  * network (request.h). They end when the kernel says ENODEV (unmounted) or when they are woken by
  * WAKE_SIGNAL and `stopping` is set; the latter leaves the connection as it is.
+ *
+ * A session that takes an earlier process's connection over hands libfuse the INIT of then once
+ * more and keeps the answer to itself; then it has the kernel send again what was not answered.
  */
 #include "fs/session.h"
 
@@ -20,6 +23,7 @@
 #include "fs/state.h"
 
 #include <errno.h>
+#include <linux/fuse.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -30,6 +34,7 @@
 #define CONGESTION_AT	      48
 #define NAMES_KB_DEFAULT      32768
 #define WAKE_SIGNAL	      (SIGRTMIN + 3)
+#define NOTIFY_RESEND	      7 /* FUSE_NOTIFY_RESEND; Debian 12's linux/fuse.h lacks it */
 
 int session_errno(const struct err *e)
 {
@@ -50,13 +55,45 @@ int session_errno(const struct err *e)
 	}
 }
 
+/* Keeps the kernel's first request for the processes to come. */
+static void keep_init(struct ledger_head *head, const void *data, size_t len)
+{
+	const struct fuse_in_header *in = data;
+
+	if (head->init_len || in->opcode != FUSE_INIT || len > sizeof(head->init))
+		return;
+	memcpy(head->init, data, len);
+	head->init_len = (uint32_t)len;
+}
+
 static ssize_t io_read(int fd, void *data, size_t size, void *arg)
 {
 	struct fs_session *s = arg;
-	ssize_t n = read(fd, data, size);
+	struct ledger_head *head = ledger_head(tree_ledger(s->tree));
+	ssize_t n;
 
-	if (n > 0)
+	if (s->replaying) {
+		n = (ssize_t)head->init_len;
+		memcpy(data, head->init, head->init_len);
+	} else {
+		n = read(fd, data, size);
+	}
+	if (n > 0) {
 		passthrough_see_request(&s->passthrough, data, (size_t)n);
+		keep_init(head, data, (size_t)n);
+	}
+	return n;
+}
+
+/* The answer to an INIT that the kernel has not asked. */
+static ssize_t swallow(struct fs_session *s, const struct iovec *iov, int count)
+{
+	ssize_t n = 0;
+
+	for (int i = 0; i < count; i++)
+		n += (ssize_t)iov[i].iov_len;
+	s->replaying = false;
+	s->passthrough.negotiated = ledger_head(tree_ledger(s->tree))->passthrough;
 	return n;
 }
 
@@ -67,6 +104,8 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *arg)
 	size_t len = passthrough_patch_answer(&s->passthrough, iov, count, copy);
 	ssize_t n;
 
+	if (s->replaying)
+		return swallow(s, iov, count);
 	if (len > 0)
 		n = write(fd, copy, len);
 	else if (answer_is_ours())
@@ -227,8 +266,6 @@ static struct fs_session *session_alloc(const struct fs_config *c, const struct 
 	s->started_ms = clock_wall_ms();
 	s->fuse_fd = -1;
 	s->passthrough.wanted = c->passthrough;
-	s->tree =
-		fs_tree_new(ops, src, (size_t)(c->names_kb ? c->names_kb : NAMES_KB_DEFAULT) << 10);
 	s->prune_pool = pool_new("fs-prune", 1, 1);
 	lock_init(&s->opens_lock, RANK_OPENS);
 	lock_init(&s->requests_lock, RANK_REQUESTS);
@@ -236,41 +273,122 @@ static struct fs_session *session_alloc(const struct fs_config *c, const struct 
 	cond_init(&s->requests_cond);
 	list_init(&s->handles);
 	list_init(&s->dirs);
+	list_init(&s->adopted);
 	list_init(&s->pending);
 	s->sweep = (struct timer){.fire = requests_sweep, .arg = s};
 	return s;
+}
+
+static size_t names_bytes(const struct fs_config *c)
+{
+	return (size_t)(c->names_kb ? c->names_kb : NAMES_KB_DEFAULT) << 10;
+}
+
+static void serve_all(struct fs_session *s, const struct fs_config *c)
+{
+	start_threads(s, c->threads ? c->threads : THREADS_DEFAULT);
+	tell(s, c);
 }
 
 int fs_session_new(const struct fs_config *c, const struct fs_source_ops *ops, void *src,
 		   struct fs_session **out, struct err *e)
 {
 	struct fs_session *s = session_alloc(c, ops, src);
+	struct ledger_head *head;
 	int fuse_fd = -1;
 	int r = mount_point_attach(c->path, c->allow_other, &s->mount, &fuse_fd, e);
 
+	s->tree = fs_tree_new(ops, src, names_bytes(c));
 	if (r == 0)
 		r = fuse_start(s, fuse_fd, e);
 	if (r < 0) {
 		fs_session_free(s);
 		return r;
 	}
-	start_threads(s, c->threads ? c->threads : THREADS_DEFAULT);
-	tell(s, c);
+	head = ledger_head(tree_ledger(s->tree));
+	head->started_ms = s->started_ms;
+	head->dev_major = s->mount.dev_major;
+	head->dev_minor = s->mount.dev_minor;
+	head->passthrough = s->passthrough.negotiated;
+	serve_all(s, c);
 	*out = s;
 	return 0;
 }
 
-void fs_session_free(struct fs_session *s)
+/* ---- from process to process */
+
+/* The kernel sends what the earlier process did not answer. */
+static int resend(int fuse_fd, struct err *e)
 {
-	if (!s)
-		return;
-	/* The order matters: waiting requests are answered while threads still serve, so that
-	 * nobody holds a lock of the kernel's that the prune job waits for. */
-	atomic_store(&s->stopping, true);
-	requests_drain(s);
-	pool_free(s->prune_pool);
-	mount_point_detach(&s->mount);
-	join_threads(s);
+	const struct fuse_out_header notice = {.len = sizeof(notice), .error = NOTIFY_RESEND};
+
+	if (write(fuse_fd, &notice, sizeof(notice)) != (ssize_t)sizeof(notice))
+		return err_set(e, errno, "ask for what was not answered");
+	return 0;
+}
+
+static int resume(struct fs_session *s, const struct fs_config *c, struct ledger *l, int fuse_fd,
+		  struct err *e)
+{
+	struct ledger_head *head = ledger_head(l);
+	int r = fs_tree_resume(s->ops, s->src, names_bytes(c), l, &s->tree, e);
+
+	if (r == 0 && !head->init_len)
+		r = err_set(e, EBADMSG, "the ledger has no INIT");
+	if (r == 0)
+		r = mount_point_resume(c->path, c->allow_other, fuse_fd, head->dev_major,
+				       head->dev_minor, &s->mount, e);
+	if (r < 0) {
+		close(fuse_fd);
+		return r;
+	}
+	s->generation = (uint16_t)++head->generation;
+	s->started_ms = head->started_ms;
+	s->replaying = true;
+	r = fuse_start(s, fuse_fd, e);
+	return r < 0 ? r : resend(fuse_fd, e);
+}
+
+int fs_session_resume(const struct fs_config *c, const struct fs_held *held,
+		      const struct fs_source_ops *ops, void *src, struct fs_session **out,
+		      struct err *e)
+{
+	struct fs_session *s;
+	struct ledger *l;
+	int r = ledger_open(held->ledger_fd, &l, e);
+
+	if (r == 0 && !mount_point_lives(held->fuse_fd)) {
+		ledger_free(l);
+		r = err_set(e, ENOTCONN, "it was unmounted");
+	}
+	if (r < 0) {
+		close(held->fuse_fd);
+		return r;
+	}
+	s = session_alloc(c, ops, src);
+	r = resume(s, c, l, held->fuse_fd, e);
+	if (r < 0) {
+		/* Not what the next try may still take, or somebody else's. */
+		mount_point_release(&s->mount);
+		fs_session_free(s);
+		return r;
+	}
+	log_info("mount is taken over", "path=%s names=%zu process=%u", s->mount.path,
+		 tree_count(s->tree), s->generation);
+	serve_all(s, c);
+	*out = s;
+	return 0;
+}
+
+bool fs_session_held(const struct fs_session *s, struct fs_held *out)
+{
+	*out = (struct fs_held){.fuse_fd = s->fuse_fd,
+				.ledger_fd = ledger_fd(tree_ledger(s->tree))};
+	return s->passthrough.resends && ledger_head(tree_ledger(s->tree))->init_len > 0;
+}
+
+static void release(struct fs_session *s)
+{
 	handles_release(s);
 	dirs_release(s);
 	if (s->fuse)
@@ -285,6 +403,38 @@ void fs_session_free(struct fs_session *s)
 	lock_release(&s->requests_lock);
 	lock_release(&s->opens_lock);
 	free(s);
+}
+
+bool fs_session_leave(struct fs_session *s)
+{
+	mount_point_try_detach(&s->mount);
+	if (fs_session_ended(s) || !mount_point_lives(s->fuse_fd)) {
+		fs_session_free(s);
+		return false;
+	}
+	atomic_store(&s->left_to_next, true);
+	atomic_store(&s->stopping, true);
+	/* While what it may wait for is still answered: see fs_session_free(). */
+	pool_free(s->prune_pool);
+	join_threads(s);
+	requests_drain(s);
+	log_info("mount is left to the next process", "path=%s", s->mount.path);
+	release(s);
+	return true;
+}
+
+void fs_session_free(struct fs_session *s)
+{
+	if (!s)
+		return;
+	/* The order matters: waiting requests are answered while threads still serve, so that
+	 * nobody holds a lock of the kernel's that the prune job waits for. */
+	atomic_store(&s->stopping, true);
+	requests_drain(s);
+	pool_free(s->prune_pool);
+	mount_point_detach(&s->mount);
+	join_threads(s);
+	release(s);
 }
 
 bool fs_session_ended(const struct fs_session *s)

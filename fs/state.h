@@ -5,7 +5,8 @@
  *	request.c	answers that come later: interrupts, deadlines
  *	lookup.c open.c read.c attr.c dir.c	the operations
  *	answer.c	bytes of files to the kernel
- *	tree.c mount.c passthrough.c		know nothing of sessions
+ *	inherit.c	files that an earlier process opened
+ *	tree.c ledger.c mount.c passthrough.c	know nothing of sessions
  */
 #ifndef FS_STATE_H
 #define FS_STATE_H
@@ -43,7 +44,11 @@ struct fs_session {
 	unsigned thread_count;
 	int fuse_fd; /* the session's, closed with it */
 
+	uint16_t generation; /* of the process, see handle_number() */
+
 	atomic_bool stopping;	   /* new requests are refused */
+	atomic_bool left_to_next;  /* and not answered: the next process will be asked */
+	bool replaying;		   /* INIT, of an earlier process; starting only */
 	atomic_bool leaving;	   /* threads are to end */
 	atomic_bool ended;	   /* unmounted from outside */
 	atomic_bool pruning;	   /* the job runs or is queued */
@@ -53,7 +58,7 @@ struct fs_session {
 	bool sweeping;		  /* requests_lock: the timer is armed */
 
 	struct lock opens_lock; /* and every node's struct tree_opens */
-	struct list handles, dirs;
+	struct list handles, dirs, adopted;
 
 	struct lock requests_lock; /* requests' flags */
 	struct cond requests_cond;
@@ -74,6 +79,24 @@ struct fs_session {
 static inline struct fs_session *session_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
+}
+
+/*
+ * The number by which the kernel calls an open file: our pointer, and above it which process gave
+ * it (pointers of user space have 48 bits on what we run on). Bit 0 is free for the caller. NULL:
+ * it was an earlier process.
+ */
+static inline uint64_t handle_number(const struct fs_session *s, const void *handle)
+{
+	return (uint64_t)(uintptr_t)handle | (uint64_t)s->generation << 48;
+}
+
+static inline void *handle_pointer(const struct fs_session *s, uint64_t number)
+{
+	if (number >> 48 != s->generation)
+		return NULL;
+	number &= (UINT64_C(1) << 48) - 2;
+	return (void *)(uintptr_t)number; /* NOLINT(performance-no-int-to-ptr) */
 }
 
 /* What a caller of read(2) or open(2) sees of an error. */

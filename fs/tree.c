@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "base/list.h"
 #include "base/lock.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <assert.h>
@@ -27,22 +28,24 @@ struct node {
 	struct node *id_next, *name_next;
 	struct node *parent;
 	struct list recent; /* in tree.recent, but for the root */
-	uint64_t lookups;
 	unsigned children, pins;
-	bool named;
+	bool named, hollow;
 	struct tree_info info;
-	uint64_t version; /* fs_entry's */
+	struct ledger_node *kept; /* lookups, version, opens; NULL for the root */
 	struct fs_blob *blob;
 	void *data; /* info.size bytes and a NUL; a link's target; else NULL */
-	struct tree_opens opens;
 	char name[];
 };
+
+/* Half a slot at least, see fs_tree_new(). */
+_Static_assert(sizeof(struct node) >= LEDGER_SLOT / 2, "a ledger of so many slots never fills");
 
 struct tree {
 	const struct fs_source_ops *ops;
 	void *src;
 	size_t bytes_max;
 	struct lock lock; /* all below */
+	struct ledger *ledger;
 	size_t bytes, count;
 	struct list recent; /* least recently looked up first */
 	struct node **by_id, **by_name;
@@ -93,13 +96,14 @@ static void unname(struct tree *t, struct node *n)
 		;
 	*at = n->name_next;
 	n->named = false;
+	n->kept->named = 0;
 }
 
 /* Removes what nothing holds any more, up the path. The dead are chained by id_next, for
  * dead_free() without the lock. */
 static struct node *reap(struct tree *t, struct node *n, struct node *dead)
 {
-	while (n != t->root && n->lookups == 0 && n->children == 0 && n->pins == 0) {
+	while (n != t->root && n->kept->lookups == 0 && n->children == 0 && n->pins == 0) {
 		struct node *parent = n->parent;
 		struct node **at = id_bucket(t, n->id);
 
@@ -110,6 +114,7 @@ static struct node *reap(struct tree *t, struct node *n, struct node *dead)
 		list_remove(&n->recent);
 		t->bytes -= node_bytes(n);
 		t->count--;
+		ledger_remove(t->ledger, n->kept);
 		parent->children--;
 		n->id_next = dead;
 		dead = n;
@@ -131,13 +136,15 @@ static void dead_free(struct tree *t, struct node *dead)
 	}
 }
 
-struct tree *fs_tree_new(const struct fs_source_ops *ops, void *src, size_t bytes_max)
+static struct tree *tree_alloc(const struct fs_source_ops *ops, void *src, size_t bytes_max,
+			       struct ledger *l)
 {
 	struct tree *t = mem_new(struct tree);
 
 	t->ops = ops;
 	t->src = src;
 	t->bytes_max = bytes_max;
+	t->ledger = l;
 	lock_init(&t->lock, RANK_TREE);
 	list_init(&t->recent);
 	t->by_id = mem_array(BUCKETS, sizeof(struct node *));
@@ -150,6 +157,24 @@ struct tree *fs_tree_new(const struct fs_source_ops *ops, void *src, size_t byte
 	return t;
 }
 
+struct tree *fs_tree_new(const struct fs_source_ops *ops, void *src, size_t bytes_max)
+{
+	struct ledger *l = NULL;
+	struct err e;
+
+	/* Twice as many as bytes_max has slots: a node counts for half a slot and more. */
+	if (ledger_new((uint32_t)(bytes_max / LEDGER_SLOT * 2), &l, &e) < 0) {
+		log_error("no memory for the mount's names", "why=\"%s\"", e.text);
+		abort();
+	}
+	return tree_alloc(ops, src, bytes_max, l);
+}
+
+struct ledger *tree_ledger(struct tree *t)
+{
+	return t->ledger;
+}
+
 void fs_tree_free(struct tree *t)
 {
 	if (!t)
@@ -158,6 +183,7 @@ void fs_tree_free(struct tree *t)
 		dead_free(t, t->by_id[i]);
 	free(t->by_id);
 	free(t->by_name);
+	ledger_free(t->ledger);
 	lock_release(&t->lock);
 	free(t);
 }
@@ -220,43 +246,95 @@ static bool is_same(const struct node *n, const struct fs_entry *entry)
 		return false;
 	if (entry->kind == FS_DIR)
 		return true;
-	if (n->info.size != data_size(entry) || !n->data != !data)
+	if (n->info.size != data_size(entry))
+		return false;
+	/* What an earlier process showed here is known by its size and version only. */
+	if (n->hollow && data)
+		return entry->lasting;
+	if (!n->data != !data)
 		return false;
 	if (data)
 		return memcmp(n->data, data, n->info.size) == 0;
-	return entry->lasting || n->version == entry->version;
+	return entry->lasting || n->kept->version == entry->version;
 }
 
-static struct node *node_add(struct tree *t, struct node *parent, const char *name,
-			     const char *path, const struct fs_entry *entry)
+static void keep_data(struct tree *t, struct node *n, const struct fs_entry *entry)
+{
+	n->data = mem_alloc(n->info.size + 1);
+	memcpy(n->data, data_of(entry), n->info.size);
+	t->bytes += n->info.size + 1;
+}
+
+/* The entry is what the node was. *blob: as in enter(). */
+static void refill(struct tree *t, struct node *n, const struct fs_entry *entry,
+		   struct fs_blob **blob)
+{
+	struct fs_blob *old = n->blob;
+
+	if (n->hollow && data_of(entry))
+		keep_data(t, n, entry);
+	n->hollow = false;
+	n->blob = *blob;
+	*blob = old;
+}
+
+static struct node *node_of(struct ledger_node *kept, const char *name)
 {
 	struct node *n = mem_alloc(sizeof(*n) + strlen(name) + 1);
-	struct node **bucket;
 
-	n->id = free_id(t, path);
-	n->parent = parent;
+	n->id = kept->id;
+	n->kept = kept;
+	n->named = kept->named;
 	memcpy(n->name, name, strlen(name) + 1);
-	n->info = (struct tree_info){.id = n->id,
-				     .kind = entry->kind,
-				     .size = data_size(entry),
-				     .mtime_ms = entry->mtime_ms,
-				     .lasting = entry->lasting};
-	n->version = entry->version;
-	if (data_of(entry)) {
-		n->data = mem_alloc(n->info.size + 1);
-		memcpy(n->data, data_of(entry), n->info.size);
-	}
-	parent->children++;
-	bucket = id_bucket(t, n->id);
+	n->info = (struct tree_info){.id = kept->id,
+				     .kind = (enum fs_kind)kept->kind,
+				     .size = kept->size,
+				     .mtime_ms = kept->mtime_ms,
+				     .lasting = kept->lasting};
+	return n;
+}
+
+/* Into the tables; what it holds is counted. */
+static void hang(struct tree *t, struct node *n)
+{
+	struct node **bucket = id_bucket(t, n->id);
+
 	n->id_next = *bucket;
 	*bucket = n;
-	bucket = name_bucket(t, parent, name);
-	n->name_next = *bucket;
-	*bucket = n;
-	n->named = true;
+	if (n->named) {
+		bucket = name_bucket(t, n->parent, n->name);
+		n->name_next = *bucket;
+		*bucket = n;
+	}
+	n->parent->children++;
 	list_push_back(&t->recent, &n->recent);
 	t->bytes += node_bytes(n);
 	t->count++;
+}
+
+/* With one lookup; NULL if there is no room. */
+static struct node *node_add(struct tree *t, struct node *parent, const char *name,
+			     const char *path, const struct fs_entry *entry)
+{
+	const struct ledger_node like = {.id = free_id(t, path),
+					 .parent = parent->id,
+					 .lookups = 1,
+					 .size = data_size(entry),
+					 .version = entry->version,
+					 .mtime_ms = entry->mtime_ms,
+					 .kind = (uint8_t)entry->kind,
+					 .lasting = entry->lasting,
+					 .named = 1};
+	struct ledger_node *kept = ledger_add(t->ledger, &like, name);
+	struct node *n;
+
+	if (!kept)
+		return NULL;
+	n = node_of(kept, name);
+	n->parent = parent;
+	hang(t, n);
+	if (data_of(entry))
+		keep_data(t, n, entry);
 	return n;
 }
 
@@ -265,7 +343,6 @@ static int enter(struct tree *t, uint64_t parent_id, const char *name, const str
 		 struct fs_blob **blob, struct tree_info *out, struct err *e)
 {
 	struct node *parent = find_id(t, parent_id), *n;
-	struct fs_blob *old;
 
 	if (!parent)
 		return err_set(e, ESTALE, "directory of %s", name);
@@ -274,7 +351,9 @@ static int enter(struct tree *t, uint64_t parent_id, const char *name, const str
 		unname(t, n);
 		n = NULL;
 	}
-	if (!n) {
+	if (n) {
+		n->kept->lookups++;
+	} else {
 		cleanup(free_at) char *path = path_of(parent, name);
 		size_t bytes =
 			sizeof(*n) + strlen(name) + 2 + (data_of(entry) ? data_size(entry) : 0);
@@ -284,13 +363,12 @@ static int enter(struct tree *t, uint64_t parent_id, const char *name, const str
 		if (bytes > t->bytes_max - t->bytes)
 			return err_set(e, ENFILE, "table of names is full at %zu", t->count);
 		n = node_add(t, parent, name, path, entry);
+		if (!n)
+			return err_set(e, ENFILE, "table of names is full at %zu", t->count);
 	}
-	n->lookups++;
 	list_remove(&n->recent);
 	list_push_back(&t->recent, &n->recent);
-	old = n->blob;
-	n->blob = *blob;
-	*blob = old;
+	refill(t, n, entry, blob);
 	*out = n->info;
 	return 0;
 }
@@ -316,11 +394,30 @@ void tree_forget(struct tree *t, uint64_t id, uint64_t count)
 	lock_take(&t->lock);
 	n = find_id(t, id);
 	if (n && n != t->root) {
-		n->lookups -= count < n->lookups ? count : n->lookups;
+		n->kept->lookups -= count < n->kept->lookups ? count : n->kept->lookups;
 		dead = reap(t, n, NULL);
 	}
 	lock_drop(&t->lock);
 	dead_free(t, dead);
+}
+
+int tree_restore(struct tree *t, uint64_t id, const struct fs_entry *entry, struct err *e)
+{
+	struct fs_blob *blob = entry->blob;
+	struct node *n;
+	int r = 0;
+
+	lock_take(&t->lock);
+	n = find_id(t, id);
+	if (n && is_same(n, entry))
+		refill(t, n, entry, &blob);
+	else
+		r = err_set(e, ESTALE, "node %016llx is something else now",
+			    (unsigned long long)id);
+	lock_drop(&t->lock);
+	if (blob)
+		t->ops->unref(t->src, blob);
+	return r;
 }
 
 bool tree_info(struct tree *t, uint64_t id, struct tree_info *out)
@@ -384,7 +481,8 @@ int tree_pin(struct tree *t, uint64_t id, struct tree_pin *out, struct err *e)
 	*out = (struct tree_pin){.info = n->info,
 				 .blob = n->blob,
 				 .data = n->data,
-				 .opens = &n->opens,
+				 .hollow = n->hollow,
+				 .opens = n->kept ? &n->kept->opens : NULL,
 				 .private_ = n};
 	return 0;
 }
@@ -404,6 +502,80 @@ void tree_unpin(struct tree *t, struct tree_pin *p)
 	if (p->blob)
 		t->ops->unref(t->src, p->blob);
 	*p = (struct tree_pin){0};
+}
+
+/* ---- an earlier process's */
+
+/* All nodes by id, without parents. */
+static int resume_nodes(struct tree *t, struct err *e)
+{
+	char name[LEDGER_NAME_MAX + 1];
+	struct ledger_node *kept;
+	struct node *n;
+	int r;
+
+	for (kept = ledger_next(t->ledger, NULL); kept; kept = ledger_next(t->ledger, kept)) {
+		r = ledger_name(t->ledger, kept, name, e);
+		if (r < 0)
+			return r;
+		if (kept->kind > FS_LINK || find_id(t, kept->id))
+			return err_set(e, EBADMSG, "the ledger has a damaged node");
+		n = node_of(kept, name);
+		n->hollow = kept->kind != FS_DIR;
+		kept->opens.inherited = kept->opens.cached;
+		list_init(&n->recent);
+		n->id_next = *id_bucket(t, n->id);
+		*id_bucket(t, n->id) = n;
+	}
+	return 0;
+}
+
+static int resume_parents(struct tree *t, struct err *e)
+{
+	for (struct ledger_node *kept = ledger_next(t->ledger, NULL); kept;
+	     kept = ledger_next(t->ledger, kept)) {
+		struct node *n = find_id(t, kept->id), *parent = find_id(t, kept->parent);
+		struct node **at = id_bucket(t, n->id);
+
+		if (!parent || parent == n || parent->info.kind != FS_DIR)
+			return err_set(e, EBADMSG, "the ledger has a node without parent");
+		while (*at != n)
+			at = &(*at)->id_next;
+		*at = n->id_next;
+		n->parent = parent;
+		hang(t, n);
+	}
+	return 0;
+}
+
+/* What the earlier process held and the kernel did not. */
+static void resume_reap(struct tree *t)
+{
+	struct ledger_node *kept = ledger_next(t->ledger, NULL);
+
+	while (kept) {
+		struct node *n = find_id(t, kept->id);
+
+		dead_free(t, reap(t, n, NULL));
+		kept = ledger_next(t->ledger, kept);
+	}
+}
+
+int fs_tree_resume(const struct fs_source_ops *ops, void *src, size_t bytes_max, struct ledger *l,
+		   struct tree **out, struct err *e)
+{
+	struct tree *t = tree_alloc(ops, src, bytes_max, l);
+	int r = resume_nodes(t, e);
+
+	if (r == 0)
+		r = resume_parents(t, e);
+	if (r < 0) {
+		fs_tree_free(t);
+		return r;
+	}
+	resume_reap(t);
+	*out = t;
+	return 0;
 }
 
 unsigned tree_prune_pick(struct tree *t, struct tree_victim *out, unsigned count_max)
