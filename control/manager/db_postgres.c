@@ -301,7 +301,8 @@ const struct db_driver db_postgres = {
 	.version_get = "SELECT version FROM schema_version",
 	.version_set = "UPDATE schema_version SET version = ",
 	.strangers = "SELECT CASE WHEN to_regclass('schema_version') IS NULL THEN (SELECT COUNT(*)"
-		     " FROM information_schema.tables WHERE table_schema = current_schema())"
+		     " FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace ="
+		     " CAST(current_schema() AS regnamespace))"
 		     " ELSE 0 END",
 	.now = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
 	.connect = connect_to,
