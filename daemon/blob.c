@@ -46,6 +46,7 @@ struct reading {
 	unsigned left; /* atomic: parts not answered, and one for who asks */
 	bool failed;   /* atomic: err is set or being set */
 	struct err err;
+	struct span span;
 	unsigned count;
 	struct part parts[];
 };
@@ -207,10 +208,30 @@ void blob_close(void *src, struct fs_blob *blob)
 
 /* ---- read */
 
+/* Only of reads that wait: part of the download's trace if one is going on, else its beginning. */
+static void begin_span(struct reading *r, uint64_t off, uint32_t len)
+{
+	const struct store_meta *m = task_meta(r->task);
+	uint32_t index = geometry_index(&m->geometry, off), last = index + r->count - 1;
+	struct trace_context download;
+
+	while (index <= last && task_piece_ready(r->task, index))
+		index++;
+	if (index > last)
+		return;
+	download = task_trace(r->task);
+	span_begin(&r->span, "mount_read", SPAN_SERVER, &download);
+	span_text(&r->span, "d7y.task.id", m->id);
+	span_number(&r->span, "d7y.read.offset", (int64_t)off);
+	span_number(&r->span, "d7y.read.length", len);
+}
+
 static void reading_free(struct pending *p)
 {
 	struct reading *r = container_of(p, struct reading, pending);
 
+	span_fail(&r->span, "nobody waits for it any more");
+	span_end(&r->span);
 	for (unsigned i = 0; i < r->count; i++)
 		if (r->parts[i].ready)
 			extent_release(&r->parts[i].extent);
@@ -225,6 +246,9 @@ static void answer(struct reading *r)
 
 	if (!ask)
 		return;
+	if (r->failed)
+		span_fail(&r->span, r->err.text);
+	span_end(&r->span);
 	if (r->failed) {
 		ask->done(ask, NULL, 0, &r->err);
 		return;
@@ -291,6 +315,9 @@ void blob_read(void *src, struct fs_blob *blob, uint64_t off, uint32_t len, stru
 	lock_drop(&blob->lock);
 	r = reading_new(t, off, len);
 	pending_begin(&r->pending, &b->pendings, ask, &ask->private_, reading_free);
+	if (trace_is_on())
+		begin_span(r, off, len);
+	trace_within(&r->span.context);
 	for (unsigned i = 0; i < r->count; i++) {
 		const struct geometry *g = &task_meta(t)->geometry;
 		uint32_t index = geometry_index(g, off);

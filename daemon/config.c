@@ -493,7 +493,7 @@ const struct config_key daemon_config_keys[] = {
 	 .fallback = "4002",
 	 .help = "Port of /metrics."},
 	{.path = "stats", .type = CONFIG_IGNORED},
-	{.path = "tracing", .type = CONFIG_IGNORED},
+	TRACE_CONFIG_KEYS(struct daemon_config, tracing),
 	{.path = "security", .type = CONFIG_IGNORED},
 	{.path = "network.enableIPv6",
 	 .type = CONFIG_BOOL,
@@ -518,5 +518,5 @@ int daemon_config_check(const void *config, struct err *e)
 		return err_set(e, EINVAL, "proxy.server.caCert and caKey go together");
 	if (!c->proxy.username != !c->proxy.password)
 		return err_set(e, EINVAL, "proxy.server.basicAuth needs username and password");
-	return 0;
+	return trace_config_check(&c->tracing, e);
 }

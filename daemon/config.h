@@ -6,6 +6,7 @@
 #define DAEMON_CONFIG_H
 
 #include "base/config.h"
+#include "proto/trace_export.h"
 
 #define DAEMON_CONFIG_FILE "/etc/dragonfly/dfdaemon.yaml"
 
@@ -108,6 +109,7 @@ struct daemon_config {
 		char *ip;
 		uint16_t port;
 	} health, metrics;
+	struct trace_config tracing;
 	bool ipv6;
 };
 

@@ -137,6 +137,29 @@ static int take_wishes(struct errand *x, const struct http_head *head, struct er
 	return take_filtered(x, head, e);
 }
 
+/* The query only of what a runtime asks a mirror for: elsewhere it may be a credential. */
+static void begin_span(struct errand *x, const struct http_head *head)
+{
+	const char *target = head->target, *path = strstr(target, "://");
+	cleanup(free_at) char *shown = NULL;
+	struct trace_context parent;
+
+	if (!trace_is_on())
+		return;
+	if (target[0] == '/')
+		path = target;
+	else
+		path = path ? path + 3 + strcspn(path + 3, "/") : "";
+	shown = strncmp(target, "/v2/", 4) == 0 ? mem_strdup(target)
+						: mem_strndup(path, strcspn(path, "?"));
+	trace_context_parse(http_header_get(head, "traceparent"), &parent);
+	span_begin(&x->span, "proxy", SPAN_SERVER, &parent);
+	span_text(&x->span, "http.method", head->method);
+	span_text(&x->span, "http.url", shown);
+	span_text(&x->span, "http.host", http_header_get(head, "Host"));
+	span_text(&x->span, "http.user_agent", http_header_get(head, "User-Agent"));
+}
+
 int errand_new(const struct http_head *head, const struct errand_defaults *defaults,
 	       const char *without, struct errand **out, struct err *e)
 {
@@ -153,6 +176,7 @@ int errand_new(const struct http_head *head, const struct errand_defaults *defau
 		errand_free(x);
 		return -e->code;
 	}
+	begin_span(x, head);
 	*out = x;
 	return 0;
 }
@@ -167,6 +191,7 @@ void errand_free(struct errand *x)
 	}
 	for (size_t i = 0; i < x->filtered_count; i++)
 		free(x->filtered[i]);
+	span_end(&x->span);
 	free(x->headers.items);
 	free(x->filtered);
 	free(x->method);

@@ -9,6 +9,7 @@
 #include "base/config.h"
 #include "base/err.h"
 #include "base/http.h"
+#include "base/trace.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,6 +35,7 @@ struct errand {
 	uint32_t piece_length; /* 0 = by the rule */
 	char **filtered;       /* query parameters that do not count; NULL = Dragonfly's list */
 	size_t filtered_count;
+	struct span span;   /* of the request, from its head to the end of the answer */
 	bool failed_by_p2p; /* relayed because P2P could not */
 };
 

@@ -114,6 +114,7 @@ static void open_talk(struct fetch *f, bool metadata_only)
 					.blob_digest_id = f->options.blob_digest_id,
 					.metadata_only = metadata_only};
 
+	trace_within(&f->span.context);
 	lock_drop(&f->lock);
 	count = f->ops->sources(f->arg, sources);
 	if (count > 0) {
@@ -129,6 +130,7 @@ static void open_talk(struct fetch *f, bool metadata_only)
 /* Ends the conversation; parents go. */
 static void end(struct fetch *f, enum talk_end how, const char *why)
 {
+	fetch_trace_end(f, how == TALK_FAILED ? why : NULL);
 	set_mode(f, IDLE);
 	f->idle_since_ms = 0;
 	lock_drop(&f->lock);
@@ -150,6 +152,7 @@ static void begin(struct fetch *f)
 	f->began_from_peers = f->from_peers;
 	f->giver_count = 0;
 	forget_candidates(f);
+	fetch_trace_begin(f);
 	if (f->talk && (f->need_origin || f->origin_only)) {
 		go_to_origin(f, "told to");
 		if (f->mode == ORIGIN)
@@ -228,6 +231,7 @@ static bool finish(struct fetch *f)
 {
 	if (!f->told_complete) {
 		f->told_complete = true;
+		fetch_trace_end(f, NULL);
 		if (f->mode != IDLE)
 			log_done(f);
 		lock_drop(&f->lock);
@@ -277,6 +281,8 @@ static void hear(struct fetch *f, const struct talk_news *news)
 		lock_take(&f->lock);
 		return;
 	}
+	if (news->answered || news->to_origin || news->ready || news->closed)
+		fetch_trace_answer(f, news);
 	if (news->answered && f->mode != IDLE)
 		take_parents(f, news);
 	if (news->to_origin && f->mode == ORIGIN)
@@ -376,8 +382,10 @@ static void linger(struct fetch *f)
 {
 	int64_t now = clock_ms();
 
-	if (f->idle_since_ms == 0)
+	if (f->idle_since_ms == 0) {
 		f->idle_since_ms = now;
+		fetch_trace_end(f, NULL);
+	}
 	if (now - f->idle_since_ms >= f->all->c.linger_ms)
 		end(f, TALK_DROPPED, NULL);
 	else
@@ -471,6 +479,7 @@ static bool steer_once(struct fetch *f)
 {
 	struct talk_news news;
 
+	trace_within(&f->span.context);
 	if (__atomic_load_n(&f->cancelled, __ATOMIC_RELAXED)) {
 		give_up(f);
 		return false;
@@ -607,6 +616,7 @@ void fetch_free(struct fetch *f)
 	swarm_free(f->swarm);
 	prefix_free(f->prefix);
 	lock_take(&f->lock);
+	fetch_trace_end(f, NULL);
 	set_mode(f, IDLE);
 	forget_candidates(f);
 	lock_drop(&f->lock);

@@ -19,6 +19,7 @@
 #ifndef DAEMON_FETCH_H
 #define DAEMON_FETCH_H
 
+#include "base/trace.h"
 #include "daemon/piece.h"
 #include "daemon/source.h"
 #include "daemon/store.h"
@@ -83,6 +84,10 @@ struct fetch *fetch_new(struct fetchers *all, struct store_task *st, struct piec
 			const struct fetch_options *o, const struct fetch_ops *ops, void *arg);
 /* Waits for those who work for it. Nobody may be waiting for a piece. NULL is fine. */
 void fetch_free(struct fetch *f);
+/* Whose trace a download that begins now is part of; not set or while one is going on: nothing. */
+void fetch_asked_by(struct fetch *f, const struct trace_context *who);
+/* Of the download that is going on; not set if none is, or tracing is off. */
+struct trace_context fetch_trace(struct fetch *f);
 /* Something new is wanted of the pieces. */
 void fetch_kick(struct fetch *f, bool urgent);
 /* Stops fetching for good, quickly; who waits gets ECANCELED. */

@@ -54,6 +54,8 @@ struct fetch {
 	int64_t due_ms;	       /* when to look again; 0 = never */
 
 	unsigned attempt; /* counts begins */
+	struct trace_context asked_by;
+	struct span span, schedule_span;
 
 	/* of the conversation */
 	unsigned reschedules;
@@ -99,6 +101,15 @@ struct fetch {
 void fetch_fail(struct fetch *f, const struct err *e);
 /* How long parents may keep a reader waiting for a piece that none of them has announced. */
 int64_t fetch_patience_ms(const struct fetch *f);
+
+/* ---- fetch_trace.c; the first three with the lock */
+
+void fetch_trace_begin(struct fetch *f);
+void fetch_trace_answer(struct fetch *f, const struct talk_news *news);
+void fetch_trace_end(struct fetch *f, const char *why); /* why NULL: it went well */
+/* A transfer's span, which t is told of too. */
+void fetch_trace_transfer(struct fetch *f, struct transfer *t, const char *name, struct span *span);
+void fetch_trace_transferred(struct span *span, enum transfer_fault fault, const struct err *e);
 
 /* ---- fetch_work.c: a gang's choose() and perform() */
 

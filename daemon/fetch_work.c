@@ -373,8 +373,15 @@ static void from_parent(struct fetch *f, struct work *w)
 	struct transfer t = transfer_for(f, &d);
 	struct err e = {0};
 	bool urgent = w->job.rank == PIECE_URGENT;
-	enum transfer_fault fault = transfer_from_parent(&t, &w->addr, w->job.index, urgent, &e);
+	struct span span = {0};
+	enum transfer_fault fault;
 
+	fetch_trace_transfer(f, &t, "download_from_parent", &span);
+	span_number(&span, "d7y.piece", w->job.index);
+	span_text(&span, "d7y.parent.host", w->feeder->info.host_id);
+	span_text(&span, "net.peer.name", w->feeder->info.ip);
+	fault = transfer_from_parent(&t, &w->addr, w->job.index, urgent, &e);
+	fetch_trace_transferred(&span, fault, &e);
 	if (fault == TRANSFER_STORE)
 		store_failed(f, &e);
 	else if (fault != TRANSFER_NO_FAULT && fault != TRANSFER_CANCELLED)
@@ -423,8 +430,14 @@ static void from_origin(struct fetch *f, struct work *w)
 	struct delivery d = {f, NULL};
 	struct transfer t = transfer_for(f, &d);
 	struct err e = {0};
-	enum transfer_fault fault = transfer_from_origin(&t, w->source, w->job.index, w->count, &e);
+	struct span span = {0};
+	enum transfer_fault fault;
 
+	fetch_trace_transfer(f, &t, "download_from_source", &span);
+	span_number(&span, "d7y.piece", w->job.index);
+	span_number(&span, "d7y.piece.count", w->count);
+	fault = transfer_from_origin(&t, w->source, w->job.index, w->count, &e);
+	fetch_trace_transferred(&span, fault, &e);
 	lock_take(&f->lock);
 	f->runs--;
 	lock_drop(&f->lock);
@@ -436,8 +449,12 @@ static void stream(struct fetch *f, struct work *w)
 	struct delivery d = {f, NULL};
 	struct transfer t = transfer_for(f, &d);
 	struct err e = {0};
-	enum transfer_fault fault = transfer_stream(&t, w->source, &e);
+	struct span span = {0};
+	enum transfer_fault fault;
 
+	fetch_trace_transfer(f, &t, "download_from_source", &span);
+	fault = transfer_stream(&t, w->source, &e);
+	fetch_trace_transferred(&span, fault, &e);
 	lock_take(&f->lock);
 	f->streaming = false;
 	lock_drop(&f->lock);

@@ -1,12 +1,15 @@
 /* dfdaemon: the node. */
 #include "base/log.h"
+#include "base/net.h"
 #include "base/notify.h"
 #include "base/program.h"
 #include "base/timer.h"
 #include "daemon/daemon.h"
 #include "proto/rpc.h"
 
+#include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* Tasks, connections and backing files all want descriptors. */
 static void raise_descriptor_limit(void)
@@ -37,6 +40,28 @@ static void wait_for_end(const struct daemon *d, const sigset_t *ends)
 	log_info("dfdaemon stops", "signal=%d", sig);
 }
 
+static void start_tracing(const struct daemon_config *c)
+{
+	char own_ip[64], name[256] = "localhost", service[80];
+	const char *ip = c->host.ip ? c->host.ip : own_ip;
+	const char *const attributes[] = {"host.name",
+					  c->host.hostname ? c->host.hostname : name,
+					  "host.ip",
+					  ip,
+					  "host.idc",
+					  c->host.idc,
+					  "host.location",
+					  c->host.location,
+					  "host.seed_peer",
+					  c->seed_peer.enable ? "true" : "false",
+					  NULL};
+
+	gethostname(name, sizeof(name) - 1);
+	net_own_ip(own_ip, sizeof(own_ip), c->ipv6);
+	snprintf(service, sizeof(service), "dfdaemon-%s", ip);
+	trace_export_start(&c->tracing, service, attributes);
+}
+
 static int run(const void *config, const sigset_t *ends, struct err *e)
 {
 	struct daemon *d = NULL;
@@ -45,6 +70,7 @@ static int run(const void *config, const sigset_t *ends, struct err *e)
 	raise_descriptor_limit();
 	timer_start();
 	rpc_init();
+	start_tracing(config);
 	r = daemon_start(config, &d, e);
 	if (r == 0) {
 		notify_ready();
@@ -52,6 +78,7 @@ static int run(const void *config, const sigset_t *ends, struct err *e)
 		notify_stopping();
 	}
 	daemon_stop(d);
+	trace_export_stop();
 	rpc_shutdown();
 	timer_stop();
 	return r;

@@ -692,6 +692,7 @@ static void download_run(struct actor *a)
 	struct download *d = download_of(a);
 	struct err e;
 
+	trace_within(rpc_call_trace(d->call));
 	if (atomic_load(&d->closed)) {
 		timer_cancel(&d->retry);
 		timer_cancel(&d->deadline);

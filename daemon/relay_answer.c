@@ -191,6 +191,7 @@ static void respond(struct relay_answer *a, int status, const char *headers)
 	a->collecting = x->kind == ERRAND_MANIFEST && status == 200 &&
 			strcmp(x->method, "GET") == 0 && length <= (int64_t)MANIFEST_LEN_MAX;
 	a->told = status;
+	span_number(&a->errand->span, "http.status_code", status);
 	a->busy = true;
 	door_respond(a->conn, status, text.data ? text.data : "", length);
 }
@@ -212,6 +213,8 @@ static void fail(struct relay_answer *a, const struct err *e)
 		return;
 	}
 	a->told = status;
+	span_number(&a->errand->span, "http.status_code", status);
+	span_fail(&a->errand->span, e->text);
 	door_reply(a->conn, status, a->errand->failed_by_p2p ? ERROR_BACKEND : ERROR_PROXY,
 		   e->text);
 }

@@ -122,6 +122,8 @@ int request_new(const struct task_request *rq, struct request **out, struct err 
 	cleanup(request_free_at) struct request *r = mem_new(struct request);
 	int n = check(rq, e);
 
+	if (trace_is_on())
+		r->trace = trace_here;
 	if (n == 0)
 		n = make_id(r, rq, e);
 	if (n == 0)

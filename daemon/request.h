@@ -2,6 +2,7 @@
 #ifndef DAEMON_REQUEST_H
 #define DAEMON_REQUEST_H
 
+#include "base/trace.h"
 #include "daemon/source.h"
 #include "daemon/task.h"
 
@@ -17,7 +18,8 @@ struct request {
 	uint32_t piece_length; /* 0 = by the rule */
 	int priority;
 	bool blob_digest_id, need_back_to_source, disable_back_to_source, local_only, prefetch;
-	uint64_t fingerprint; /* equal for requests that resolve alike */
+	struct trace_context trace; /* of who asked first */
+	uint64_t fingerprint;	    /* equal for requests that resolve alike */
 };
 
 /* EINVAL: no id can be made, the id or digest is malformed, a piece length is out of bounds. */

@@ -180,6 +180,7 @@ struct task *task_new(struct tasks *ts, struct store_task *st, const struct requ
 		t->source = source_ref(rq->source);
 	t->pieces = pieces_new(st, &ts->tally);
 	t->fetch = fetch_new(ts->fetchers, st, t->pieces, &o, &fetch_ops, t);
+	fetch_asked_by(t->fetch, &rq->trace);
 	return t;
 }
 
@@ -211,6 +212,7 @@ void task_apply(struct task *t, const struct request *rq)
 		lock_drop(&t->lock);
 	}
 	source_unref(old);
+	fetch_asked_by(t->fetch, &rq->trace);
 	if (rq->need_back_to_source && store_task_is_verified(t->st))
 		fetch_announce(t->fetch);
 	else if (rq->need_back_to_source)
@@ -243,9 +245,16 @@ void task_read(struct task *t, uint64_t off, uint32_t len, struct waiter *w, int
 	/* done() may give the caller's reference back. */
 	task_ref(t);
 	store_task_touch(t->st);
-	if (piece_read(t->pieces, off, len, w, timeout_ms ? timeout_ms : t->all->read_timeout_ms))
+	if (piece_read(t->pieces, off, len, w, timeout_ms ? timeout_ms : t->all->read_timeout_ms)) {
+		fetch_asked_by(t->fetch, &trace_here);
 		fetch_kick(t->fetch, true);
+	}
 	task_unref(t);
+}
+
+struct trace_context task_trace(struct task *t)
+{
+	return fetch_trace(t->fetch);
 }
 
 bool task_read_cancel(struct waiter *w)
@@ -258,6 +267,7 @@ void task_want_all(struct task *t, enum task_priority p)
 	static const enum piece_rank ranks[] = {
 		[TASK_URGENT] = PIECE_URGENT, [TASK_NEAR] = PIECE_NEAR, [TASK_REST] = PIECE_REST};
 
+	fetch_asked_by(t->fetch, &trace_here);
 	pieces_want_all(t->pieces, ranks[p]);
 	fetch_kick(t->fetch, p == TASK_URGENT);
 }

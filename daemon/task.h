@@ -10,6 +10,7 @@
 #define DAEMON_TASK_H
 
 #include "base/config.h"
+#include "base/trace.h"
 #include "daemon/piece.h"
 #include "daemon/store.h"
 
@@ -71,6 +72,8 @@ void task_last_error(struct task *t, char *text, size_t size);
  * after timeout_ms (0 = the configured default), EIO when every source failed, ENOBUFS when too
  * many wait already. Urgent. Reading ahead is the task's own business. */
 void task_read(struct task *t, uint64_t off, uint32_t len, struct waiter *w, int64_t timeout_ms);
+/* Of the download that is going on; not set if none is, or tracing is off. */
+struct trace_context task_trace(struct task *t);
 /* As task_open_cancel(). The caller holds the task during the call. */
 bool task_read_cancel(struct waiter *w);
 

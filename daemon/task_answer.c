@@ -68,6 +68,8 @@ struct task_answer {
 	uint64_t at, end; /* next byte to ask for, and behind the last */
 	struct part parts[PARTS];
 	unsigned turn; /* the part to send next */
+	struct span reply;
+	int64_t stalled_us, waited_us; /* for the span: since when, and how long, for a piece */
 };
 
 static void unref(struct task_answer *a)
@@ -98,6 +100,45 @@ static void log_end(struct task_answer *a, const char *why)
 		 now.from_peers - a->before.from_peers, clock_ms() - a->errand->started_ms, why);
 }
 
+/* ---- the trace */
+
+static void trace_reply(struct task_answer *a)
+{
+	const struct trace_context *of = &a->errand->span.context;
+	struct trace_context download = task_trace(a->task);
+
+	span_text(&a->errand->span, "d7y.task.id", task_meta(a->task)->id);
+	span_number(&a->errand->span, "http.status_code", a->status);
+	/* What another request began. */
+	if (memcmp(download.trace_id, of->trace_id, sizeof(of->trace_id)) != 0)
+		span_link(&a->errand->span, &download);
+	if (trace_context_is_set(of))
+		span_begin(&a->reply, "reply", SPAN_INTERNAL, of);
+}
+
+/* Nothing is there to be sent from here on, or (false) something is. */
+static void trace_stall(struct task_answer *a, bool stalled)
+{
+	if (!a->reply.recording)
+		return;
+	if (a->stalled_us && !stalled)
+		a->waited_us += clock_us() - a->stalled_us;
+	a->stalled_us = stalled ? a->stalled_us ? a->stalled_us : clock_us() : 0;
+}
+
+static void trace_end(struct task_answer *a, bool whole)
+{
+	trace_stall(a, false);
+	span_number(&a->reply, "d7y.bytes", (int64_t)a->sent);
+	span_number(&a->reply, "d7y.wait_us", a->waited_us);
+	if (!whole)
+		span_fail(&a->reply, "the connection ended early");
+	span_end(&a->reply);
+	if (a->err.code)
+		span_fail(&a->errand->span, a->err.text);
+	span_end(&a->errand->span);
+}
+
 /* ---- parts */
 
 static void part_done(struct waiter *w, const struct extent *x, const struct err *e)
@@ -115,6 +156,7 @@ static void ask_ahead(struct task_answer *a)
 {
 	const struct geometry *g = &task_meta(a->task)->geometry;
 
+	trace_within(&a->errand->span.context);
 	for (unsigned i = 0; i < PARTS && a->at < a->end; i++) {
 		struct part *part = &a->parts[(a->turn + i) % PARTS];
 		uint32_t index = geometry_index(g, a->at);
@@ -137,6 +179,7 @@ static void advance(struct task_answer *a)
 	struct part *part = &a->parts[a->turn];
 
 	ask_ahead(a);
+	trace_stall(a, part->state == PART_ASKED);
 	if (part->state == PART_READY) {
 		part->state = PART_SENDING;
 		door_send_file(a->conn, part->extent.fd, part->extent.off, part->extent.len);
@@ -198,6 +241,7 @@ static void answer_gone(struct door_call *call, bool whole)
 	struct task_answer *a = container_of(call, struct task_answer, call);
 
 	log_end(a, whole ? "" : "the connection ended early");
+	trace_end(a, whole);
 	a->conn = NULL;
 	if (a->opening && task_open_cancel(&a->open)) {
 		a->opening = false;
@@ -334,6 +378,7 @@ static void respond(struct task_answer *a)
 		task_want_all(a->task, TASK_REST);
 	if (a->errand->output_path && !head)
 		start_output(a);
+	trace_reply(a);
 	door_respond(a->conn, a->status, text.data, (int64_t)a->total);
 	if (head || !a->total)
 		door_end(a->conn);
@@ -422,6 +467,7 @@ static void open_task(struct task_answer *a)
 		.disable_back_to_source = a->p->config.disable_back_to_source,
 	};
 
+	trace_within(&x->span.context);
 	task_open(a->p->tasks, &rq, &a->open);
 	free(headers.items);
 }

@@ -155,13 +155,30 @@ static void succeed(struct opening *op, struct store_task *st)
 
 /* ---- workers */
 
+static int resolve_traced(struct opening *op, struct store_task **out, struct err *e)
+{
+	struct span span = {0};
+	int r;
+
+	if (trace_context_is_set(&op->rq->trace))
+		span_begin(&span, "resolve_task", SPAN_INTERNAL, &op->rq->trace);
+	trace_within(&span.context);
+	span_text(&span, "d7y.task.id", op->rq->id);
+	r = resolve_remote(op->tasks, op->rq, out, e);
+	if (r < 0)
+		span_fail(&span, e->text);
+	span_end(&span);
+	return r;
+}
+
 static void run_remote(void *arg)
 {
 	struct opening *op = arg;
 	struct store_task *st = NULL;
 	struct err e = {0};
+	int r = resolve_traced(op, &st, &e);
 
-	if (resolve_remote(op->tasks, op->rq, &st, &e) == 0) {
+	if (r == 0) {
 		succeed(op, st);
 		return;
 	}

@@ -23,7 +23,31 @@ struct arrival {
 	bool open;  /* slot is */
 	bool fault; /* the slot failed: our fault */
 	int64_t since_ms;
+	/* for the span, of all pieces of a run */
+	int64_t began_us, first_byte_us, commit_us; /* commit: comparing, syncing, publishing */
+	uint64_t bytes;
 };
+
+/* Whether somebody looks at when what happened. */
+static bool is_traced(const struct arrival *a)
+{
+	return a->t->span && a->t->span->recording;
+}
+
+static void trace_end(const struct arrival *a)
+{
+	struct span *span = a->t->span;
+
+	if (!is_traced(a))
+		return;
+	span_number(span, "d7y.piece.size", (int64_t)a->bytes);
+	if (a->first_byte_us)
+		span_number(span, "d7y.piece.wait_us", a->first_byte_us - a->began_us);
+	if (a->first_byte_us)
+		span_number(span, "d7y.piece.transfer_us",
+			    clock_us() - a->first_byte_us - a->commit_us);
+	span_number(span, "d7y.piece.verify_us", a->commit_us);
+}
 
 static int64_t deadline_of(uint64_t len)
 {
@@ -42,20 +66,25 @@ static int arrival_begin(struct arrival *a, uint32_t index, struct err *e)
 	}
 	a->open = true;
 	a->since_ms = clock_ms();
+	if (is_traced(a) && !a->began_us)
+		a->began_us = clock_us();
 	return 0;
 }
 
 static int arrival_write(struct arrival *a, const void *data, size_t len, struct err *e)
 {
-	int r = store_slot_write(&a->slot, data, len, e);
+	int r;
 
+	if (is_traced(a) && !a->first_byte_us)
+		a->first_byte_us = clock_us();
+	r = store_slot_write(&a->slot, data, len, e);
 	if (r < 0)
 		a->fault = true;
+	a->bytes += len;
 	return r;
 }
 
-static int arrival_commit(struct arrival *a, const uint32_t *crc32, enum store_source source,
-			  struct err *e)
+static int commit(struct arrival *a, const uint32_t *crc32, enum store_source source, struct err *e)
 {
 	const struct transfer *t = a->t;
 	uint32_t index = a->slot.index, cost_ms = (uint32_t)(clock_ms() - a->since_ms);
@@ -81,6 +110,17 @@ static int arrival_commit(struct arrival *a, const uint32_t *crc32, enum store_s
 	else
 		t->went_volatile(t->arg);
 	return 0;
+}
+
+static int arrival_commit(struct arrival *a, const uint32_t *crc32, enum store_source source,
+			  struct err *e)
+{
+	int64_t since_us = is_traced(a) ? clock_us() : 0;
+	int r = commit(a, crc32, source, e);
+
+	if (since_us)
+		a->commit_us += clock_us() - since_us;
+	return r;
 }
 
 static void arrival_abort(struct arrival *a)
@@ -161,6 +201,7 @@ enum transfer_fault transfer_from_parent(const struct transfer *t, const struct 
 		return TRANSFER_CORRUPT;
 	}
 	r = arrival_commit(&a, &got.crc32, STORE_FROM_PEER, e);
+	trace_end(&a);
 	if (r < 0)
 		return a.fault ? TRANSFER_STORE : TRANSFER_CORRUPT;
 	return TRANSFER_NO_FAULT;
@@ -240,6 +281,7 @@ static enum transfer_fault stream_run(const struct transfer *t, const struct sou
 	if (r == 0 && (run->a.open || run->skip || run->next < run->end))
 		r = err_set(e, EPROTO, "the origin sends less than it should");
 	arrival_abort(&run->a);
+	trace_end(&run->a);
 	if (r == 0 || run->stolen)
 		return TRANSFER_NO_FAULT;
 	return fault_of(t, &run->a, e);

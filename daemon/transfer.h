@@ -7,6 +7,7 @@
 #define DAEMON_TRANSFER_H
 
 #include "base/net.h"
+#include "base/trace.h"
 #include "daemon/piece.h"
 #include "daemon/source.h"
 #include "daemon/store.h"
@@ -36,6 +37,7 @@ struct transfer {
 	const char *same_as; /* headers that the origin's answers must agree with, NULL = any */
 	const bool *cancelled;
 	int64_t stall_ms;
+	struct span *span; /* of this transfer, is told bytes and times; NULL = none */
 	/* A piece is in the store and published (volatile ones are not told). */
 	void (*arrived)(void *arg, uint32_t index, const struct store_piece *piece);
 	void (*went_volatile)(void *arg); /* the disk is full */

@@ -7,6 +7,10 @@
  * answered UNIMPLEMENTED at once, grpc.health.v1.Health served by every server, core's log sent to
  * ours, connections refused while 7/8 of the process's descriptors are open.
  *
+ * Traces (base/trace.h): each call of a server has a span, whose parent is what the client's
+ * traceparent says, and which callbacks run within; each call of a client that is made within a
+ * context has one too and hands it on.
+ *
  * Callbacks run on the server's rpc threads or the client's one: they must not block. Those of one
  * call come one at a time, on the same thread. Calls to rpc_call_* and rpc_stream_* are allowed
  * from any thread and never block.
@@ -15,6 +19,7 @@
 #define PROTO_RPC_H
 
 #include "base/err.h"
+#include "base/trace.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -106,6 +111,8 @@ void *rpc_call_user(const struct rpc_call *call);
 const char *rpc_call_peer(const struct rpc_call *call);
 /* A request metadata value, or NULL; the key in lower case. Lives as long as the call. */
 const char *rpc_call_metadata(const struct rpc_call *call, const char *key);
+/* Of its span; lives as long as the call. */
+const struct trace_context *rpc_call_trace(const struct rpc_call *call);
 bool rpc_call_is_closed(const struct rpc_call *call);
 /* Queues one message; packed before it returns. False (nothing queued) if the call is over or
  * 1,024 messages are waiting already (the client does not read). */

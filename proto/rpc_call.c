@@ -5,6 +5,7 @@
 #include "proto/rpc_pack.h"
 
 #include <grpc/slice.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct rpc_call *call_of(struct rpc_pipe *p)
@@ -19,6 +20,7 @@ static void call_read(struct rpc_pipe *p, grpc_byte_buffer *bytes)
 	const struct rpc_method *m = call->method;
 	ProtobufCMessage *req;
 
+	trace_within(&call->span.context);
 	if (pipe_is_ending(p)) {
 		grpc_byte_buffer_destroy(bytes);
 		return;
@@ -44,12 +46,46 @@ static void call_read(struct rpc_pipe *p, grpc_byte_buffer *bytes)
 		pipe_read(p);
 }
 
+static void begin_span(struct rpc_call *call)
+{
+	struct trace_context parent;
+
+	/* Probes would be most of what is seen. */
+	if (!trace_is_on() || strncmp(call->method->path, "/grpc.health.", 13) == 0)
+		return;
+	trace_context_parse(rpc_call_metadata(call, "traceparent"), &parent);
+	span_begin(&call->span, call->method->path + 1, SPAN_SERVER, &parent);
+	span_text(&call->span, "rpc.system", "grpc");
+	span_text(&call->span, "net.peer.name", call->peer);
+}
+
+static void end_span(struct rpc_call *call)
+{
+	struct rpc_pipe *p = &call->pipe;
+	char why[PIPE_TEXT_MAX + 1] = "";
+	enum rpc_code code;
+
+	if (!call->span.recording)
+		return;
+	lock_take(&p->lock);
+	code = p->ending ? p->code : RPC_CANCELLED;
+	if (p->ending && p->text)
+		snprintf(why, sizeof(why), "%s", p->text);
+	lock_drop(&p->lock);
+	span_number(&call->span, "rpc.grpc.status_code", code);
+	if (code != RPC_OK && code != RPC_CANCELLED)
+		span_fail(&call->span, why);
+	span_end(&call->span);
+}
+
 static void call_over(struct rpc_pipe *p)
 {
 	struct rpc_call *call = call_of(p);
 
+	trace_within(&call->span.context);
 	if (call->told && call->method->closed)
 		call->method->closed(call, call->arg);
+	end_span(call);
 	rpc_server_call_over(call->server);
 }
 
@@ -115,6 +151,7 @@ void rpc_call_begin(struct rpc_call *call, const struct rpc_method *method, void
 	call->method = method;
 	call->arg = arg;
 	call->metadata = copy_metadata(&call->pipe.head);
+	begin_span(call);
 	pipe_start(&call->pipe, true);
 	pipe_unref(&call->pipe);
 }
@@ -163,6 +200,11 @@ const char *rpc_call_metadata(const struct rpc_call *call, const char *key)
 		at = value + strlen(value) + 1;
 	}
 	return NULL;
+}
+
+const struct trace_context *rpc_call_trace(const struct rpc_call *call)
+{
+	return &call->span.context;
 }
 
 /* The lock is not const, the call as its user sees it is. */

@@ -15,8 +15,9 @@ struct rpc_call {
 	const struct rpc_method *method;
 	void *arg;
 	void *user;
-	char *metadata; /* key NUL value NUL ... NUL */
-	bool told;	/* message() has been called */
+	char *metadata;	  /* key NUL value NUL ... NUL */
+	bool told;	  /* message() has been called */
+	struct span span; /* the queue's thread; its context is constant */
 };
 
 /* To be handed to grpc_server_request_call(). */

@@ -203,8 +203,10 @@ static void answer_release(struct answer *a)
 
 /* Everything of a unary call is one batch; blocks until it has ended. */
 static void exchange(grpc_call *call, grpc_completion_queue *cq, const ProtobufCMessage *req,
-		     struct answer *a)
+		     const struct trace_context *trace, struct answer *a)
 {
+	char traceparent[TRACE_PARENT_LEN + 1];
+	grpc_metadata metadata = {.key = grpc_slice_from_static_string("traceparent")};
 	grpc_byte_buffer *out = rpc_pack(req);
 	grpc_call_error r;
 	grpc_op ops[6] = {
@@ -220,11 +222,27 @@ static void exchange(grpc_call *call, grpc_completion_queue *cq, const ProtobufC
 						.status_details = &a->text}},
 	};
 
+	if (trace_context_is_set(trace)) {
+		trace_context_print(trace, traceparent);
+		metadata.value = grpc_slice_from_copied_string(traceparent);
+		ops[0].data.send_initial_metadata.metadata = &metadata;
+		ops[0].data.send_initial_metadata.count = 1;
+	}
 	r = grpc_call_start_batch(call, ops, array_len(ops), a, NULL);
 	assert(r == GRPC_CALL_OK);
 	(void)r;
 	grpc_completion_queue_pluck(cq, a, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
 	grpc_byte_buffer_destroy(out);
+	if (trace_context_is_set(trace))
+		grpc_slice_unref(metadata.value);
+}
+
+static void end_span(struct span *span, const struct answer *a, const struct err *e)
+{
+	span_number(span, "rpc.grpc.status_code", (int64_t)a->code);
+	if (a->code != GRPC_STATUS_OK)
+		span_fail(span, e ? e->text : "");
+	span_end(span);
 }
 
 /* Turns the status into *e; 0 if it is OK. */
@@ -251,9 +269,14 @@ int rpc_unary(struct rpc_channel *ch, const char *path, const ProtobufCMessage *
 	grpc_completion_queue *cq = grpc_completion_queue_create_for_pluck(NULL);
 	grpc_call *call = rpc_channel_call(ch, path, cq, timeout_ms > 0 ? timeout_ms : 1);
 	struct answer a = {.text = grpc_empty_slice()};
+	struct span span = {0};
 	int r;
 
-	exchange(call, cq, req, &a);
+	if (trace_is_on() && trace_context_is_set(&trace_here))
+		span_begin(&span, path + 1, SPAN_CLIENT, &trace_here);
+	span_text(&span, "rpc.system", "grpc");
+	span_text(&span, "net.peer.name", ch->target);
+	exchange(call, cq, req, &span.context, &a);
 	r = judge(ch, path, &a, e);
 	if (r == 0) {
 		*resp_out = a.bytes ? rpc_unpack(resp_desc, take_ptr(&a.bytes)) : NULL;
@@ -264,6 +287,7 @@ int rpc_unary(struct rpc_channel *ch, const char *path, const ProtobufCMessage *
 	}
 	if (code_out)
 		*code_out = (int)a.code;
+	end_span(&span, &a, e);
 	answer_release(&a);
 	grpc_call_unref(call);
 	grpc_completion_queue_shutdown(cq);

@@ -118,8 +118,11 @@ static void start_write(struct rpc_pipe *p, bool header, bool end)
 	grpc_op ops[3] = {{0}};
 	size_t n = 0;
 
-	if (header)
+	if (header) {
+		ops[n].data.send_initial_metadata.metadata = &p->traceparent;
+		ops[n].data.send_initial_metadata.count = p->has_trace ? 1 : 0;
 		ops[n++].op = GRPC_OP_SEND_INITIAL_METADATA;
+	}
 	if (p->out) {
 		ops[n].data.send_message.send_message = p->out;
 		ops[n++].op = GRPC_OP_SEND_MESSAGE;
@@ -232,8 +235,20 @@ void pipe_release(struct rpc_pipe *p)
 	grpc_metadata_array_destroy(&p->head);
 	grpc_metadata_array_destroy(&p->trailer);
 	grpc_slice_unref(p->status_text);
+	if (p->has_trace)
+		grpc_slice_unref(p->traceparent.value);
 	free(p->text);
 	free(p->details);
+}
+
+void pipe_set_trace(struct rpc_pipe *p, const struct trace_context *c)
+{
+	char text[TRACE_PARENT_LEN + 1];
+
+	trace_context_print(c, text);
+	p->traceparent.key = grpc_slice_from_static_string("traceparent");
+	p->traceparent.value = grpc_slice_from_copied_string(text);
+	p->has_trace = true;
 }
 
 void pipe_ref(struct rpc_pipe *p)

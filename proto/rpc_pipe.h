@@ -49,6 +49,8 @@ struct rpc_pipe {
 	size_t details_len;
 
 	/* the client's: headers and what RECV_STATUS_ON_CLIENT fills; the server's: cancelled */
+	grpc_metadata traceparent; /* sent with the header if has_trace */
+	bool has_trace;
 	grpc_metadata_array head, trailer;
 	grpc_status_code status;
 	grpc_slice status_text;
@@ -71,6 +73,8 @@ void pipe_release(struct rpc_pipe *p);
 void pipe_ref(struct rpc_pipe *p);
 void pipe_unref(struct rpc_pipe *p);
 
+/* A client's: the context goes along with the header. Before pipe_start(). */
+void pipe_set_trace(struct rpc_pipe *p, const struct trace_context *c);
 /* Begins: watches for the end, and reads if reading. Once, with the call set. */
 void pipe_start(struct rpc_pipe *p, bool reading);
 /* Asks for one more message, once it is not held. On the queue's thread only. */

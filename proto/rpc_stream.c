@@ -2,6 +2,7 @@
 #include "proto/rpc_stream.h"
 
 #include "base/mem.h"
+#include "base/trace.h"
 #include "proto/rpc_channel.h"
 #include "proto/rpc_pack.h"
 
@@ -50,6 +51,24 @@ static const void *find_details(const grpc_metadata_array *a, size_t *len_out)
 	return NULL;
 }
 
+static void begin_span(struct rpc_stream *s, const char *path)
+{
+	if (!trace_is_on() || !trace_context_is_set(&trace_here))
+		return;
+	span_begin(&s->span, path + 1, SPAN_CLIENT, &trace_here);
+	span_text(&s->span, "rpc.system", "grpc");
+	span_text(&s->span, "net.peer.name", rpc_channel_target(s->channel));
+	pipe_set_trace(&s->pipe, &s->span.context);
+}
+
+static void end_span(struct rpc_stream *s, int code, const char *text)
+{
+	span_number(&s->span, "rpc.grpc.status_code", code);
+	if (code != RPC_OK && code != RPC_CANCELLED)
+		span_fail(&s->span, text);
+	span_end(&s->span);
+}
+
 static void stream_over(struct rpc_pipe *p)
 {
 	struct rpc_stream *s = stream_of(p);
@@ -57,6 +76,7 @@ static void stream_over(struct rpc_pipe *p)
 	size_t len;
 	const void *details = find_details(&p->trailer, &len);
 
+	end_span(s, (int)p->status, text);
 	rpc_channel_leave(s->channel, s);
 	if (!atomic_load(&s->dropped)) {
 		if (s->malformed)
@@ -89,6 +109,7 @@ struct rpc_stream *rpc_stream_new(struct rpc_channel *ch, const char *path,
 	s->channel = ch;
 	s->ops = ops;
 	s->arg = arg;
+	begin_span(s, path);
 	s->pipe.call = rpc_channel_call(ch, path, rpc_client_queue(), timeout_ms);
 	rpc_client_enter();
 	rpc_channel_join(ch, s);

@@ -11,6 +11,7 @@ struct rpc_stream {
 	const struct rpc_stream_ops *ops;
 	void *arg;
 	atomic_bool dropped; /* no callback any more */
+	struct span span;    /* until it has ended the queue's thread's */
 	bool malformed;	     /* a message could not be unpacked; the queue's thread */
 };
 

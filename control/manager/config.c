@@ -230,7 +230,7 @@ const struct config_key manager_config_keys[] = {
 	{.path = "cache", .type = CONFIG_IGNORED},
 	{.path = "job", .type = CONFIG_IGNORED},
 	{.path = "metrics", .type = CONFIG_IGNORED},
-	{.path = "tracing", .type = CONFIG_IGNORED},
+	TRACE_CONFIG_KEYS(struct manager_config, tracing),
 	{.path = "network", .type = CONFIG_IGNORED},
 	{.path = "console", .type = CONFIG_IGNORED},
 	{.path = "pprofPort", .type = CONFIG_IGNORED},
@@ -275,7 +275,9 @@ int manager_config_check(const void *config, struct err *e)
 	if (c->jwt_key && strlen(c->jwt_key) < JWT_KEY_MIN)
 		return err_set(e, EINVAL, "auth.jwt.key must have at least %d characters",
 			       JWT_KEY_MIN);
-	return check_database(c, e);
+	if (check_database(c, e) < 0)
+		return -e->code;
+	return trace_config_check(&c->tracing, e);
 }
 
 struct db_config manager_config_database(const struct manager_config *c)

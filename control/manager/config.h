@@ -4,6 +4,7 @@
 
 #include "base/config.h"
 #include "control/manager/db.h"
+#include "proto/trace_export.h"
 
 #define MANAGER_CONFIG_FILE "/etc/dragonfly/manager.yaml"
 #define MANAGER_KEY_FILE    "/var/lib/dragonfly/manager.key"
@@ -33,6 +34,7 @@ struct manager_config {
 	int64_t jwt_life_ms, jwt_refresh_ms, jwt_rotate_ms;
 	bool sign_up, require_password_change;
 	struct manager_oauth github, google;
+	struct trace_config tracing;
 };
 
 extern const struct config_key manager_config_keys[];

@@ -1,5 +1,6 @@
 /* The manager: clusters, who serves them, people and jobs, over gRPC and REST. */
 #include "base/log.h"
+#include "base/net.h"
 #include "base/notify.h"
 #include "base/program.h"
 #include "base/timer.h"
@@ -11,6 +12,7 @@
 
 #include <curl/curl.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Serves until SIGINT or SIGTERM, which every thread has blocked. */
 static int serve(const struct manager_config *c, struct db *db, const sigset_t *ends, struct err *e)
@@ -44,6 +46,16 @@ static int serve(const struct manager_config *c, struct db *db, const sigset_t *
 	return 0;
 }
 
+static void start_tracing(const struct manager_config *c)
+{
+	char own_ip[64], name[256] = "localhost";
+	const char *const attributes[] = {"host.name", name, "host.ip", own_ip, NULL};
+
+	gethostname(name, sizeof(name) - 1);
+	net_own_ip(own_ip, sizeof(own_ip), false);
+	trace_export_start(&c->tracing, "dragonfly-manager", attributes);
+}
+
 static int run(const void *config, const sigset_t *ends, struct err *e)
 {
 	const struct manager_config *c = config;
@@ -56,7 +68,9 @@ static int run(const void *config, const sigset_t *ends, struct err *e)
 	if (r == 0) {
 		timer_start();
 		rpc_init();
+		start_tracing(c);
 		r = serve(c, db, ends, e);
+		trace_export_stop();
 		rpc_shutdown();
 		timer_stop();
 	}

@@ -139,7 +139,7 @@ const struct config_key scheduler_config_keys[] = {
 	{.path = "seedPeer", .type = CONFIG_IGNORED},
 	{.path = "peer", .type = CONFIG_IGNORED},
 	{.path = "metrics", .type = CONFIG_IGNORED},
-	{.path = "tracing", .type = CONFIG_IGNORED},
+	TRACE_CONFIG_KEYS(struct scheduler_config, tracing),
 	{.path = "network.enableIPv6",
 	 .type = CONFIG_BOOL,
 	 .offset = AT(ipv6),
@@ -149,3 +149,10 @@ const struct config_key scheduler_config_keys[] = {
 	{.path = "pprofPort", .type = CONFIG_IGNORED},
 	{.path = NULL},
 };
+
+int scheduler_config_check(const void *config, struct err *e)
+{
+	const struct scheduler_config *c = config;
+
+	return trace_config_check(&c->tracing, e);
+}

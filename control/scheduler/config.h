@@ -3,6 +3,7 @@
 #define CONTROL_SCHEDULER_CONFIG_H
 
 #include "base/config.h"
+#include "proto/trace_export.h"
 
 #define SCHEDULER_CONFIG_FILE "/etc/dragonfly/scheduler.yaml"
 
@@ -17,8 +18,12 @@ struct scheduler_config {
 	int64_t retry_interval_ms, seed_wait_ms, seed_failed_ms;
 	int64_t piece_timeout_ms, peer_ttl_ms, host_ttl_ms;
 	bool ipv6;
+	struct trace_config tracing;
 };
 
 extern const struct config_key scheduler_config_keys[];
+
+/* What no single key can tell; for struct program. */
+int scheduler_config_check(const void *config, struct err *e);
 
 #endif

@@ -77,13 +77,33 @@ static int serve(const struct scheduler_config *c, const sigset_t *ends, struct 
 	return r;
 }
 
+static void start_tracing(const struct scheduler_config *c)
+{
+	char own_ip[64], name[256] = "localhost";
+	const char *const attributes[] = {"host.name",
+					  c->hostname ? c->hostname : name,
+					  "host.ip",
+					  c->advertise_ip ? c->advertise_ip : own_ip,
+					  "host.idc",
+					  c->idc,
+					  "host.location",
+					  c->location,
+					  NULL};
+
+	gethostname(name, sizeof(name) - 1);
+	net_own_ip(own_ip, sizeof(own_ip), c->ipv6);
+	trace_export_start(&c->tracing, "dragonfly-scheduler", attributes);
+}
+
 static int run(const void *config, const sigset_t *ends, struct err *e)
 {
 	int r;
 
 	timer_start();
 	rpc_init();
+	start_tracing(config);
 	r = serve(config, ends, e);
+	trace_export_stop();
 	rpc_shutdown();
 	timer_stop();
 	return r;
@@ -102,6 +122,7 @@ int main(int argc, char **argv)
 		.keys = scheduler_config_keys,
 		.config_file = SCHEDULER_CONFIG_FILE,
 		.config_size = sizeof(struct scheduler_config),
+		.check = scheduler_config_check,
 		.run = run,
 	};
 

@@ -169,6 +169,7 @@ static void answer(struct state *s, struct peer *p, enum answer a, struct peer *
 	list_remove(&p->wait_link);
 	s->decisions++;
 	s->ops.answer(p, a, parents, count, why, s->ops.arg);
+	p->asked_ms = 0;
 }
 
 static void send_to_source(struct state *s, struct peer *p, const char *why)
@@ -275,6 +276,7 @@ void state_schedule(struct state *s, struct peer *p, int64_t now_ms)
 
 	graph_unlink_parents(p);
 	p->wait_until_ms = now_ms + s->config.wait_ms;
+	p->asked_ms = now_ms;
 	if (list_empty(&p->wait_link))
 		list_push_back(&t->waiting, &p->wait_link);
 	if (list_empty(&t->waiting_link))

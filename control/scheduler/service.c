@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/net.h"
+#include "base/trace.h"
 #include "control/scheduler/message.h"
 #include "proto/message.h"
 
@@ -68,6 +69,34 @@ static void service_unlock(struct service *s)
 	}
 }
 
+/* From the question (or what was told since) to the answer. */
+static void trace_answer(const struct peer *p, enum answer a, struct peer *const *parents,
+			 unsigned count, const char *why)
+{
+	static const char *const words[] = {[ANSWER_PARENTS] = "parents",
+					    [ANSWER_BACK_TO_SOURCE] = "back to source",
+					    [ANSWER_REFUSED] = "refused"};
+	cleanup(buf_release) struct buf list = {0};
+	struct span span = {0};
+
+	if (!trace_is_on() || !trace_context_is_set(rpc_call_trace(p->stream)))
+		return;
+	span_begin(&span, p->asked_ms ? "schedule" : "introduce", SPAN_INTERNAL,
+		   rpc_call_trace(p->stream));
+	if (p->asked_ms)
+		span_backdate(&span, (clock_ms() - p->asked_ms) * 1000);
+	span_text(&span, "d7y.task.id", p->task->id);
+	span_text(&span, "d7y.peer.id", p->id);
+	span_text(&span, "d7y.peer.host", p->host->id);
+	span_text(&span, "d7y.answer", words[a]);
+	span_text(&span, "d7y.why", why);
+	for (unsigned i = 0; i < count; i++)
+		buf_printf(&list, "%s%s", i ? "," : "", parents[i]->host->id);
+	span_number(&span, "d7y.parents.count", count);
+	span_text(&span, "d7y.parents", list.data);
+	span_end(&span);
+}
+
 static void send_answer(struct peer *p, enum answer a, struct peer *const *parents, unsigned count,
 			const char *why, void *arg)
 {
@@ -75,6 +104,7 @@ static void send_answer(struct peer *p, enum answer a, struct peer *const *paren
 
 	if (!p->stream)
 		return;
+	trace_answer(p, a, parents, count, why);
 	if (a == ANSWER_REFUSED) {
 		finish(s, p->stream, RPC_FAILED_PRECONDITION, why);
 		return;

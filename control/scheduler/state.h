@@ -124,7 +124,8 @@ struct peer {
 	struct map *blocked;  /* ids of parents that are no good to it; NULL = none */
 	uint64_t mark;	      /* visited in this walk of the graph */
 	int64_t created_ms, updated_ms, wait_until_ms;
-	void *stream; /* the service's: where answers go, NULL = gone */
+	int64_t asked_ms; /* for the trace: when it asked for parents; 0 = it did not */
+	void *stream;	  /* the service's: where answers go, NULL = gone */
 };
 
 enum answer { ANSWER_PARENTS, ANSWER_BACK_TO_SOURCE, ANSWER_REFUSED };
