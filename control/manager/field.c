@@ -303,6 +303,25 @@ int fields_take(const struct field *fields, const json_t *body, bool creating, j
 
 static json_t *schema(const struct field *f, bool for_input);
 
+/* For those who make what they send out of the document; not all are of JSON Schema's own. */
+static const char *format_of(const struct field *f)
+{
+	static const struct {
+		int (*check)(const char *text, struct err *e);
+		const char *name;
+	} formats[] = {
+		{field_check_cidr, "cidr"},
+		{field_check_ip, "ip"},
+		{field_check_url, "uri"},
+		{field_check_json, "json"},
+	};
+
+	for (size_t i = 0; i < array_len(formats); i++)
+		if (f->check && f->check == formats[i].check)
+			return formats[i].name;
+	return NULL;
+}
+
 static json_t *text_schema(const struct field *f)
 {
 	json_t *s = json_pack("{s:s}", "type", "string");
@@ -311,6 +330,8 @@ static json_t *text_schema(const struct field *f)
 		json_object_set_new(s, "minLength", json_integer(f->min));
 	if (f->max)
 		json_object_set_new(s, "maxLength", json_integer(f->max));
+	if (format_of(f))
+		json_object_set_new(s, "format", json_string(format_of(f)));
 	if (f->words) {
 		json_t *words = json_array();
 

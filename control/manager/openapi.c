@@ -53,6 +53,17 @@ static json_t *json_content(json_t *schema)
 	return json_pack("{s:{s:o}}", "application/json", "schema", schema);
 }
 
+/* The rate limit of jobs speaks as Dragonfly's does. */
+static json_t *refusal_content(int status)
+{
+	json_t *content = json_content(json_pack("{s:s}", "$ref", "#/components/schemas/Refusal"));
+
+	if (status == 429)
+		json_object_set_new(content, "text/plain",
+				    json_pack("{s:{s:s}}", "schema", "type", "string"));
+	return content;
+}
+
 static json_t *row_schema(const struct route *r)
 {
 	json_t *schema = r->shape ? fields_schema(r->shape, false) : json_object(), *properties;
@@ -79,15 +90,86 @@ static json_t *events_content(void)
 			 "description", "Events whose data is the same as without /events.");
 }
 
+/* What is answered when it went well, NULL for nothing. */
+static json_t *good_content(const struct route *r)
+{
+	json_t *text = NULL;
+
+	if (r->flags & (ROUTE_EMPTY | ROUTE_REDIRECT))
+		return NULL;
+	if (r->flags & ROUTE_EVENTS)
+		return events_content();
+	if (!(r->flags & (ROUTE_TEXT | ROUTE_TEXTS)))
+		return json_content(row_schema(r));
+	text = json_pack("{s:s}", "type", "string");
+	if (r->flags & ROUTE_TEXTS)
+		text = json_pack("{s:s, s:o}", "type", "array", "items", text);
+	if ((r->flags & ROUTE_TEXT) && (r->flags & ROUTE_TEXTS))
+		text = json_pack("{s:s, s:o}", "type", "array", "items", text);
+	return json_content(text);
+}
+
+/* Which refusals a route can answer. */
+static bool can_refuse(const struct route *r, int status)
+{
+	bool changes = strcmp(r->method, "GET") != 0, asks = r->access != ACCESS_PUBLIC;
+
+	switch (status) {
+	case 400:
+		return r->body && strstr(r->path, "/jobs");
+	case 401:
+		return asks || r->body || (r->flags & ROUTE_REDIRECT) || strstr(r->path, "refresh");
+	case 403:
+		return asks || changes;
+	case 404:
+		return strchr(r->path, ':') || changes;
+	case 409:
+		return changes;
+	case 408:
+	case 413:
+		return r->body;
+	case 422:
+		return r->body || (r->flags & (ROUTE_LIST | ROUTE_REDIRECT));
+	case 429:
+		return r->body && (!asks || strstr(r->path, "/jobs"));
+	default:
+		return r->flags & ROUTE_ELSEWHERE;
+	}
+}
+
 static json_t *responses(const struct route *r)
 {
-	json_t *all = json_object(), *good = json_pack("{s:s}", "description", "Done.");
+	static const struct {
+		int status;
+		const char *why;
+	} refusals[] = {
+		{400, "Not taken here."},
+		{401, "Nobody is signed in, or may not."},
+		{403, "Not permitted, or from a foreign page."},
+		{404, "There is no such thing."},
+		{408, "The body came too slowly."},
+		{409, "It is there already, or in use."},
+		{413, "The body is larger than 1 MiB."},
+		{422, "What was sent is no good: errors says why."},
+		{429, "Too often: wait."},
+		{502, "Another program answered something odd."},
+		{503, "Too much is going on, or nobody answers: try again."},
+	};
+	json_t *all = json_object(), *good = json_pack("{s:s}", "description", "Done."),
+	       *content = good_content(r);
+	char status[8];
 
-	if (r->flags & ROUTE_EVENTS)
-		json_object_set_new(good, "content", events_content());
-	else if (!(r->flags & ROUTE_EMPTY))
-		json_object_set_new(good, "content", json_content(row_schema(r)));
-	json_object_set_new(all, "200", good);
+	if (content)
+		json_object_set_new(good, "content", content);
+	json_object_set_new(all, r->flags & ROUTE_REDIRECT ? "302" : "200", good);
+	for (size_t i = 0; i < array_len(refusals); i++) {
+		if (!can_refuse(r, refusals[i].status))
+			continue;
+		snprintf(status, sizeof(status), "%d", refusals[i].status);
+		json_object_set_new(all, status,
+				    json_pack("{s:s, s:o}", "description", refusals[i].why,
+					      "content", refusal_content(refusals[i].status)));
+	}
 	json_object_set_new(all, "default",
 			    json_pack("{s:s}", "$ref", "#/components/responses/Refused"));
 	return all;
@@ -102,7 +184,7 @@ static json_t *security(enum access access)
 	return json_pack("[{s:[]}, {s:[]}]", "jwt", "cookie");
 }
 
-/* "getApiV1ClustersId": unique, as paths are. */
+/* "getApiV1ClustersId". Paths that differ in punctuation alone would collide: the tests look. */
 static json_t *operation_id(const struct route *r)
 {
 	struct buf id cleanup(buf_release) = BUF_INIT(256);
@@ -116,6 +198,25 @@ static json_t *operation_id(const struct route *r)
 		start = !isalnum((unsigned char)*p);
 	}
 	return json_string(id.data);
+}
+
+/* A change may leave out anything, and leaves as it is what it leaves out. */
+static json_t *body_schema(const struct route *r)
+{
+	json_t *schema = fields_schema(r->body, true), *member;
+	const char *name;
+
+	if (strcmp(r->method, "PATCH") != 0)
+		return schema;
+	json_object_del(schema, "required");
+	json_object_foreach(json_object_get(schema, "properties"), name, member)
+	{
+		json_object_del(member, "default");
+	}
+	for (const struct field *f = r->body; f->name; f++)
+		if (f->flags & FIELD_CREATE_ONLY)
+			json_object_del(json_object_get(schema, "properties"), f->name);
+	return schema;
 }
 
 static json_t *operation(const struct route *r, json_t *parameters)
@@ -134,7 +235,7 @@ static json_t *operation(const struct route *r, json_t *parameters)
 	if (r->body)
 		json_object_set_new(op, "requestBody",
 				    json_pack("{s:b, s:o}", "required", 1, "content",
-					      json_content(fields_schema(r->body, true))));
+					      json_content(body_schema(r))));
 	json_object_set_new(op, "responses", responses(r));
 	return op;
 }
@@ -164,9 +265,9 @@ static json_t *components(void)
 	json_t *refusal = json_pack("{s:s, s:{s:{s:s}, s:{s:s}}}", "type", "object", "properties",
 				    "message", "type", "string", "errors", "type", "string");
 
-	return json_pack("{s:o, s:{s:{s:s, s:o}}}", "securitySchemes", schemes, "responses",
-			 "Refused", "description", "Refused: 401, 403, 404, 409, 413, 422, 429.",
-			 "content", json_content(refusal));
+	return json_pack("{s:o, s:{s:o}, s:{s:{s:s, s:o}}}", "securitySchemes", schemes, "schemas",
+			 "Refusal", refusal, "responses", "Refused", "description",
+			 "What no program should have to expect.", "content", refusal_content(0));
 }
 
 json_t *openapi_document(void)
@@ -177,12 +278,12 @@ json_t *openapi_document(void)
 		for (const struct route *r = *table; r->method; r++)
 			add_route(paths, r);
 	return json_pack(
-		"{s:s, s:{s:s, s:s, s:s, s:{s:s}}, s:[{s:s}], s:o, s:o}", "openapi", "3.1.0",
+		"{s:s, s:{s:s, s:s, s:s, s:{s:s, s:s}}, s:[{s:s}], s:o, s:o}", "openapi", "3.1.0",
 		"info", "title", "Skimmer manager", "version", SKIMMER_VERSION, "description",
 		"Clusters, people and jobs. Lists are bare arrays, pages are in the header "
 		"Link.",
-		"license", "name", "Apache-2.0", "servers", "url", "/", "paths", paths,
-		"components", components());
+		"license", "name", "Apache-2.0", "identifier", "Apache-2.0", "servers", "url", "/",
+		"paths", paths, "components", components());
 }
 
 int openapi_answer(struct rest_call *c, struct err *e)

@@ -316,6 +316,15 @@ static const struct field old_fields[] = {
 	{0},
 };
 
+static const struct field old_made_fields[] = {{.name = "id", .type = FIELD_TEXT}, {0}};
+static const struct field old_job_fields[] = {
+	{.name = "id", .type = FIELD_TEXT},
+	{.name = "status", .type = FIELD_TEXT, .words = "WAITING|RUNNING|SUCCESS|FAIL"},
+	{.name = "startTime", .type = FIELD_TIME},
+	{.name = "finishTime", .type = FIELD_TIME},
+	{0},
+};
+
 static int old_create(struct rest_call *c, struct err *e)
 {
 	struct order o cleanup(order_release) = {0};
@@ -373,9 +382,8 @@ static int old_get(struct rest_call *c, struct err *e)
 }
 
 #define ROUTES(prefix, who)                                                                        \
-	{                                                                                          \
-		"POST", prefix "jobs",	 who,	     create, "Start a job",                        \
-		&jobs,	job_body_fields, job_fields, 0},                                           \
+	{"POST", prefix "jobs",	  who,	      create,	      "Start a job",                       \
+	 &jobs,	 job_body_fields, job_fields, ROUTE_ELSEWHERE},                                    \
 		{"GET", prefix "jobs", who,	   resource_list, "List jobs, newest first",       \
 		 &jobs, NULL,	       job_fields, ROUTE_LIST},                                    \
 		{"GET", prefix "jobs/:id", who, resource_get, "One job", &jobs,                    \
@@ -398,8 +406,8 @@ const struct route rest_jobs_routes[] = {
 	ROUTES("/api/v1/", ACCESS_USER),
 	ROUTES("/oapi/v1/", ACCESS_TOKEN),
 	{"POST", "/preheats", ACCESS_TOKEN, old_create, "Preheat, as before 2.2", NULL, old_fields,
-	 NULL, 0},
+	 old_made_fields, 0},
 	{"GET", "/preheats/:id", ACCESS_TOKEN, old_get, "A preheat, as before 2.2", NULL, NULL,
-	 NULL, 0},
+	 old_job_fields, 0},
 	{0},
 };

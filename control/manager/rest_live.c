@@ -214,12 +214,16 @@ static int manager(struct rest_call *c, struct err *e)
 
 const struct route rest_live_routes[] = {
 	ROUTE("manager", manager, "This manager", manager_fields, 0),
-	ROUTE("overview", now, "Numbers of all clusters, now", overview_fields, 0),
-	ROUTE("overview/events", events, "The same, each second", overview_fields, ROUTE_EVENTS),
-	ROUTE("topology", now, "Who feeds whom, now", topology_fields, 0),
-	ROUTE("topology/events", events, "The same, each second", topology_fields, ROUTE_EVENTS),
-	ROUTE("tasks", now, "Tasks that schedulers know", tasks_fields, 0),
-	ROUTE("tasks/events", events, "The same, each second", tasks_fields, ROUTE_EVENTS),
-	ROUTE("tasks/:id", one_task, "A task and who has which piece", holders_fields, 0),
+	ROUTE("overview", now, "Numbers of all clusters, now", overview_fields, ROUTE_ELSEWHERE),
+	ROUTE("overview/events", events, "The same, each second", overview_fields,
+	      ROUTE_EVENTS | ROUTE_ELSEWHERE),
+	ROUTE("topology", now, "Who feeds whom, now", topology_fields, ROUTE_ELSEWHERE),
+	ROUTE("topology/events", events, "The same, each second", topology_fields,
+	      ROUTE_EVENTS | ROUTE_ELSEWHERE),
+	ROUTE("tasks", now, "Tasks that schedulers know", tasks_fields, ROUTE_ELSEWHERE),
+	ROUTE("tasks/events", events, "The same, each second", tasks_fields,
+	      ROUTE_EVENTS | ROUTE_ELSEWHERE),
+	ROUTE("tasks/:id", one_task, "A task and who has which piece", holders_fields,
+	      ROUTE_ELSEWHERE),
 	{0},
 };

@@ -213,8 +213,8 @@ static int finish(struct rest_call *c, struct err *e)
 
 const struct route rest_oauth_routes[] = {
 	{"GET", PATH "/:name", ACCESS_PUBLIC, begin, "Sign in with github or google", NULL, NULL,
-	 NULL, ROUTE_EMPTY},
+	 NULL, ROUTE_REDIRECT | ROUTE_ELSEWHERE},
 	{"GET", PATH "/:name/callback", ACCESS_PUBLIC, finish, "Where the provider sends back to",
-	 NULL, NULL, NULL, ROUTE_EMPTY | ROUTE_AUDITED},
+	 NULL, NULL, NULL, ROUTE_REDIRECT | ROUTE_ELSEWHERE | ROUTE_AUDITED},
 	{0},
 };

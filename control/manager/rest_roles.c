@@ -218,8 +218,9 @@ static int forbid(struct rest_call *c, struct err *e)
 
 const struct route rest_roles_routes[] = {
 	{"POST", R, ACCESS_USER, create, "Make a role", NULL, role_fields, NULL, ROUTE_EMPTY},
-	{"GET", R, ACCESS_USER, list, "Names of roles", NULL, NULL, NULL, 0},
-	{"GET", R "/:role", ACCESS_USER, get, "Permissions of a role", NULL, NULL, NULL, 0},
+	{"GET", R, ACCESS_USER, list, "Names of roles", NULL, NULL, NULL, ROUTE_TEXTS},
+	{"GET", R "/:role", ACCESS_USER, get, "Permissions of a role", NULL, NULL, NULL,
+	 ROUTE_TEXT | ROUTE_TEXTS},
 	{"DELETE", R "/:role", ACCESS_USER, delete, "Remove a role", NULL, NULL, NULL, ROUTE_EMPTY},
 	{"POST", R "/:role/permissions", ACCESS_USER, permit, "Add a permission", NULL,
 	 permission_fields, NULL, ROUTE_EMPTY},

@@ -17,8 +17,9 @@ static int healthy(struct rest_call *c, struct err *e)
 
 static const struct route common_routes[] = {
 	{"GET", "/healthy", ACCESS_PUBLIC, healthy, "Whether the manager answers", NULL, NULL, NULL,
-	 0},
-	{"GET", "/_ping", ACCESS_PUBLIC, healthy, "The same, as Harbor asks", NULL, NULL, NULL, 0},
+	 ROUTE_TEXT},
+	{"GET", "/_ping", ACCESS_PUBLIC, healthy, "The same, as Harbor asks", NULL, NULL, NULL,
+	 ROUTE_TEXT},
 	{"GET", "/api/openapi.json", ACCESS_PUBLIC, openapi_answer, "This document", NULL, NULL,
 	 NULL, 0},
 	{0},

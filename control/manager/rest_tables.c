@@ -129,6 +129,14 @@ static const struct resource peers = {.singular = "peer", .table = "peers", .fie
 
 /* ---- clusters of schedulers */
 
+/* What belongs to a cluster comes with it, as its own routes have it. */
+static const struct field any_row = {.type = FIELD_OBJECT};
+#define ROWS(name_)                                                                                \
+	{                                                                                          \
+		.name = name_, .type = FIELD_LIST, .members = &any_row,                            \
+		.flags = FIELD_READ_ONLY | FIELD_NO_COLUMN                                         \
+	}
+
 static const struct field scheduler_cluster_fields[] = {
 	FIELD_NAME,
 	FIELD_BIO,
@@ -153,6 +161,8 @@ static const struct field scheduler_cluster_fields[] = {
 	 .min = 1,
 	 .max = INT64_MAX,
 	 .help = "The seed peer cluster that feeds it."},
+	ROWS("seed_peer_clusters"),
+	ROWS("schedulers"),
 	{0},
 };
 
@@ -163,6 +173,8 @@ static const struct field seed_peer_cluster_fields[] = {
 	 .type = FIELD_OBJECT,
 	 .members = seed_peer_cluster_config_fields,
 	 .fallback = "{\"load_limit\":2000}"},
+	ROWS("seed_peers"),
+	ROWS("scheduler_clusters"),
 	{0},
 };
 
@@ -340,7 +352,7 @@ const struct route rest_tables_routes[] = {
 	 "Move a scheduler to the cluster", NULL, NULL, NULL, ROUTE_EMPTY},
 	RESOURCE_CRUD(P "schedulers", &schedulers, scheduler_fields, "scheduler"),
 	{"GET", P "scheduler-features", ACCESS_USER, scheduler_features, "What schedulers can do",
-	 NULL, NULL, NULL, 0},
+	 NULL, NULL, NULL, ROUTE_TEXTS},
 	RESOURCE_CRUD(P "seed-peer-clusters", &seed_peer_clusters, seed_peer_cluster_fields,
 		      "seed peer cluster"),
 	{"PUT", P "seed-peer-clusters/:id/seed-peers/:seed_peer_id", ACCESS_USER, move_seed_peer,

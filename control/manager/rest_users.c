@@ -370,7 +370,7 @@ const struct route rest_users_routes[] = {
 	{"PATCH", U "/:id", ACCESS_USER, resource_update, "Change a profile", &users, user_fields,
 	 user_fields, ROUTE_SELF},
 	{"GET", U "/:id/roles", ACCESS_USER, user_roles, "Roles of a user", NULL, NULL, NULL,
-	 ROUTE_SELF},
+	 ROUTE_SELF | ROUTE_TEXTS},
 	{"PUT", U "/:id/roles/:role", ACCESS_USER, give_role, "Give a user a role", NULL, NULL,
 	 NULL, ROUTE_EMPTY},
 	{"DELETE", U "/:id/roles/:role", ACCESS_USER, take_role, "Take a role from a user", NULL,
