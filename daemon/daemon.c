@@ -11,6 +11,7 @@
 #include "daemon/blobs.h"
 #include "daemon/channels.h"
 #include "daemon/diffs.h"
+#include "daemon/inspect.h"
 #include "daemon/layer_build.h"
 #include "daemon/layer_service.h"
 #include "daemon/manager_client.h"
@@ -35,6 +36,8 @@ struct daemon {
 	struct scheduler_client *scheduler_client;
 	struct manager_client *manager_client;
 	struct tasks *tasks;
+	struct history *history;
+	struct inspect inspect;
 	struct announcer *announcer;
 	struct piece_server *piece_server;
 	struct peer_server *peer_server;
@@ -198,6 +201,7 @@ static void start_tasks(struct daemon *d)
 		.reschedules_max = (unsigned)c->scheduler.max_schedule_count,
 		.read_timeout_ms = c->mount.read_timeout_ms,
 		.patience_ms = c->download.collected_piece_timeout_ms,
+		.history = d->history,
 	};
 
 	d->tasks = tasks_new(&tc);
@@ -218,8 +222,9 @@ static int start_peer_doors(struct daemon *d, struct err *e)
 		.ip = c->upload.ip,
 		.port = c->upload.port,
 		.socket_path = c->download.socket_path,
-		.socket_methods = d->layer_service ? layer_service_methods : NULL,
-		.socket_arg = d->layer_service,
+		.socket_methods = {inspect_methods,
+				   d->layer_service ? layer_service_methods : NULL},
+		.socket_args = {&d->inspect, d->layer_service},
 	};
 	const struct peer_server_parts parts = {
 		.tasks = d->tasks,
@@ -227,7 +232,15 @@ static int start_peer_doors(struct daemon *d, struct err *e)
 		.host = d->host,
 		.scheduler = d->scheduler_client,
 	};
-	int r = piece_server_new(&pc, d->store, d->host, &d->piece_server, e);
+	int r;
+
+	d->inspect = (struct inspect){.history = d->history,
+				      .scheduler = d->scheduler_client,
+				      .host_id = host_id(d->host),
+				      .download_limit = c->download.bandwidth,
+				      .origin_limit = c->download.back_to_source_bandwidth,
+				      .upload_limit = c->upload.bandwidth};
+	r = piece_server_new(&pc, d->store, d->host, &d->piece_server, e);
 
 	if (r < 0)
 		return err_wrap(e, "storage.server");
@@ -258,6 +271,7 @@ static int start_proxy(struct daemon *d, struct err *e)
 		.ca_cert = c->proxy.ca_cert,
 		.ca_key = c->proxy.ca_key,
 		.cache_dir = c->server.cache_dir,
+		.history = d->history,
 	};
 	int r;
 
@@ -403,6 +417,7 @@ static int start_all(struct daemon *d, struct err *e)
 	if (r < 0)
 		return r;
 	start_swarm(d);
+	d->history = history_new(0, 0);
 	start_tasks(d);
 	r = start_layers(d, e);
 	if (r == 0)
@@ -450,6 +465,7 @@ void daemon_stop(struct daemon *d)
 	if (d->scheduler_client)
 		scheduler_client_leave(d->scheduler_client);
 	tasks_free(d->tasks);
+	history_free(d->history);
 	manager_client_free(d->manager_client);
 	scheduler_client_free(d->scheduler_client);
 	piece_client_free(d->piece_client);

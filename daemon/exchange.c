@@ -253,6 +253,16 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
 	return r < 0 || x->enough ? CURL_WRITEFUNC_ERROR : len;
 }
 
+static int wait_for_turn(struct exchange *x, int64_t ms, struct err *e)
+{
+	int64_t since_us = clock_us();
+	int r = exchange_wait(ms, x->deadline_ms, x->cancelled, e);
+
+	if (x->held_us)
+		*x->held_us += clock_us() - since_us;
+	return r;
+}
+
 static size_t on_write(char *data, size_t size, size_t count, void *arg)
 {
 	struct running *run = arg;
@@ -264,7 +274,7 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
 	if (!x->answer.whole)
 		r = err_set(&run->err, EPROTO, "a body without a head");
 	if (r == 0 && wait > 0)
-		r = exchange_wait(wait, x->deadline_ms, x->cancelled, &run->err);
+		r = wait_for_turn(x, wait, &run->err);
 	if (r == 0)
 		r = x->on_body(x, data, len, &run->err);
 	run->heard_ms = clock_ms();

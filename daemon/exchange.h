@@ -29,6 +29,7 @@ struct exchange {
 	struct curl_slist *headers;
 	int64_t deadline_ms;   /* 0 = none */
 	const bool *cancelled; /* may be NULL */
+	int64_t *held_us;      /* what the limit of bandwidth took is added; may be NULL */
 	/* Called once, when the head is whole and before any byte of the body. Negative ends the
 	 * exchange with *e. */
 	int (*on_head)(struct exchange *x, struct err *e);

@@ -84,6 +84,7 @@ static void go_to_origin(struct fetch *f, const char *why)
 		return;
 	}
 	set_mode(f, ORIGIN);
+	attempt_to_origin(f->record, why);
 	if (f->origin_failed)
 		forget_candidates(f);
 	if (f->talk)
@@ -133,6 +134,7 @@ static void end(struct fetch *f, enum talk_end how, const char *why)
 	fetch_trace_end(f, how == TALK_FAILED ? why : NULL);
 	set_mode(f, IDLE);
 	f->idle_since_ms = 0;
+	attempt_end(&f->record, how == TALK_FAILED ? why : NULL);
 	lock_drop(&f->lock);
 	if (f->talk)
 		talk_close(f->talk, how, why);
@@ -144,6 +146,9 @@ static void begin(struct fetch *f)
 {
 	set_mode(f, SCHEDULING);
 	f->attempt++;
+	attempt_end(&f->record, NULL);
+	f->record = attempt_begin(f->all->c.history, f->meta, pieces_ready_count(f->pieces),
+				  f->transfers);
 	f->reschedules = f->sooner = 0;
 	f->asked = f->reopened = f->untold = false;
 	f->failed = (struct err){0};
@@ -232,6 +237,7 @@ static bool finish(struct fetch *f)
 	if (!f->told_complete) {
 		f->told_complete = true;
 		fetch_trace_end(f, NULL);
+		attempt_done(f->record);
 		if (f->mode != IDLE)
 			log_done(f);
 		lock_drop(&f->lock);
@@ -261,6 +267,7 @@ static void take_parents(struct fetch *f, const struct talk_news *news)
 	else
 		talk_started(f->talk);
 	f->asked = false;
+	attempt_offered(f->record, news->parents, news->parent_count);
 	__atomic_store_n(&f->progress_ms, clock_ms(), __ATOMIC_RELAXED);
 	snprintf(own_peer_id, sizeof(own_peer_id), "%s", talk_peer_id(f->talk));
 	lock_drop(&f->lock);
@@ -269,6 +276,14 @@ static void take_parents(struct fetch *f, const struct talk_news *news)
 		swarm_add(f->swarm, news->parents, news->parent_count, own_peer_id, missing, count);
 	free(missing);
 	lock_take(&f->lock);
+}
+
+static void note_answer(struct fetch *f)
+{
+	char addr[80];
+
+	talk_scheduler(f->talk, addr, sizeof(addr));
+	attempt_scheduled(f->record, addr);
 }
 
 static void hear(struct fetch *f, const struct talk_news *news)
@@ -283,6 +298,8 @@ static void hear(struct fetch *f, const struct talk_news *news)
 	}
 	if (news->answered || news->to_origin || news->ready || news->closed)
 		fetch_trace_answer(f, news);
+	if (news->answered || news->to_origin || news->ready)
+		note_answer(f);
 	if (news->answered && f->mode != IDLE)
 		take_parents(f, news);
 	if (news->to_origin && f->mode == ORIGIN)
@@ -317,6 +334,7 @@ static void ask_for_others(struct fetch *f)
 	size_t count = swarm_tried(f->swarm, tried, SWARM_FEEDERS_MAX);
 
 	f->reschedules++;
+	attempt_rescheduled(f->record);
 	f->asked = true;
 	set_mode(f, PARENTS);
 	talk_reschedule(f->talk, tried, count, "no parent has what is missing");
@@ -618,6 +636,7 @@ void fetch_free(struct fetch *f)
 	lock_take(&f->lock);
 	fetch_trace_end(f, NULL);
 	set_mode(f, IDLE);
+	attempt_end(&f->record, NULL);
 	forget_candidates(f);
 	lock_drop(&f->lock);
 	for (size_t i = 0; i < f->options.filtered_param_count; i++)

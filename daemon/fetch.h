@@ -24,6 +24,7 @@
 #include "daemon/source.h"
 #include "daemon/store.h"
 
+struct history;
 struct host;
 struct origin;
 struct piece_client;
@@ -45,6 +46,7 @@ struct fetchers_config {
 	int64_t linger_ms;   /* parents and scheduler are kept for so long after the last want */
 	int64_t retry_ms;    /* a task that failed is not tried again sooner */
 	int64_t mismatch_retry_ms; /* ... whose origin sends wrong bytes */
+	struct history *history;   /* is told of all; NULL = nobody */
 };
 
 /* All atomic. */

@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "daemon/crew.h"
 #include "daemon/fetch.h"
+#include "daemon/history.h"
 #include "daemon/prefix.h"
 #include "daemon/swarm.h"
 #include "daemon/talk.h"
@@ -56,6 +57,7 @@ struct fetch {
 	unsigned attempt; /* counts begins */
 	struct trace_context asked_by;
 	struct span span, schedule_span;
+	struct attempt *record; /* of it; NULL = nobody wants to know */
 
 	/* of the conversation */
 	unsigned reschedules;

@@ -227,8 +227,10 @@ enum piece_rank fetch_choose(struct gang *g, enum piece_rank least, void *work)
 	w->attempt = f->attempt;
 	found = choose_transfer(f, PIECE_URGENT, w) || choose_hash(f, least, w) ||
 		choose_transfer(f, least, w) || choose_verify(f, least, w);
-	if (found && w->kind < HASH)
+	if (found && w->kind < HASH) {
 		f->transfers++;
+		attempt_busy(f->record, 1);
+	}
 	return found ? w->job.rank : PIECE_NONE;
 }
 
@@ -254,7 +256,8 @@ static void count_giver(struct fetch *f, const struct feeder *feeder)
 	one->pieces = 1;
 }
 
-static void arrived(void *arg, uint32_t index, const struct store_piece *piece)
+static void arrived(void *arg, uint32_t index, const struct store_piece *piece,
+		    const struct piece_times *times)
 {
 	struct delivery *d = arg;
 	struct fetch *f = d->f;
@@ -266,6 +269,8 @@ static void arrived(void *arg, uint32_t index, const struct store_piece *piece)
 	__atomic_store_n(&f->progress_ms, clock_ms(), __ATOMIC_RELAXED);
 	lock_take(&f->lock);
 	f->disk_full = false;
+	attempt_piece(f->record, d->feeder ? &d->feeder->info : NULL,
+		      d->feeder ? d->feeder->tx_max : 0, piece->length, times);
 	if (d->feeder) {
 		f->from_peers += piece->length;
 		count_giver(f, d->feeder);
@@ -292,6 +297,7 @@ static void went_volatile(void *arg)
 	lock_take(&f->lock);
 	first = !f->disk_full;
 	f->disk_full = true;
+	attempt_disk_full(f->record);
 	lock_drop(&f->lock);
 	pieces_want_none(f->pieces);
 	if (!first)
@@ -348,13 +354,15 @@ static void prove(struct fetch *f, const struct work *w)
 }
 
 static void parent_failed(struct fetch *f, const struct work *w, enum transfer_fault fault,
-			  const struct err *e)
+			  int64_t since_us, const struct err *e)
 {
 	struct feeder *feeder = w->feeder;
 	bool dropped = false;
 
 	count_failure(f, fault);
 	lock_take(&f->lock);
+	attempt_lost(f->record, &feeder->info, fault == TRANSFER_CORRUPT, clock_us() - since_us,
+		     e->text);
 	if (fault == TRANSFER_LACKS)
 		swarm_missed(f->swarm, feeder, w->job.index);
 	else
@@ -374,6 +382,7 @@ static void from_parent(struct fetch *f, struct work *w)
 	struct err e = {0};
 	bool urgent = w->job.rank == PIECE_URGENT;
 	struct span span = {0};
+	int64_t since_us = clock_us();
 	enum transfer_fault fault;
 
 	fetch_trace_transfer(f, &t, "download_from_parent", &span);
@@ -385,7 +394,7 @@ static void from_parent(struct fetch *f, struct work *w)
 	if (fault == TRANSFER_STORE)
 		store_failed(f, &e);
 	else if (fault != TRANSFER_NO_FAULT && fault != TRANSFER_CANCELLED)
-		parent_failed(f, w, fault, &e);
+		parent_failed(f, w, fault, since_us, &e);
 	lock_guard(&f->lock);
 	swarm_done(f->swarm, w->feeder);
 }
@@ -408,6 +417,7 @@ static void source_failed(struct fetch *f, unsigned attempt, const struct source
 	if (told.code == EHOSTUNREACH)
 		told.code = EIO;
 	lock_guard(&f->lock);
+	attempt_lost(f->record, NULL, false, 0, told.text);
 	if (f->attempt != attempt || f->candidate >= f->candidate_count ||
 	    f->candidates[f->candidate] != s)
 		return;
@@ -524,8 +534,13 @@ static void probe(struct fetch *f, struct work *w)
 		list_candidates(f);
 	while ((s = next_to_ask(f, w->attempt))) {
 		struct err e = {0};
+		int64_t since_us = clock_us();
+		int r = ask_source(f, s, &e);
 
-		if (ask_source(f, s, &e) < 0)
+		lock_take(&f->lock);
+		attempt_probed(f->record, clock_us() - since_us);
+		lock_drop(&f->lock);
+		if (r < 0)
 			source_failed(f, w->attempt, s, &e);
 	}
 }
@@ -578,6 +593,7 @@ static void verify(struct fetch *f)
 	char hex[DIGEST_HEX_LEN + 1];
 	bool hashed = f->prefix && prefix_finish(f->prefix, hex);
 	struct err e = {0};
+	int64_t since_us = clock_us();
 	int r = store_task_verify_as(f->st, hashed ? hex : NULL, &e);
 
 	if (r == -EBADMSG)
@@ -585,6 +601,7 @@ static void verify(struct fetch *f)
 	else if (r < 0)
 		log_error("task cannot be verified", "task=%s why=\"%s\"", f->meta->id, e.text);
 	lock_guard(&f->lock);
+	attempt_verified(f->record, clock_us() - since_us);
 	f->verifying = false;
 	f->verified = r == 0;
 	if (r < 0 && r != -EBADMSG)
@@ -621,4 +638,5 @@ void fetch_perform(struct gang *g, void *work)
 	}
 	lock_guard(&f->lock);
 	f->transfers--;
+	attempt_busy(f->record, -1);
 }

@@ -306,6 +306,7 @@ int inquiry_run(struct inquiry *q, struct err *e)
 						       .form = q->form,
 						       .url = &at,
 						       .deadline_ms = q->rq->deadline_ms,
+						       .held_us = q->rq->held_us,
 						       .cancelled = q->rq->cancelled,
 						       .on_head = on_head,
 						       .on_body = on_body,

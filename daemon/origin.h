@@ -47,6 +47,7 @@ struct origin_request {
 	const bool *cancelled; /* looked at now and then (atomic); may be NULL */
 	const char *same_as;   /* an earlier answer's headers (origin_info): one with another ETag
 				  or Last-Modified is EPROTO; NULL = any, as for blobs by digest */
+	int64_t *held_us; /* origin_get(): what the limit of bandwidth took is added; may be NULL */
 };
 
 struct origin_info {

@@ -89,14 +89,21 @@ void peer_fail(struct rpc_call *call, const struct err *e)
 	rpc_call_finish(call, rpc_code_of_errno(e->code), e->text);
 }
 
-/* other: a second service, with its arg; NULL = none. */
+/* others: the socket's other services. */
 static int listen_on(struct peer_server *s, const char *address, const struct rpc_method *methods,
-		     const struct rpc_method *other, void *other_arg, struct rpc_server **out,
-		     struct err *e)
+		     bool others, struct rpc_server **out, struct err *e)
 {
-	const struct rpc_method *const services[] = {methods, other, NULL};
+	const struct rpc_method *services[PEER_SOCKET_SERVICES + 2] = {methods};
 	const char *const addresses[] = {address, NULL};
-	void *const args[] = {s, other_arg};
+	void *args[PEER_SOCKET_SERVICES + 1] = {s};
+	size_t count = 1;
+
+	for (size_t i = 0; others && i < PEER_SOCKET_SERVICES; i++) {
+		if (!s->config.socket_methods[i])
+			continue;
+		services[count] = s->config.socket_methods[i];
+		args[count++] = s->config.socket_args[i];
+	}
 	const struct rpc_server_config c = {.listen = addresses,
 					    .services = services,
 					    .service_args = args,
@@ -110,7 +117,7 @@ static int listen_tcp(struct peer_server *s, const char *ip, struct err *e)
 	cleanup(free_at) char *address =
 		mem_printf(net_ip_is_v6(ip) ? "[%s]:%u" : "%s:%u", ip, s->config.port);
 
-	return listen_on(s, address, upload_methods, NULL, NULL, &s->upload, e);
+	return listen_on(s, address, upload_methods, false, &s->upload, e);
 }
 
 static int start_servers(struct peer_server *s, struct err *e)
@@ -125,8 +132,7 @@ static int start_servers(struct peer_server *s, struct err *e)
 	if (r < 0 || !s->config.socket_path)
 		return r;
 	socket = mem_printf("unix:%s", s->config.socket_path);
-	return listen_on(s, socket, download_methods, s->config.socket_methods,
-			 s->config.socket_arg, &s->download, e);
+	return listen_on(s, socket, download_methods, true, &s->download, e);
 }
 
 int peer_server_new(const struct peer_server_config *c, const struct peer_server_parts *parts,

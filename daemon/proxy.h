@@ -13,6 +13,7 @@
 
 #include "daemon/config.h"
 
+struct history;
 struct proxy;
 struct relay;
 struct tasks;
@@ -40,7 +41,8 @@ struct proxy_config {
 	const struct config_strings *intercept; /* regexes of hosts */
 	const char *ca_cert, *ca_key;		/* PEM; NULL: one of our own, in cache_dir */
 	const char *cache_dir;
-	int64_t tunnel_idle_ms; /* 10 min */
+	int64_t tunnel_idle_ms;	 /* 10 min */
+	struct history *history; /* is told of requests; NULL = nobody */
 };
 
 /* Serves when it returns. EADDRINUSE; EINVAL: a rule, a pattern, the CA. */

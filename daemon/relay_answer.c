@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "daemon/history.h"
 #include "daemon/proxy_private.h"
 #include "daemon/relay.h"
 #include "daemon/task.h"
@@ -127,6 +128,17 @@ static void log_end(const struct relay_answer *a, const char *why)
 {
 	cleanup(free_at) char *url = NULL;
 
+	history_request(a->p->config.history,
+			&(struct history_request){
+				.method = a->errand->method,
+				.url = a->errand->url,
+				.way = "relay",
+				.rule = a->errand->rule,
+				.why = a->errand->failed_by_p2p ? "P2P could not serve it" : why,
+				.status = a->told,
+				.bytes = a->sent,
+				.total_ms = clock_ms() - a->errand->started_ms,
+			});
 	if (log_level_now < LOG_DEBUG)
 		return;
 	url = errand_print_url(a->errand);

@@ -228,6 +228,12 @@ struct schedule *schedule_new(struct scheduler_client *sc, const struct schedule
 	return s;
 }
 
+void schedule_scheduler(struct schedule *s, char *text, size_t size)
+{
+	lock_guard(&s->lock);
+	snprintf(text, size, "%s", s->scheduler ? scheduler_addr(s->scheduler) : "");
+}
+
 const char *schedule_peer_id(const struct schedule *s)
 {
 	return s->peer_id;

@@ -83,6 +83,8 @@ struct schedule_ops {
 struct schedule *schedule_new(struct scheduler_client *sc, const struct schedule_register *reg,
 			      const struct schedule_ops *ops, void *arg);
 const char *schedule_peer_id(const struct schedule *s);
+/* The address of the scheduler that is talked to; "" = none yet. */
+void schedule_scheduler(struct schedule *s, char *text, size_t size);
 void schedule_started(struct schedule *s); /* got parents, begins */
 void schedule_back_to_source_started(struct schedule *s, const char *why);
 /* parent_id NULL: from the origin. */

@@ -154,6 +154,13 @@ const char *talk_peer_id(const struct talk *t)
 	return t->schedule ? schedule_peer_id(t->schedule) : "";
 }
 
+void talk_scheduler(const struct talk *t, char *text, size_t size)
+{
+	*text = 0;
+	if (t->schedule)
+		schedule_scheduler(t->schedule, text, size);
+}
+
 bool talk_take_news(struct talk *t, struct talk_news *out)
 {
 	/* Not before schedule_new() has returned: acting upon it may want to answer. */

@@ -39,6 +39,8 @@ void talk_close(struct talk *t, enum talk_end end, const char *why);
 bool talk_is_open(const struct talk *t);	/* and the scheduler has not closed it */
 bool talk_is_waiting(const struct talk *t);	/* ... nor answered yet */
 const char *talk_peer_id(const struct talk *t); /* "" if not open */
+/* The address of the scheduler; "" if not open or there is none. */
+void talk_scheduler(const struct talk *t, char *text, size_t size);
 /* Moves what was told into *out. False if there is nothing new. */
 bool talk_take_news(struct talk *t, struct talk_news *out);
 /* The download has parents, or goes to the origin. Told once, and only when the scheduler has

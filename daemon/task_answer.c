@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/pool.h"
+#include "daemon/history.h"
 #include "daemon/proxy_private.h"
 #include "daemon/task.h"
 #include "daemon/task_output.h"
@@ -90,6 +91,18 @@ static void log_end(struct task_answer *a, const char *why)
 	cleanup(free_at) char *url = errand_print_url(a->errand);
 	struct task_progress now = {0};
 
+	history_request(a->p->config.history,
+			&(struct history_request){
+				.method = a->errand->method,
+				.url = url,
+				.way = "p2p",
+				.rule = a->errand->rule,
+				.task_id = a->task ? task_meta(a->task)->id : NULL,
+				.why = why,
+				.status = a->status,
+				.bytes = a->sent,
+				.total_ms = clock_ms() - a->errand->started_ms,
+			});
 	if (a->task)
 		task_progress(a->task, &now);
 	log_info("p2p request",

@@ -189,7 +189,8 @@ static struct fetchers *make_fetchers(const struct tasks_config *c)
 				     .patience_ms = ms_or_else(c->patience_ms, 5000),
 				     .linger_ms = ms_or_else(c->linger_ms, LINGER_MS),
 				     .retry_ms = ms_or_else(c->retry_ms, RETRY_MS),
-				     .mismatch_retry_ms = MISMATCH_MS};
+				     .mismatch_retry_ms = MISMATCH_MS,
+				     .history = c->history};
 
 	return fetchers_new(&fc);
 }

@@ -7,6 +7,7 @@
 
 #include "daemon/task.h"
 
+struct history;
 struct host;
 struct origin;
 struct piece_client;
@@ -45,6 +46,7 @@ struct tasks_config {
 				each MiB of a piece, 30 s at most: others are asked for; 5 s */
 	int64_t linger_ms;   /* parents are kept for so long after the last want; 10 s */
 	int64_t retry_ms;    /* a task that failed is not tried again sooner; 1 s */
+	struct history *history; /* is told of downloads; NULL = nobody */
 };
 
 struct tasks *tasks_new(const struct tasks_config *c);

@@ -22,7 +22,9 @@ struct arrival {
 	struct store_slot slot;
 	bool open;  /* slot is */
 	bool fault; /* the slot failed: our fault */
-	int64_t since_ms;
+	/* of this piece; first 0 = no byte yet */
+	int64_t since_us, first_us, write_us;
+	int64_t held_us, held_before_us; /* of all of the run, and before this piece */
 	/* for the span, of all pieces of a run */
 	int64_t began_us, first_byte_us, commit_us; /* commit: comparing, syncing, publishing */
 	uint64_t bytes;
@@ -65,29 +67,47 @@ static int arrival_begin(struct arrival *a, uint32_t index, struct err *e)
 		return err_wrap(e, "piece %u", index);
 	}
 	a->open = true;
-	a->since_ms = clock_ms();
-	if (is_traced(a) && !a->began_us)
-		a->began_us = clock_us();
+	a->since_us = clock_us();
+	a->first_us = a->write_us = 0;
+	a->held_before_us = a->held_us;
+	if (!a->began_us)
+		a->began_us = a->since_us;
 	return 0;
 }
 
 static int arrival_write(struct arrival *a, const void *data, size_t len, struct err *e)
 {
-	int r;
+	int64_t now = clock_us();
+	int r = store_slot_write(&a->slot, data, len, e);
 
-	if (is_traced(a) && !a->first_byte_us)
-		a->first_byte_us = clock_us();
-	r = store_slot_write(&a->slot, data, len, e);
+	if (!a->first_us)
+		a->first_us = now;
+	if (!a->first_byte_us)
+		a->first_byte_us = now;
+	a->write_us += clock_us() - now;
 	if (r < 0)
 		a->fault = true;
 	a->bytes += len;
 	return r;
 }
 
+static struct piece_times arrival_times(const struct arrival *a, int64_t last_us)
+{
+	int64_t first = a->first_us ? a->first_us : last_us;
+
+	return (struct piece_times){.wait = first - a->since_us,
+				    .transfer = last_us - first,
+				    .write = a->write_us,
+				    .held = a->held_us - a->held_before_us,
+				    .verify = clock_us() - last_us};
+}
+
 static int commit(struct arrival *a, const uint32_t *crc32, enum store_source source, struct err *e)
 {
 	const struct transfer *t = a->t;
-	uint32_t index = a->slot.index, cost_ms = (uint32_t)(clock_ms() - a->since_ms);
+	int64_t last_us = clock_us();
+	uint32_t index = a->slot.index, cost_ms = (uint32_t)((last_us - a->since_us) / 1000);
+	struct piece_times times;
 	struct store_piece piece = {.length = a->slot.length,
 				    .crc32 = a->slot.crc32,
 				    .source = (uint8_t)source,
@@ -97,6 +117,7 @@ static int commit(struct arrival *a, const uint32_t *crc32, enum store_source so
 	int r = store_slot_commit(&a->slot, crc32, source, cost_ms, &volatile_fd, e);
 
 	a->open = false;
+	times = arrival_times(a, last_us);
 	if (r < 0) {
 		a->fault = r != -EBADMSG;
 		piece_give_back(t->pieces, index);
@@ -106,7 +127,7 @@ static int commit(struct arrival *a, const uint32_t *crc32, enum store_source so
 	host_count_rx(t->host, piece.length);
 	piece_publish(t->pieces, index, volatile_fd);
 	if (volatile_fd < 0)
-		t->arrived(t->arg, index, &piece);
+		t->arrived(t->arg, index, &piece, &times);
 	else
 		t->went_volatile(t->arg);
 	return 0;
@@ -167,8 +188,12 @@ static int parent_sink(void *arg, const void *data, size_t len, struct err *e)
 {
 	struct arrival *a = arg;
 	int r = arrival_write(a, data, len, e);
+	int64_t since_us = clock_us();
 
-	return r < 0 ? r : wait_for_turn(a->t, a->slot.index, len, e);
+	if (r == 0)
+		r = wait_for_turn(a->t, a->slot.index, len, e);
+	a->held_us += clock_us() - since_us;
+	return r;
 }
 
 enum transfer_fault transfer_from_parent(const struct transfer *t, const struct net_addr *addr,
@@ -274,7 +299,8 @@ static enum transfer_fault stream_run(const struct transfer *t, const struct sou
 				    .len = len,
 				    .deadline_ms = deadline_of(len ? len : run->g->content_length),
 				    .cancelled = t->cancelled,
-				    .same_as = t->same_as};
+				    .same_as = t->same_as,
+				    .held_us = &run->a.held_us};
 	int r = origin_get(t->origin, &rq, origin_run_sink, run, e);
 
 	/* An origin that does not say the length cannot be caught being short by origin_get(). */

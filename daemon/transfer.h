@@ -8,6 +8,7 @@
 
 #include "base/net.h"
 #include "base/trace.h"
+#include "daemon/history.h"
 #include "daemon/piece.h"
 #include "daemon/source.h"
 #include "daemon/store.h"
@@ -39,7 +40,8 @@ struct transfer {
 	int64_t stall_ms;
 	struct span *span; /* of this transfer, is told bytes and times; NULL = none */
 	/* A piece is in the store and published (volatile ones are not told). */
-	void (*arrived)(void *arg, uint32_t index, const struct store_piece *piece);
+	void (*arrived)(void *arg, uint32_t index, const struct store_piece *piece,
+			const struct piece_times *times);
 	void (*went_volatile)(void *arg); /* the disk is full */
 	void *arg;
 };

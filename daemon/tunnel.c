@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/net.h"
 #include "base/pool.h"
+#include "daemon/history.h"
 #include "daemon/proxy_private.h"
 
 #include <errno.h>
@@ -72,9 +73,23 @@ static void side_unwatch(struct side *s)
 	s->watched = false;
 }
 
+static void note_end(const struct tunnel *t, const char *why)
+{
+	cleanup(free_at) char *url = mem_printf("https://%s:%u/", t->host, t->port);
+
+	history_request(t->p->config.history,
+			&(struct history_request){.method = "CONNECT",
+						  .url = url,
+						  .way = "tunnel",
+						  .why = why,
+						  .bytes = t->remote.received,
+						  .total_ms = clock_ms() - t->started_ms});
+}
+
 /* Lets go of everything but the client's descriptor, which is the door's to close. */
 static void clean_up(struct tunnel *t, const char *why)
 {
+	note_end(t, why);
 	if (t->open)
 		log_debug("tunnel closed",
 			  "host=%s port=%u sent=%llu received=%llu ms=%lld why=\"%s\"", t->host,

@@ -4,6 +4,8 @@
 
 #include "base/cli.h"
 
+#define DAEMON_SOCKET "/var/run/dragonfly/dfdaemon.sock"
+
 struct command {
 	const char *name;
 	const struct cli *cli;
@@ -18,6 +20,7 @@ extern const struct command commands[]; /* ends with name NULL */
 	int name##_run(int argc, char **argv)
 
 COMMAND(doctor);
+COMMAND(explain);
 COMMAND(errors);
 COMMAND(config_show);
 

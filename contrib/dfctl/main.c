@@ -14,6 +14,7 @@ static const struct cli_option no_options[] = {{0}};
 
 static const struct cli_command command_list[] = {
 	{"doctor", &doctor_cli},
+	{"explain", &explain_cli},
 	{"config", &config_show_cli},
 	{"errors", &errors_cli},
 	{0},
@@ -21,6 +22,7 @@ static const struct cli_command command_list[] = {
 
 const struct command commands[] = {
 	{"doctor", &doctor_cli, doctor_run},
+	{"explain", &explain_cli, explain_run},
 	{"config", &config_show_cli, config_show_run},
 	{"errors", &errors_cli, errors_run},
 	{0},
@@ -31,7 +33,8 @@ static const struct cli program = {
 	.summary = "says what a node of Skimmer does, and why",
 	.usage = "dfctl COMMAND [options]",
 	.description = "Each command has its own --help.",
-	.examples = "dfctl doctor  # what is wrong with this node\n",
+	.examples = "dfctl doctor  # what is wrong with this node\n"
+		    "dfctl explain sha256:<64 hex>  # why that layer took so long\n",
 	.options = no_options,
 	.exit_codes = "0 done\n"
 		      "1 another failure; doctor: errors were found\n"
