@@ -431,6 +431,16 @@ const struct config_key daemon_config_keys[] = {
 	 .fallback = "60s",
 	 .min = 100,
 	 .help = "A read that waits longer for its bytes fails with ETIMEDOUT."},
+	{.path = "mount.holdFor",
+	 .type = CONFIG_DURATION,
+	 .offset = AT(mount.hold_ms),
+	 .fallback = "5m",
+	 .help = "When dfdaemon is killed or restarted, readers of its mounts (lazy layers, too) "
+		 "wait "
+		 "so long for the next one; then they get an error. 0: they get it at once. A "
+		 "small "
+		 "process keeps the mounts meanwhile, at download.server.socketPath with .hold "
+		 "added; under systemd the unit's descriptor store does. Needs Linux 6.9."},
 	{.path = "mount.allowHosts",
 	 .type = CONFIG_STRINGS,
 	 .offset = AT(mount.allow_hosts),

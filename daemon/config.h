@@ -96,7 +96,7 @@ struct daemon_config {
 		char *path;
 		bool passthrough, allow_other, prefetch;
 		uint64_t read_ahead;
-		int64_t read_timeout_ms;
+		int64_t read_timeout_ms, hold_ms;
 		struct config_strings allow_hosts;
 	} mount;
 	struct {

@@ -11,6 +11,7 @@
 #include "daemon/blobs.h"
 #include "daemon/channels.h"
 #include "daemon/diffs.h"
+#include "daemon/holder.h"
 #include "daemon/inspect.h"
 #include "daemon/layer_build.h"
 #include "daemon/layer_service.h"
@@ -28,6 +29,7 @@
 
 struct daemon {
 	const struct daemon_config *config;
+	struct holder *holder; /* NULL = mounts end with the process */
 	struct host *host;
 	struct store *store;
 	struct origin *origin;
@@ -281,6 +283,74 @@ static int start_proxy(struct daemon *d, struct err *e)
 	return r < 0 ? err_wrap(e, "proxy") : 0;
 }
 
+static int start_holder(struct daemon *d, struct err *e)
+{
+	const struct daemon_config *c = d->config;
+	char *path cleanup(free_at) = mem_printf("%s.hold", c->download.socket_path);
+	const struct holder_config hc = {.socket_path = path, .hold_ms = c->mount.hold_ms};
+	int r;
+
+	if (c->mount.hold_ms == 0 || (!c->mount.enable && !c->lazy.enable))
+		return 0;
+	r = holder_new(&hc, &d->holder, e);
+	return r < 0 ? err_wrap(e, "mount.holdFor") : 0;
+}
+
+static bool take_over(struct daemon *d, const char *name, const struct fs_config *fc,
+		      const struct fs_source_ops *ops, void *src, struct fs_session **out)
+{
+	struct fs_held held;
+	struct err e;
+
+	if (!d->holder || !holder_take(d->holder, name, &held))
+		return false;
+	if (fs_session_resume(fc, &held, ops, src, out, &e) == 0)
+		return true;
+	log_warn("earlier mount is not taken over", "path=%s why=\"%s\"", fc->path, e.text);
+	holder_forget(d->holder, name);
+	return false;
+}
+
+static void keep_mount(struct daemon *d, const char *name, const struct fs_session *s)
+{
+	struct fs_held held;
+	struct err e;
+
+	if (!d->holder)
+		return;
+	if (!fs_session_held(s, &held))
+		log_info("mount ends with the process: the kernel is older than 6.9", "mount=%s",
+			 name);
+	else if (holder_keep(d->holder, name, &held, &e) < 0)
+		log_warn("mount ends with the process", "mount=%s why=\"%s\"", name, e.text);
+}
+
+/* The mount of an earlier process, or a new one. */
+static int start_session(struct daemon *d, const char *name, const struct fs_config *fc,
+			 const struct fs_source_ops *ops, void *src, struct fs_session **out,
+			 struct err *e)
+{
+	int r = 0;
+
+	if (!take_over(d, name, fc, ops, src, out))
+		r = fs_session_new(fc, ops, src, out, e);
+	if (r == 0)
+		keep_mount(d, name, *out);
+	return r;
+}
+
+static void stop_session(struct daemon *d, const char *name, struct fs_session *s)
+{
+	bool kept = d->holder && holder_keeps(d->holder, name);
+
+	if (s && kept && fs_session_leave(s))
+		return;
+	if (!s || !kept)
+		fs_session_free(s);
+	if (s && kept)
+		holder_forget(d->holder, name);
+}
+
 static int start_mount(struct daemon *d, struct err *e)
 {
 	const struct daemon_config *c = d->config;
@@ -303,7 +373,7 @@ static int start_mount(struct daemon *d, struct err *e)
 	if (!c->mount.enable)
 		return 0;
 	d->blobs = blobs_new(&bc);
-	r = fs_session_new(&fc, &blobs_ops, d->blobs, &d->mount, e);
+	r = start_session(d, HOLDER_BLOBS, &fc, &blobs_ops, d->blobs, &d->mount, e);
 	return r < 0 ? err_wrap(e, "mount.path") : 0;
 }
 
@@ -322,7 +392,7 @@ static int start_diffs(struct daemon *d, struct err *e)
 	int r;
 
 	d->diffs = diffs_new(d->layers);
-	r = fs_session_new(&fc, &diffs_ops, d->diffs, &d->diffs_mount, e);
+	r = start_session(d, HOLDER_LAYERS, &fc, &diffs_ops, d->diffs, &d->diffs_mount, e);
 	return r < 0 ? err_wrap(e, "lazy.mountPath") : 0;
 }
 
@@ -352,7 +422,7 @@ static int start_layers(struct daemon *d, struct err *e)
 
 static void stop_layers(struct daemon *d)
 {
-	fs_session_free(d->diffs_mount);
+	stop_session(d, HOLDER_LAYERS, d->diffs_mount);
 	layer_build_free(d->layer_build);
 	layers_stop(d->layers);
 	layer_service_free(d->layer_service);
@@ -411,7 +481,10 @@ static int start_all(struct daemon *d, struct err *e)
 	int r;
 
 	start_host(d);
-	r = start_store(d, e);
+	/* Also the proof that an earlier process has ended. */
+	r = start_holder(d, e);
+	if (r == 0)
+		r = start_store(d, e);
 	if (r == 0)
 		r = start_origin(d, e);
 	if (r < 0)
@@ -428,6 +501,8 @@ static int start_all(struct daemon *d, struct err *e)
 		r = start_mount(d, e);
 	if (r < 0)
 		return r;
+	if (d->holder)
+		holder_settle(d->holder);
 	/* Only now: who hears of our tasks may come for their pieces. */
 	d->announcer = announcer_new(d->store, d->scheduler_client,
 				     d->config->scheduler.announce_interval_ms);
@@ -456,7 +531,7 @@ void daemon_stop(struct daemon *d)
 	metrics_on_print_remove(show_figures, d);
 	admin_free(d->admin);
 	announcer_free(d->announcer);
-	fs_session_free(d->mount);
+	stop_session(d, HOLDER_BLOBS, d->mount);
 	blobs_free(d->blobs);
 	proxy_free(d->proxy);
 	peer_server_free(d->peer_server);
@@ -478,7 +553,14 @@ void daemon_stop(struct daemon *d)
 		store_close(d->store);
 	}
 	host_free(d->host);
+	holder_free(d->holder);
 	free(d);
+}
+
+void daemon_tend(struct daemon *d)
+{
+	if (d->holder)
+		holder_tend(d->holder);
 }
 
 bool daemon_mount_ended(const struct daemon *d)

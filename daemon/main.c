@@ -5,9 +5,11 @@
 #include "base/program.h"
 #include "base/timer.h"
 #include "daemon/daemon.h"
+#include "daemon/holder_process.h"
 #include "proto/rpc.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -25,13 +27,14 @@ static void raise_descriptor_limit(void)
 }
 
 /* Waits for a signal, and tells when the mount is taken away from outside. */
-static void wait_for_end(const struct daemon *d, const sigset_t *ends)
+static void wait_for_end(struct daemon *d, const sigset_t *ends)
 {
 	const struct timespec tick = {.tv_nsec = 500 * 1000 * 1000};
 	bool told = false;
 	int sig;
 
 	while ((sig = sigtimedwait(ends, NULL, &tick)) <= 0) {
+		daemon_tend(d);
 		if (!told && daemon_mount_ended(d)) {
 			log_warn("the mount was taken away: everything else goes on", NULL);
 			told = true;
@@ -103,5 +106,8 @@ int main(int argc, char **argv)
 		.run = run,
 	};
 
+	/* Not for people: dfdaemon starts itself so (daemon/holder.c). */
+	if (argc == 2 && strcmp(argv[1], "--hold") == 0)
+		return holder_process_main();
 	return program_main(&dfdaemon, argc, argv);
 }

@@ -85,7 +85,8 @@ class Daemon:
             "server": {"cacheDir": str(self.dir / "cache")},
             "download": {"server": {"socketPath": str(self.socket)}},
             "storage": {"dir": str(self.dir / "store"), "keep": True},
-            "mount": {"path": str(self.mount)},
+            # Not held: most stories want to see what a killed daemon's readers see at once.
+            "mount": {"path": str(self.mount), "holdFor": "0s"},
             "lazy": {"dir": str(self.dir / "layers"), "mountPath": str(self.dir / "diffs")},
             "dynconfig": {"refreshInterval": "1s"},
             "scheduler": {"announceInterval": "2s"},

@@ -5,6 +5,7 @@
 #include "base/notify.h"
 #include "base/timer.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -101,6 +102,53 @@ static void another_processs_watchdog_is_not_fed(void **state)
 	unsetenv("WATCHDOG_PID");
 }
 
+static void descriptors_are_stored_and_found_again(void **state)
+{
+	char *path cleanup(free_at) = mem_printf("@notify-store-%d", (int)getpid());
+	char *pid cleanup(free_at) = mem_printf("%d", (int)getpid());
+	int manager cleanup(close_at) = listen_at(path, true);
+	char room[CMSG_SPACE(sizeof(int))], text[64] = "";
+	struct iovec iov = {.iov_base = text, .iov_len = sizeof(text) - 1};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = room,
+			   .msg_controllen = sizeof(room)};
+	struct stat mine, stored;
+	struct err e = {0};
+	int fd;
+
+	(void)state;
+	assert_false(notify_can_store());
+	setenv("FDSTORE", "4", 1);
+	assert_true(notify_can_store());
+	assert_int_equal(notify_store("two", manager, &e), 0);
+	assert_true(recvmsg(manager, &m, 0) > 0);
+	assert_string_equal(text, "FDSTORE=1\nFDNAME=two\nFDPOLL=0");
+	assert_non_null(CMSG_FIRSTHDR(&m));
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
+	assert_int_equal(fstat(fd, &stored), 0);
+	assert_int_equal(fstat(manager, &mine), 0);
+	assert_true(mine.st_ino == stored.st_ino);
+	close(fd);
+	notify_unstore("two");
+	assert_told(manager, "FDSTOREREMOVE=1\nFDNAME=two");
+
+	/* As the next process gets them: from 3 on. Whatever has these numbers here stays. */
+	setenv("LISTEN_FDS", "3", 1);
+	setenv("LISTEN_FDNAMES", "one:two:twofold", 1);
+	setenv("LISTEN_PID", "1", 1);
+	assert_int_equal(notify_stored("two"), -1);
+	setenv("LISTEN_PID", pid, 1);
+	assert_int_equal(notify_stored("absent"), -1);
+	fd = fcntl(4, F_GETFD) < 0 ? dup2(manager, 4) : -1;
+	assert_int_equal(notify_stored("two"), 4);
+	assert_int_equal(fcntl(4, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	unsetenv("LISTEN_PID");
+	unsetenv("FDSTORE");
+}
+
 static void without_a_service_manager_nothing_happens(void **state)
 {
 	static const char *const sockets[] = {"", "relative", "/nowhere/at/all"};
@@ -124,6 +172,7 @@ int main(void)
 		cmocka_unit_test(ready_and_stopping_are_told),
 		cmocka_unit_test(the_watchdog_is_fed_until_the_end),
 		cmocka_unit_test(another_processs_watchdog_is_not_fed),
+		cmocka_unit_test(descriptors_are_stored_and_found_again),
 		cmocka_unit_test(without_a_service_manager_nothing_happens),
 	};
 
