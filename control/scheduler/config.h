@@ -14,7 +14,7 @@ struct scheduler_config {
 	uint64_t cluster_id;
 	int64_t keep_alive_ms, refresh_ms;
 	uint64_t candidate_parent_limit, filter_parent_limit, back_to_source_count;
-	uint64_t retry_back_to_source_limit;
+	uint64_t retry_back_to_source_limit, retry_limit;
 	int64_t retry_interval_ms, seed_wait_ms, seed_failed_ms;
 	int64_t piece_timeout_ms, peer_ttl_ms, host_ttl_ms;
 	bool ipv6;

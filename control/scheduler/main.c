@@ -14,12 +14,17 @@
 
 static struct state_config state_config_of(const struct scheduler_config *c)
 {
+	uint64_t refused_later = c->retry_limit > c->retry_back_to_source_limit
+					 ? c->retry_limit - c->retry_back_to_source_limit
+					 : 0;
+
 	return (struct state_config){
 		.algorithm = strcmp(c->algorithm, "default") == 0 ? PICK_DEFAULT : PICK_SKIMMER,
 		.candidate_parent_limit = (unsigned)c->candidate_parent_limit,
 		.filter_parent_limit = (unsigned)c->filter_parent_limit,
 		.back_to_source_count = (unsigned)c->back_to_source_count,
 		.wait_ms = c->retry_interval_ms * (int64_t)c->retry_back_to_source_limit,
+		.refuse_ms = c->retry_interval_ms * (int64_t)refused_later,
 		.seed_wait_ms = c->seed_wait_ms,
 		.seed_failed_ms = c->seed_failed_ms,
 		.peer_ttl_ms = c->peer_ttl_ms,

@@ -32,7 +32,7 @@ Common__V2__Host *message_host(const struct host *h)
 	m->disable_shared = h->disable_shared;
 	m->network = mem_new(Common__V2__Network);
 	common__v2__network__init(m->network);
-	m->network->max_tx_bandwidth = h->tx_max;
+	m->network->max_tx_bandwidth = h->tx_max * 8;
 	message_set(m->network, idc, COMMON__V2__NETWORK__IDC__IDC, mem_strdup(h->idc));
 	message_set(m->network, location, COMMON__V2__NETWORK__LOCATION__LOCATION,
 		    mem_strdup(h->location));

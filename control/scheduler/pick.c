@@ -59,7 +59,7 @@ static double skimmer_score(const struct pick_candidate *c, double idc, double l
 	double tx = c->tx_max ? (double)c->tx_max : TX_MAX_UNKNOWN;
 
 	return tx / (c->children + 1.0) * (1 + idc + 4 * location) *
-	       (0.5 + 0.5 * (double)c->progress);
+	       (0.5 + 0.5 * (double)c->progress) / (c->is_slow ? SLOW_FACTOR : 1);
 }
 
 double pick_score(enum pick_algorithm a, const struct pick_child *child,

@@ -6,7 +6,7 @@
  *	load = 0.5 idle bandwidth + 0.3 bandwidth by time + 0.2 concurrency
  *
  * PICK_SKIMMER is what a child may expect of the parent's link, worth more the nearer it is:
- *	tx_max / (children + 1) * (1 + idc + 4 * location) * (0.5 + 0.5 progress)
+ *	tx_max / (children + 1) * (1 + idc + 4 * location) * (0.5 + 0.5 progress), slow: / 20
  * and for a child that reaches out, the last of those taken is from elsewhere if all others are
  * near: a place whose members only know each other waits for what never comes.
  */
@@ -32,6 +32,7 @@ struct pick_candidate {
 	uint32_t children;	     /* of its host */
 	float progress;		     /* 0 nothing, 1 all */
 	bool is_seed, is_seed_ready; /* ready: received or running */
+	bool is_slow;		     /* pick_is_slow(); Dragonfly's drops them before */
 	uint32_t index;		     /* the caller's */
 	double score;		     /* pick_best()'s */
 };

@@ -21,25 +21,20 @@ static uint64_t next_random(struct state *s)
 	return s->random;
 }
 
-static bool is_slow(const struct peer *p)
-{
-	const struct costs *c = &p->costs;
-
-	return pick_is_slow(c->count, c->mean, c->count > 1 ? c->m2 / (c->count - 1) : 0,
-			    c->last_ms);
-}
-
 /* May p, one of the able, feed the child? By ours, a peer that was just given parents may: it will
- * soon have something, and is a mate until then. The cheap questions first. */
+ * soon have something, and is a mate until then; and a slow one may, if there is no better: a child
+ * that finds nobody reads the origin. The cheap questions first. */
 static bool is_eligible(struct state *s, const struct peer *child, struct peer *p)
 {
-	if (p->state == PEER_RECEIVED && s->config.algorithm != PICK_SKIMMER)
+	bool ours = s->config.algorithm == PICK_SKIMMER;
+
+	if (p->state == PEER_RECEIVED && !ours)
 		return false;
 	if (p == child || p->host == child->host || p->host->disable_shared)
 		return false;
-	if (graph_is_parent(p, child) || state_peer_is_blocked(child, p->id) || is_slow(p))
+	if (graph_is_parent(p, child) || state_peer_is_blocked(child, p->id))
 		return false;
-	return s->config.algorithm == PICK_SKIMMER || !graph_would_circle(s, p, child);
+	return ours || (!state_peer_is_slow(p) && !graph_would_circle(s, p, child));
 }
 
 static float progress_of(const struct peer *p)
@@ -67,6 +62,7 @@ static struct pick_candidate candidate_of(const struct peer *p)
 		.is_seed = h->type == TYPE_SEED,
 		.is_seed_ready = p->state == PEER_RECEIVED || p->state == PEER_RUNNING ||
 				 p->state == PEER_BACK_TO_SOURCE,
+		.is_slow = state_peer_is_slow(p),
 		.index = p->index,
 	};
 }
@@ -222,7 +218,11 @@ static void get_from_source(struct state *s, struct peer *p, int64_t now_ms)
 		answer(s, p, ANSWER_REFUSED, NULL, 0, "priority 1: downloads are forbidden");
 		return;
 	}
-	if (p->priority == 2 || !p->may_back_to_source) {
+	if (p->priority == 2) {
+		answer(s, p, ANSWER_NOT_FOUND, NULL, 0, "no peer has it, priority 2 asks no other");
+		return;
+	}
+	if (!p->may_back_to_source) {
 		answer(s, p, ANSWER_REFUSED, NULL, 0, "no peer has it, and it may not be fetched");
 		return;
 	}
@@ -230,24 +230,34 @@ static void get_from_source(struct state *s, struct peer *p, int64_t now_ms)
 		send_to_source(s, p, "nobody has it yet");
 }
 
-static bool may_still_wait(const struct state *s, const struct peer *p, int64_t now_ms)
+static int64_t waits_until(const struct state *s, const struct peer *p)
 {
 	int64_t until = p->wait_until_ms;
 
 	/* While a seed is on its way to the origin, patience saves a second copy. */
 	if (p->task->seed_asked_ms && p->task->seed_asked_ms + s->config.seed_wait_ms > until)
 		until = p->task->seed_asked_ms + s->config.seed_wait_ms;
-	return now_ms < until;
+	return until;
 }
 
-static void give_up_waiting(struct state *s, struct peer *p)
+/* Is there room among those who read the origin? */
+static bool source_has_room(const struct state *s, const struct peer *p)
 {
-	if (!p->may_back_to_source)
-		answer(s, p, ANSWER_REFUSED, NULL, 0, "no parent is left");
-	else if (p->task->source_count >= s->config.back_to_source_count)
-		answer(s, p, ANSWER_REFUSED, NULL, 0, "too many peers read the origin already");
-	else
+	return p->told_source || p->task->source_count < s->config.back_to_source_count;
+}
+
+static void give_up_waiting(struct state *s, struct peer *p, int64_t now_ms)
+{
+	int64_t until = waits_until(s, p);
+
+	if (now_ms < until)
+		return;
+	if (p->may_back_to_source && source_has_room(s, p))
 		send_to_source(s, p, "no parent in time");
+	else if (now_ms >= until + s->config.refuse_ms)
+		answer(s, p, ANSWER_REFUSED, NULL, 0,
+		       p->may_back_to_source ? "too many peers read the origin already"
+					     : "no parent is left");
 }
 
 static void consider(struct state *s, struct peer *p, int64_t now_ms)
@@ -255,7 +265,7 @@ static void consider(struct state *s, struct peer *p, int64_t now_ms)
 	struct peer *parents[PEER_PARENTS_MAX];
 	unsigned count;
 
-	if (p->need_back_to_source) {
+	if (p->need_back_to_source && source_has_room(s, p)) {
 		send_to_source(s, p, "asked for");
 		return;
 	}
@@ -265,8 +275,8 @@ static void consider(struct state *s, struct peer *p, int64_t now_ms)
 		introduce(s, p, parents, count);
 	} else if (!task_has_available_peer(p->task) && !waits_for_source(s, p, now_ms)) {
 		get_from_source(s, p, now_ms);
-	} else if (!may_still_wait(s, p, now_ms)) {
-		give_up_waiting(s, p);
+	} else {
+		give_up_waiting(s, p, now_ms);
 	}
 }
 

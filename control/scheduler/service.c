@@ -75,7 +75,8 @@ static void trace_answer(const struct peer *p, enum answer a, struct peer *const
 {
 	static const char *const words[] = {[ANSWER_PARENTS] = "parents",
 					    [ANSWER_BACK_TO_SOURCE] = "back to source",
-					    [ANSWER_REFUSED] = "refused"};
+					    [ANSWER_REFUSED] = "refused",
+					    [ANSWER_NOT_FOUND] = "not found"};
 	cleanup(buf_release) struct buf list = {0};
 	struct span span = {0};
 
@@ -105,8 +106,9 @@ static void send_answer(struct peer *p, enum answer a, struct peer *const *paren
 	if (!p->stream)
 		return;
 	trace_answer(p, a, parents, count, why);
-	if (a == ANSWER_REFUSED) {
-		finish(s, p->stream, RPC_FAILED_PRECONDITION, why);
+	if (a == ANSWER_REFUSED || a == ANSWER_NOT_FOUND) {
+		finish(s, p->stream, a == ANSWER_REFUSED ? RPC_FAILED_PRECONDITION : RPC_NOT_FOUND,
+		       why);
 		return;
 	}
 	rpc_call_queue(p->stream, &message_answer(a, parents, count, why)->base);
@@ -522,7 +524,7 @@ static void fill_host(struct host *h, const Common__V2__Host *m)
 	h->port = m->port;
 	h->download_port = m->download_port;
 	h->disable_shared = m->disable_shared;
-	h->tx_max = m->network ? m->network->max_tx_bandwidth : 0;
+	h->tx_max = m->network ? m->network->max_tx_bandwidth / 8 : 0; /* bits on the wire */
 	h->unhealthy = false;
 	/* Dragonfly's clients count every answer as one of few tries. */
 	h->takes_more = m->build && strncmp(m->build->git_version, "skimmer-", 8) == 0;

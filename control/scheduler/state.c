@@ -315,19 +315,36 @@ bool state_peer_event(struct state *s, struct peer *p, enum peer_event event, in
 	return true;
 }
 
+static void add_cost(struct costs *c, uint32_t cost_ms)
+{
+	/* The last so far becomes one of those before. */
+	if (c->count > 0) {
+		double delta = c->last_ms - c->mean;
+
+		c->mean += delta / c->count;
+		c->m2 += delta * (c->last_ms - c->mean);
+	}
+	c->count++;
+	c->last_ms = cost_ms;
+}
+
+bool state_peer_is_slow(const struct peer *p)
+{
+	const struct costs *c = &p->costs;
+
+	return pick_is_slow(c->count, c->mean, c->count > 1 ? c->m2 / (c->count - 1) : 0,
+			    c->last_ms);
+}
+
 void state_peer_piece(struct state *s, struct peer *p, uint32_t index, uint32_t cost_ms,
 		      int64_t now_ms)
 {
-	struct costs *c = &p->costs;
-	double delta = cost_ms - c->mean;
 	bool first = p->finished_pieces == 0;
 
 	p->finished_pieces++;
 	p->updated_ms = p->task->updated_ms = now_ms;
-	c->count++;
-	c->mean += delta / c->count;
-	c->m2 += delta * (cost_ms - c->mean);
-	c->last_ms = cost_ms;
+	if (cost_ms)
+		add_cost(&p->costs, cost_ms);
 	holdings_add(p, index);
 	task_sort(p);
 	/* With its first piece a peer becomes worth asking. */

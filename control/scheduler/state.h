@@ -95,9 +95,9 @@ struct edge {
 	bool is_mate;
 };
 
-/* Mean and spread of what a peer's pieces cost (Welford). */
+/* What a peer's pieces cost: the last, mean and spread of those before it (Welford). */
 struct costs {
-	uint32_t count;
+	uint32_t count; /* with the last */
 	double mean, m2;
 	uint32_t last_ms;
 };
@@ -128,7 +128,7 @@ struct peer {
 	void *stream;	  /* the service's: where answers go, NULL = gone */
 };
 
-enum answer { ANSWER_PARENTS, ANSWER_BACK_TO_SOURCE, ANSWER_REFUSED };
+enum answer { ANSWER_PARENTS, ANSWER_BACK_TO_SOURCE, ANSWER_REFUSED, ANSWER_NOT_FOUND };
 
 struct state_ops {
 	/* Only queues; called inside a state_... call. why: for people, may be NULL. */
@@ -146,6 +146,7 @@ struct state_config {
 	enum pick_algorithm algorithm;
 	unsigned candidate_parent_limit, filter_parent_limit, back_to_source_count;
 	int64_t wait_ms;	/* a peer without parents goes to the origin after so long */
+	int64_t refuse_ms;	/* one that may not is refused so much later */
 	int64_t seed_wait_ms;	/* the same while a seed was asked */
 	int64_t seed_failed_ms; /* no seed is asked again for so long after one failed */
 	int64_t peer_ttl_ms, host_ttl_ms, piece_timeout_ms;
@@ -193,6 +194,8 @@ bool state_peer_event(struct state *s, struct peer *p, enum peer_event event, in
 /* Finished piece index, which may be nonsense (cost 0 = unknown). */
 void state_peer_piece(struct state *s, struct peer *p, uint32_t index, uint32_t cost_ms,
 		      int64_t now_ms);
+/* Did its last piece cost far more than those before? */
+bool state_peer_is_slow(const struct peer *p);
 void state_peer_block(struct peer *p, const char *parent_id);
 bool state_peer_is_blocked(const struct peer *p, const char *parent_id);
 bool peer_is_source(const struct peer *p);	/* has or gets bytes without another peer */

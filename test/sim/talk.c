@@ -36,7 +36,7 @@ struct letter *talk_say(struct world *w, const struct child *c, enum letter_what
 static void on_answer(struct peer *p, enum answer a, struct peer *const *parents, unsigned count,
 		      const char *why, void *arg)
 {
-	static const uint32_t what[] = {HEAR_PARENTS, HEAR_SOURCE, HEAR_REFUSED};
+	static const uint32_t what[] = {HEAR_PARENTS, HEAR_SOURCE, HEAR_REFUSED, HEAR_REFUSED};
 	struct world *w = arg;
 	struct child *c = p->stream;
 	struct letter *l;

@@ -1,119 +1,5 @@
 /* Decisions under a clock of our own: who is told what, and when. */
-#include "control/scheduler/state.h"
-
-#include "base/mem.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-struct told {
-	char peer[32], parents[4][32];
-	enum answer answer;
-	unsigned count;
-};
-
-struct fixture {
-	struct state state;
-	int64_t now;
-	struct told last;
-	unsigned answers, seeds_asked;
-	bool has_seed;
-};
-
-static void note(struct peer *p, enum answer a, struct peer *const *parents, unsigned count,
-		 const char *why, void *arg)
-{
-	struct fixture *f = arg;
-
-	(void)why;
-	f->answers++;
-	f->last = (struct told){.answer = a, .count = count};
-	snprintf(f->last.peer, sizeof(f->last.peer), "%s", p->id);
-	for (unsigned i = 0; i < count && i < 4; i++)
-		snprintf(f->last.parents[i], 32, "%s", parents[i]->id);
-}
-
-static bool ask_seed(struct task *t, const struct peer *p, void *arg)
-{
-	struct fixture *f = arg;
-
-	(void)t, (void)p;
-	f->seeds_asked += f->has_seed;
-	return f->has_seed;
-}
-
-static void removed(struct peer *p, void *arg)
-{
-	(void)p, (void)arg;
-}
-
-static int start(void **state)
-{
-	static const struct state_config config = {
-		.candidate_parent_limit = 4,
-		.filter_parent_limit = 40,
-		.back_to_source_count = 2,
-		.wait_ms = 2000,
-		.seed_wait_ms = 5000,
-		.seed_failed_ms = 30000,
-		.peer_ttl_ms = 1000000,
-		.host_ttl_ms = 100000,
-		.piece_timeout_ms = 500000,
-		.random_seed = 7,
-	};
-	struct fixture *f = mem_new(struct fixture);
-	const struct state_ops ops = {note, ask_seed, removed, f};
-
-	state_init(&f->state, &config, &ops);
-	f->now = 1000;
-	*state = f;
-	return 0;
-}
-
-static int stop(void **state)
-{
-	struct fixture *f = *state;
-
-	state_release(&f->state);
-	free(f);
-	return 0;
-}
-
-/* A peer "p<name>" on a host "h<name>" that has registered and asked. */
-static struct peer *join_as(struct fixture *f, const char *name, bool source, int priority)
-{
-	char id[32];
-	struct host *h;
-	struct task *t;
-	struct peer *p;
-
-	snprintf(id, sizeof(id), "h%s", name);
-	h = state_host_announce(&f->state, id, f->now);
-	h->tx_max = 100 << 20;
-	h->type = *name == 'S';
-	t = state_task(&f->state, "task");
-	if (!t)
-		t = state_task_make(&f->state, "task", 100 << 20, 4 << 20, f->now);
-	snprintf(id, sizeof(id), "p%s", name);
-	p = state_peer_make(&f->state, id, h, t, f->now);
-	p->may_back_to_source = true;
-	p->need_back_to_source = source;
-	p->priority = priority;
-	p->concurrent_pieces = 8;
-	p->stream = f;
-	state_peer_event(&f->state, p, PEER_EVENT_REGISTER, f->now);
-	state_schedule(&f->state, p, f->now);
-	return p;
-}
-
-static struct peer *join(struct fixture *f, const char *name)
-{
-	return join_as(f, name, false, 0);
-}
+#include "schedule_fixture.h"
 
 static void first_peer_without_a_seed_goes_to_the_origin_and_the_rest_wait_for_it(void **state)
 {
@@ -312,7 +198,7 @@ static void priorities_decide_what_happens_when_nobody_has_it(void **state)
 	join_as(f, "a", false, 1);
 	assert_int_equal(f->last.answer, ANSWER_REFUSED);
 	join_as(f, "b", false, 2);
-	assert_int_equal(f->last.answer, ANSWER_REFUSED);
+	assert_int_equal(f->last.answer, ANSWER_NOT_FOUND);
 	assert_int_equal(f->seeds_asked, 0);
 	join_as(f, "c", false, 3);
 	assert_int_equal(f->last.answer, ANSWER_BACK_TO_SOURCE);

@@ -1,7 +1,7 @@
 /* scheduler.v2.Scheduler over a real socket: preheats, their stat, and the cluster's rules. A
  * daemon of our own notes what it is asked to download. */
 #include "control/scheduler/manager_link.h"
-#include "control/scheduler/service.h"
+#include "control/scheduler/service_private.h"
 
 #include "base/clock.h"
 #include "base/digest.h"
@@ -11,6 +11,7 @@
 #include "dfdaemon_v2.pb-c.h"
 #include "proto/message.h"
 #include "scheduler_v2.pb-c.h"
+#include "test/state_config.h"
 #include "test/unit/unit.h"
 
 #include <google/protobuf/empty.pb-c.h>
@@ -81,19 +82,7 @@ static struct rpc_server *serve(const struct rpc_method *methods, void *arg)
 
 static int start(void **state)
 {
-	static const struct state_config config = {
-		.algorithm = PICK_SKIMMER,
-		.candidate_parent_limit = 4,
-		.filter_parent_limit = 40,
-		.back_to_source_count = 2,
-		.wait_ms = 2000,
-		.seed_wait_ms = 5000,
-		.seed_failed_ms = 30000,
-		.peer_ttl_ms = 1000000,
-		.host_ttl_ms = 100000,
-		.piece_timeout_ms = 500000,
-		.random_seed = 7,
-	};
+	const struct state_config config = state_config_usual();
 	struct fixture *f = mem_new(struct fixture);
 
 	lock_init(&f->daemon.lock, 1);
@@ -151,6 +140,37 @@ static void announce(struct fixture *f, const char *id, const char *ip, bool see
 	assert_int_equal(ask(f, "/scheduler.v2.Scheduler/AnnounceHost", &rq.base,
 			     &google__protobuf__empty__descriptor, NULL),
 			 RPC_OK);
+}
+
+/* The state counts bytes. */
+static void bandwidth_is_bits_on_the_wire(void **state)
+{
+	Scheduler__V2__ListHostsRequest list = SCHEDULER__V2__LIST_HOSTS_REQUEST__INIT;
+	Scheduler__V2__AnnounceHostRequest rq = SCHEDULER__V2__ANNOUNCE_HOST_REQUEST__INIT;
+	Common__V2__Network network = COMMON__V2__NETWORK__INIT;
+	Scheduler__V2__ListHostsResponse *answer = NULL;
+	Common__V2__Host h = COMMON__V2__HOST__INIT;
+	struct fixture *f = *state;
+
+	network.max_tx_bandwidth = 8000000000;
+	h.id = h.hostname = (char *)"a";
+	h.ip = (char *)"127.0.0.1";
+	h.port = 1;
+	h.network = &network;
+	rq.host = &h;
+	assert_int_equal(ask(f, "/scheduler.v2.Scheduler/AnnounceHost", &rq.base,
+			     &google__protobuf__empty__descriptor, NULL),
+			 RPC_OK);
+	assert_int_equal(ask(f, "/scheduler.v2.Scheduler/ListHosts", &list.base,
+			     &scheduler__v2__list_hosts_response__descriptor,
+			     (ProtobufCMessage **)&answer),
+			 RPC_OK);
+	assert_int_equal(answer->n_hosts, 1);
+	assert_int_equal(answer->hosts[0]->network->max_tx_bandwidth, 8000000000);
+	protobuf_c_message_free_unpacked(&answer->base, NULL);
+	lock_take(&f->service->lock);
+	assert_int_equal(state_host(&f->service->state, "a")->tx_max, 1000000000);
+	lock_drop(&f->service->lock);
 }
 
 static unsigned asked_count(struct fixture *f)
@@ -583,6 +603,7 @@ static void the_block_list_of_dragonflys_manager_is_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(bandwidth_is_bits_on_the_wire),
 		TEST(a_preheat_without_hosts_is_refused),
 		TEST(one_seed_gets_all_that_was_asked_for),
 		TEST(scopes_addresses_counts_and_percentages_choose_hosts),
