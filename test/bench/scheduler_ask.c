@@ -15,6 +15,7 @@
 #include "control/scheduler/service.h"
 #include "proto/message.h"
 #include "scheduler_v2.pb-c.h"
+#include "test/state_config.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -64,17 +65,7 @@ static const struct cli program = {
 
 static void serve(const char *unix_address, unsigned threads, int ready_fd)
 {
-	const struct state_config c = {.algorithm = PICK_SKIMMER,
-				       .candidate_parent_limit = 4,
-				       .filter_parent_limit = 40,
-				       .back_to_source_count = 200,
-				       .wait_ms = 2000,
-				       .seed_wait_ms = 5000,
-				       .seed_failed_ms = 30000,
-				       .peer_ttl_ms = 86400000,
-				       .host_ttl_ms = 3600000,
-				       .piece_timeout_ms = 1800000,
-				       .random_seed = 1};
+	const struct state_config c = state_config_usual();
 	const char *const addresses[] = {"127.0.0.1:0", unix_address, NULL};
 	const struct rpc_method *const services[] = {service_methods, NULL};
 	struct rpc_server *server;

@@ -7,7 +7,7 @@
  */
 #include "base/mem.h"
 #include "control/scheduler/message.h"
-#include "control/scheduler/state.h"
+#include "test/state_config.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -143,14 +143,7 @@ static void finish_all(struct bench *b)
 
 int main(int argc, char **argv)
 {
-	static const struct state_config config = {.algorithm = PICK_SKIMMER,
-						   .candidate_parent_limit = 4,
-						   .filter_parent_limit = 40,
-						   .back_to_source_count = 200,
-						   .wait_ms = 2000,
-						   .seed_wait_ms = 5000,
-						   .seed_failed_ms = 30000,
-						   .random_seed = 1};
+	const struct state_config config = state_config_usual();
 	struct bench b = {.peer_count = argc > 1 ? (uint32_t)atoi(argv[1]) : 100000,
 			  .task_count = argc > 2 ? (uint32_t)atoi(argv[2]) : 100};
 	const struct state_ops ops = {on_answer, on_ask_seed, on_removed, &b};

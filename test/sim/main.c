@@ -1,6 +1,7 @@
 /* The simulator's command line. */
 #include "base/cli.h"
 #include "test/sim/report.h"
+#include "test/state_config.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -90,26 +91,20 @@ static struct scenario scenario_of(const struct options *o)
 	return sc;
 }
 
-/* As control/scheduler/config.c has them by default. */
 static struct state_config config_of(const struct options *o)
 {
+	struct state_config c = state_config_usual();
 	const char *algorithm = o->algorithm ? o->algorithm : "skimmer";
 
 	if (strcmp(algorithm, "skimmer") != 0 && strcmp(algorithm, "default") != 0)
 		cli_usage_error(&program, "no such algorithm");
-	return (struct state_config){
-		.algorithm = strcmp(algorithm, "default") == 0 ? PICK_DEFAULT : PICK_SKIMMER,
-		.candidate_parent_limit = o->parents ? (unsigned)o->parents : 4,
-		.filter_parent_limit = o->filter ? (unsigned)o->filter : 40,
-		.back_to_source_count = 200,
-		.wait_ms = 2000,
-		.seed_wait_ms = 5000,
-		.seed_failed_ms = 30000,
-		.peer_ttl_ms = 24 * 3600 * 1000,
-		.host_ttl_ms = 3600 * 1000,
-		.piece_timeout_ms = 30 * 60 * 1000,
-		.random_seed = o->seed,
-	};
+	c.algorithm = strcmp(algorithm, "default") == 0 ? PICK_DEFAULT : PICK_SKIMMER;
+	if (o->parents)
+		c.candidate_parent_limit = (unsigned)o->parents;
+	if (o->filter)
+		c.filter_parent_limit = (unsigned)o->filter;
+	c.random_seed = o->seed;
+	return c;
 }
 
 int main(int argc, char **argv)

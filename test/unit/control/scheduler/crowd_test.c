@@ -1,5 +1,5 @@
 /* Who is near: the crowds of a task, and what they are for. */
-#include "control/scheduler/state.h"
+#include "test/state_config.h"
 
 #include "base/mem.h"
 
@@ -46,11 +46,7 @@ static void removed(struct peer *p, void *arg)
 
 static int start(void **state)
 {
-	static const struct state_config config = {.algorithm = PICK_SKIMMER,
-						   .candidate_parent_limit = 4,
-						   .filter_parent_limit = 40,
-						   .back_to_source_count = 2,
-						   .random_seed = 7};
+	const struct state_config config = state_config_usual();
 	struct fixture *f = mem_new(struct fixture);
 	const struct state_ops ops = {note, ask_seed, removed, f};
 

@@ -7,6 +7,7 @@
 #include "base/timer.h"
 #include "proto/message.h"
 #include "scheduler_v2.pb-c.h"
+#include "test/state_config.h"
 #include "test/unit/unit.h"
 
 #include <string.h>
@@ -92,17 +93,7 @@ static void announce(struct fixture *f, unsigned no)
 
 static int start(void **state)
 {
-	static const struct state_config config = {.algorithm = PICK_SKIMMER,
-						   .candidate_parent_limit = 4,
-						   .filter_parent_limit = 40,
-						   .back_to_source_count = 2,
-						   .wait_ms = WAIT_MS,
-						   .seed_wait_ms = 5000,
-						   .seed_failed_ms = 30000,
-						   .peer_ttl_ms = 1000000,
-						   .host_ttl_ms = 1000000,
-						   .piece_timeout_ms = 500000,
-						   .random_seed = 7};
+	const struct state_config config = state_config_usual();
 	const struct rpc_method *const services[] = {service_methods, NULL};
 	static const char *const listen[] = {"0.0.0.0:0", NULL};
 	struct fixture *f = mem_new(struct fixture);
