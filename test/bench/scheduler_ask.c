@@ -24,10 +24,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ANSWER_MS 10000
-#define TASK	  "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
-#define PIECE	  (4u << 20)
-#define PIECES	  256
+#define ANSWER_MS    10000
+#define HOLD_TELL_MS 60000
+#define TASK	     "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+#define PIECE	     (4u << 20)
+#define PIECES	     256
 
 struct options {
 	uint64_t hosts, streams, count, threads, clients;
@@ -319,10 +320,10 @@ static bool measure(struct rpc_channel *ch, const char *run, const struct option
 
 static bool hold(struct ask *asks, const struct options *o, pid_t service)
 {
-	int64_t until = clock_ms() + o->hold_ms;
+	int64_t began = clock_ms(), told = began;
 	long first = 0, now = 0;
 
-	for (unsigned round = 2; clock_ms() < until; round++) {
+	for (unsigned round = 2; clock_ms() < began + o->hold_ms; round++) {
 		for (unsigned i = 1; i <= o->streams; i++)
 			ask_again(&asks[i]);
 		if (!ask_wait(&asks[o->streams], round))
@@ -331,6 +332,11 @@ static bool hold(struct ask *asks, const struct options *o, pid_t service)
 		now = memory_of(service);
 		if (round == 12)
 			first = now;
+		if (clock_ms() < told + HOLD_TELL_MS)
+			continue;
+		told = clock_ms();
+		printf("held seconds=%ld rss_kib=%ld\n", (long)((told - began) / 1000), now);
+		fflush(stdout);
 	}
 	printf("hold hosts=%lu streams=%lu seconds=%ld rss_kib_first=%ld rss_kib_last=%ld\n",
 	       o->hosts, o->streams, (long)(o->hold_ms / 1000), first, now);
