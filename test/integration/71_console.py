@@ -8,13 +8,14 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import story
-from lab import ROOT, Lab
+from lab import BIN, ROOT, Lab
 from npm import packages
-from skimmer import Daemon, Manager, Scheduler
+from skimmer import Daemon, Manager, Nginx, Scheduler, random_file
 from story import check
 
 TEST = ROOT / "test/console"
 BUILD = ROOT / "build/console-test"
+FILE = 12 << 20
 PICTURES = ROOT / "build/console-pictures"
 
 
@@ -30,10 +31,17 @@ def test_the_console_in_a_browser():
         manager = Manager(control, config={"server": {"consoleDir": str(ROOT / "build/console")}})
         Scheduler(control, manager=manager)
         Daemon(seed, manager=manager, seed=True).in_swarm()
-        Daemon(node, manager=manager).in_swarm()
+        daemon = Daemon(node, manager=manager)
+        daemon.in_swarm()
         # Of B, which the browser is going to make.
         Scheduler(nodeb, manager=manager, cluster=2)
         Daemon(nodeb, manager=manager, config={"host": {"idc": "cluster-2"}}).in_swarm()
+        # What the live pages are to show: one file, by the seed to the node.
+        web = control.dir / "web"
+        web.mkdir()
+        random_file(web / "file.bin", FILE)
+        node.run(BIN / "dfget", "-e", daemon.socket, "--no-progress", f"http://{Nginx(control, web, 8088).addr}/file.bin",
+                 "-O", node.dir / "out")
         p = subprocess.run(control.enter("node", str(BUILD / "console.js"), f"http://{control.ip}:8080",
                                          str(PICTURES), shutil.which("chromium")),
                            env=dict(os.environ, NODE_PATH=str(BUILD / "node_modules")),

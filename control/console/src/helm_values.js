@@ -1,7 +1,7 @@
 // The values and commands that set up one cluster, ready to copy. Addresses of the manager are the
 // ones under which this page was reached.
 
-export function clusterValues(cluster, { host, restPort, grpcPort = 65003 }) {
+export function clusterValues(cluster, { host, restPort, grpcPort }) {
 	const idc = (cluster.scopes?.idc ?? '').split('|')[0];
 	const location = cluster.scopes?.location ?? '';
 	const node = [idc && `      idc: ${JSON.stringify(idc)}`, location && `      location: ${JSON.stringify(location)}`].filter(Boolean);

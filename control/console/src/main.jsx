@@ -14,6 +14,8 @@ import { ClusterForm } from './pages/cluster_form.jsx';
 import { Members, Member } from './pages/members.jsx';
 import { Preheats, Preheat, NewPreheat } from './pages/preheats.jsx';
 import { Tasks, Executions } from './pages/tasks.jsx';
+import { Task } from './pages/task.jsx';
+import { Topology } from './pages/topology.jsx';
 import { Tokens, NewToken } from './pages/tokens.jsx';
 import { Users, NewUser, User } from './pages/users.jsx';
 import { Roles } from './pages/roles.jsx';
@@ -22,6 +24,7 @@ import { Profile } from './pages/profile.jsx';
 
 const pages = [
 	['/', Overview],
+	['/topology', Topology],
 	['/clusters', Clusters],
 	['/clusters/new', ClusterForm],
 	['/clusters/:id', Cluster],
@@ -37,6 +40,7 @@ const pages = [
 	['/jobs/preheats/:id', Preheat],
 	['/tasks', Tasks],
 	['/tasks/executions', Executions],
+	['/tasks/:id', Task],
 	['/tokens', Tokens],
 	['/tokens/new', NewToken],
 	['/users', Users],
@@ -49,6 +53,7 @@ const pages = [
 
 const menu = () => [
 	['/', t('Overview')],
+	['/topology', t('Topology')],
 	['/clusters', t('Clusters')],
 	['/schedulers', t('Schedulers')],
 	['/seed-peers', t('Seed peers')],

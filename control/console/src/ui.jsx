@@ -143,6 +143,31 @@ export function bytes(n) {
 	return `${n >= 100 || i === 0 ? Math.round(n) : n.toFixed(1)} ${units[i]}`;
 }
 
+// Another number each time the colours change: for what is drawn on a canvas.
+export function useColours() {
+	const [count, set] = useState(0);
+	useEffect(() => {
+		const stop = new AbortController(), more = () => set((n) => n + 1), watch = new MutationObserver(more);
+		matchMedia('(prefers-color-scheme: dark)').addEventListener('change', more, { signal: stop.signal });
+		watch.observe(document.documentElement, { attributeFilter: ['data-theme'] });
+		return () => {
+			stop.abort();
+			watch.disconnect();
+		};
+	}, []);
+	return count;
+}
+
+export const rate = (n) => (n > 0 ? `${bytes(n)}/s` : '–');
+
+// A line of numbers, the newest at its right end.
+export function Spark({ values, label }) {
+	const top = Math.max(1, ...values), x = (i) => (100 * i) / 59;
+	const points = values.map((v, i) => `${x(60 - values.length + i).toFixed(1)},${(29 - 28 * v / top).toFixed(1)}`);
+	return <svg class="spark" viewBox="0 0 100 30" preserveAspectRatio="none" role="img" aria-label={label}>
+		<polyline points={points.join(' ')} /></svg>;
+}
+
 function csv(columns, rows) {
 	const cell = (v) => `"${String(v ?? '').replace(/"/g, '""').replace(/^([=+\-@])/, "'$1")}"`;
 	return [columns.map((c) => cell(c.name)), ...rows.map((r) => columns.map((c) =>

@@ -47,10 +47,11 @@ const memberColumns = (kind) => [
 ];
 
 function Install({ cluster }) {
+	const manager = useLoad((signal) => get('/api/v2/manager', signal), []);
 	const place = { host: location.hostname, restPort: location.port || (location.protocol === 'https:' ? 443 : 80) };
 	return <Card title={t('Install this cluster')}>
 		<p>{t('Save the values, then run the commands where kubectl reaches the cluster.')}</p>
-		<Code title={t('Helm values')} text={clusterValues(cluster, place)} />
+		<Loaded of={manager}>{(m) => <Code title={t('Helm values')} text={clusterValues(cluster, { ...place, grpcPort: m.grpc_port })} />}</Loaded>
 		<Code title={t('Commands')} text={clusterCommands(cluster)} />
 	</Card>;
 }

@@ -1,9 +1,11 @@
 // Schedulers, seed peers and peers: the same pattern of a list and a page for one.
 import { useContext, useState } from 'preact/hooks';
 import { all, del, get, list, post } from '../api.js';
+import { useEvents } from '../live.js';
 import { go, Link } from '../route.jsx';
 import { Card, Confirm, Failure, Filters, Loaded, Page, Pages, State, Table, Time, useLoad } from '../ui.jsx';
 import { Session } from '../session.js';
+import { Flows, HostFacts } from './topology.jsx';
 import { t } from '../text.js';
 
 const kinds = {
@@ -48,6 +50,26 @@ function Versions({ peers }) {
 		<span>{c.all} ({c.active} {t('active')})</span></li>)}</ul>;
 }
 
+// All of them, so not as often as the page.
+function AllVersions({ filter }) {
+	const peers = useLoad((signal) => all('/api/v1/peers', filter, signal), Object.values(filter), 60000);
+	return peers.value?.length > 0 && <Card title={t('Versions')}><Versions peers={peers.value} /></Card>;
+}
+
+// What schedulers know of the host now.
+function Live({ member }) {
+	const live = useEvents('/api/v2/topology');
+	const at = live.value?.hosts.findIndex((h) => h.hostname === member.host_name && h.ip === member.ip) ?? -1;
+	if (at < 0)
+		return live.value && <Card title={t('Now')}><p class="quiet">{t('No scheduler knows this host now.')}</p></Card>;
+	const { hosts, flows } = live.value;
+	return <div class="columns">
+		<Card title={t('Now')} actions={<Link to={`/topology?host=${encodeURIComponent(hosts[at].id)}`}>{t('Topology')}</Link>}><HostFacts host={hosts[at]} /></Card>
+		<Flows title={t('Is fed by')} view={live.value} flows={flows.filter((f) => f.child === at)} />
+		<Flows title={t('Feeds')} view={live.value} flows={flows.filter((f) => f.parent === at)} />
+	</div>;
+}
+
 function PeersActions({ onDone }) {
 	const [error, setError] = useState(null);
 	const [busy, setBusy] = useState(false);
@@ -69,15 +91,13 @@ export function Members({ kind, query }) {
 	const { title, cluster } = kinds[kind];
 	const path = `/api/v1/${kind}`;
 	const filter = { host_name: query.host_name, ip: query.ip, state: query.state, [cluster]: query[cluster] };
-	const data = useLoad(async (signal) => {
-		const page = await list(path, { ...filter, page: query.page, per_page: 50 }, signal);
-		return { ...page, versions: kind === 'peers' ? await all(path, filter, signal) : [] };
-	}, [kind, ...Object.values(filter), query.page], 5000);
+	const data = useLoad((signal) => list(path, { ...filter, page: query.page, per_page: 50 }, signal),
+		[kind, ...Object.values(filter), query.page], 5000);
 	return <Page title={t(title)} actions={kind === 'peers' && <PeersActions onDone={data.reload} />}>
 		<Filters query={query} of={[['host_name', t('Hostname')], ['ip', 'IP'], [cluster, t('Cluster')],
 			['state', t('State'), [['active', t('active')], ['inactive', t('inactive')]]]]} />
-		<Loaded of={data} empty={(d) => d.rows.length === 0}>{({ rows, pages, versions }) => <>
-			{kind === 'peers' && <Card title={t('Versions')}><Versions peers={versions} /></Card>}
+		<Loaded of={data} empty={(d) => d.rows.length === 0}>{({ rows, pages }) => <>
+			{kind === 'peers' && <AllVersions filter={filter} />}
 			<Card><Table caption={t(title)} columns={columns(kind)} rows={rows} exportAs={kind} everything={() => all(path, filter)} /></Card>
 			<Pages page={query.page} pages={pages} />
 		</>}</Loaded>
@@ -92,6 +112,7 @@ export function Member({ kind, id }) {
 	return <Page title={data.value?.host_name ?? t(title)}
 		actions={isRoot && <button type="button" class="danger" onClick={() => ask(true)}>{t('Delete')}</button>}>
 		<Loaded of={data}>{(m) => <>
+			{kind !== 'schedulers' && <Live member={m} />}
 			<Card><dl class="pairs">{fields.map((f) => <><dt>{t(f)}</dt><dd>{value(f, m[f])}</dd></>)}</dl></Card>
 			{asking && <Confirm title={t('Delete')} text={t('It comes back when it announces itself again.')}
 				action={() => del(`/api/v1/${kind}/${id}`)} onDone={() => go(`/${kind}`)} onClose={() => ask(false)} />}

@@ -1,8 +1,9 @@
 // Which peers hold a task, and taking it away from them.
 import { useState } from 'preact/hooks';
 import { get, list, post } from '../api.js';
+import { useEvents } from '../live.js';
 import { Link } from '../route.jsx';
-import { Card, Confirm, Failure, Field, Filters, Loaded, Page, Pages, Table, Time, useForm, useLoad } from '../ui.jsx';
+import { bytes, Card, Confirm, Failure, Field, Filters, Loaded, Page, Pages, State, Table, Time, useForm, useLoad } from '../ui.jsx';
 import { jobColumns, jobStates } from './preheats.jsx';
 import { t } from '../text.js';
 
@@ -42,6 +43,22 @@ function Found({ id, selector }) {
 	}}</Loaded>;
 }
 
+function Now() {
+	const live = useEvents('/api/v2/tasks');
+	return <Loaded of={live}>{({ tasks, known_tasks: known }) => <Card title={`${t('Tasks that schedulers know')} (${known})`}>
+		{tasks.length === 0 ? <p class="quiet">{t('Nothing here yet.')}</p> : <Table caption={t('Tasks that schedulers know')} exportAs="tasks"
+			rows={tasks} columns={[
+				{ name: t('Task id'), text: (k) => k.id, show: (k) => <Link class="mono" to={`/tasks/${k.id}`}>{k.id.slice(0, 12)}…</Link> },
+				{ name: 'URL', key: 'url' },
+				{ name: t('Size'), text: (k) => k.content_length, show: (k) => bytes(k.content_length) },
+				{ name: t('State'), text: (k) => k.state, show: (k) => <State of={k.state} /> },
+				{ name: t('Peers'), text: (k) => k.peers, show: (k) => `${k.finished} / ${k.peers}` },
+				{ name: t('running'), key: 'running' },
+				{ name: t('Updated'), text: (k) => k.updated_at, show: (k) => <Time at={k.updated_at} /> },
+			]} />}
+	</Card>}</Loaded>;
+}
+
 export function Tasks() {
 	const [found, setFound] = useState(null);
 	const form = useForm({ task_id: '', url: '', tag: '', application: '', filtered_query_params: '', piece_length: '' }, (v) => ({
@@ -65,6 +82,7 @@ export function Tasks() {
 				<div class="actions"><button class="primary" disabled={form.busy}>{t('Find')}</button></div></div>
 		</form></Card>
 		{found && <Found key={found.id} {...found} />}
+		<Now />
 	</Page>;
 }
 
