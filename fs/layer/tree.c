@@ -282,9 +282,11 @@ static int parent_of(struct tree *t, char *path, struct tree_inode **dir_out, co
 	return walk(t, dir_out, path, &hops, e);
 }
 
-static bool is_overlays(const struct tar_xattr *x)
+/* An image has no say in what overlayfs and other file systems keep for themselves: as containerd.
+ */
+static bool is_not_images(const struct tar_xattr *x)
 {
-	static const char trusted[] = "trusted.overlay.", user[] = "user.overlay.";
+	static const char trusted[] = "trusted.", user[] = "user.overlay.";
 
 	return strncmp(x->name, trusted, sizeof(trusted) - 1) == 0 ||
 	       strncmp(x->name, user, sizeof(user) - 1) == 0;
@@ -327,13 +329,14 @@ static int attributes(struct tree *t, struct tree_inode *ino, const struct tar_e
 		ino->mode = (ino->mode & S_IFMT) | entry->mode;
 	ino->uid = entry->uid;
 	ino->gid = entry->gid;
-	ino->mtime_s = entry->mtime_s;
-	ino->mtime_ns = entry->mtime_ns;
+	/* containerd knows no time before 1970. */
+	ino->mtime_s = entry->mtime_s < 0 ? 0 : entry->mtime_s;
+	ino->mtime_ns = entry->mtime_s < 0 ? 0 : entry->mtime_ns;
 	ino->implied = false;
 	for (uint32_t i = 0; r == 0 && i < entry->xattr_count; i++) {
 		const struct tar_xattr *x = &entry->xattrs[i];
 
-		if (!is_overlays(x))
+		if (!is_not_images(x))
 			r = xattr_set(t, ino, x->name, x->name_len, x->value, x->value_len, e);
 	}
 	return r;
@@ -494,7 +497,7 @@ static int add(struct tree *t, const struct tar_entry *entry, struct err *e)
 	if (!name[0]) {
 		if (entry->type != TAR_DIR)
 			return err_set(e, EBADMSG, "the root is not a directory");
-		return attributes(t, t->root, entry, e);
+		return 0; /* containerd gives the root 0755, root's, whatever the layer says */
 	}
 	if (strncmp(name, ".wh.", 4) == 0)
 		return add_whiteout(t, dir, name + 4, entry, e);

@@ -154,7 +154,7 @@ class Registry:
         wait_for("registry", lambda: listening(host, port))
 
     def push(self, layout, tag, name):
-        self.host.run("skopeo", "copy", "-q", "--insecure-policy", "--dest-tls-verify=false",
+        self.host.run("skopeo", "copy", "-q", "--preserve-digests", "--insecure-policy", "--dest-tls-verify=false",
                       f"oci:{layout}:{tag}", f"docker://{self.addr}/{name}")
 
     def blob_requests(self):
@@ -309,25 +309,33 @@ def make_image(where=None):
         for number, packages in enumerate((["busybox-static"], ["python3-minimal"],
                                            ["libllvm14" if has("libllvm14") else "libllvm19"],
                                            ["git"])):
-            rootfs = unpack_packages(where, packages, seen)
+            debs = [d for d in download_packages(where, packages) if d.name not in seen]
+            seen |= {d.name for d in debs}
+            rootfs = unpack_archives(where, debs)
             sh("umoci", "insert", "--image", f"{layout}:demo", str(rootfs), "/")
             sh("rm", "-rf", str(rootfs))
         sh("umoci", "gc", "--layout", str(layout))
         sh("umoci", "config", "--image", f"{layout}:demo", "--config.cmd", "/bin/busybox")
         (where / "done").write_text("")
+    return layout, "demo", image_layers(layout, "demo")[0]
+
+
+def image_layers(layout, tag):
+    """Digests of an image's layers, the lowest first, and their lengths by digest."""
     index = json.loads((layout / "index.json").read_text())
     manifest = next(m for m in index["manifests"]
-                    if m["annotations"].get("org.opencontainers.image.ref.name") == "demo")
+                    if m["annotations"].get("org.opencontainers.image.ref.name") == tag)
     text = (layout / "blobs" / manifest["digest"].replace(":", "/")).read_text()
-    return layout, "demo", [l["digest"] for l in json.loads(text)["layers"]]
+    layers = json.loads(text)["layers"]
+    return [l["digest"] for l in layers], {l["digest"]: l["size"] for l in layers}
 
 
 def has(package):
     return bool(sh("apt-cache", "show", package, check=False))
 
 
-def unpack_packages(where, packages, seen):
-    """Downloads the packages with all they depend on, as for an empty system, and unpacks the new."""
+def download_packages(where, packages):
+    """The packages with all they depend on, as for an empty system: their archives, and those of earlier calls."""
     archives = where / "archives"
     (archives / "partial").mkdir(parents=True, exist_ok=True)
     (where / "status").write_text("")
@@ -336,15 +344,18 @@ def unpack_packages(where, packages, seen):
     sh("apt-get", "install", "-y", "-qq", "--download-only", "--no-install-recommends",
        "-o", f"Dir::State::status={where}/status", "-o", f"Dir::Cache::archives={archives}",
        "-o", "APT::Sandbox::User=root", *packages)
+    return sorted(archives.glob("*.deb"))
+
+
+def unpack_archives(where, debs):
+    """A new folder with what is in them."""
     rootfs = pathlib.Path(tempfile.mkdtemp(dir=where))
     for d in ("bin", "sbin", "lib", "lib64"):
         (rootfs / "usr" / d).mkdir(parents=True)
         (rootfs / d).symlink_to(f"usr/{d}")
-    for deb in sorted(archives.glob("*.deb")):
-        if deb.name not in seen:
-            seen.add(deb.name)
-            subprocess.run(f"dpkg-deb --fsys-tarfile '{deb}' | tar -x --keep-directory-symlink "
-                           f"-C '{rootfs}'", shell=True, check=True)
+    for deb in debs:
+        subprocess.run(f"dpkg-deb --fsys-tarfile '{deb}' | tar -x --keep-directory-symlink "
+                       f"-C '{rootfs}'", shell=True, check=True)
     return rootfs
 
 
