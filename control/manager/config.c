@@ -149,7 +149,37 @@ const struct config_key manager_config_keys[] = {
 		 "~/.postgresql/root.crt or PGSSLROOTCERT."},
 	{.path = "database.postgres.preferSimpleProtocol", .type = CONFIG_IGNORED},
 	{.path = "database.postgres.timezone", .type = CONFIG_IGNORED},
-	{.path = "database.redis", .type = CONFIG_IGNORED},
+	{.path = "database.redis.addrs",
+	 .type = CONFIG_STRINGS,
+	 .offset = AT(redis_addrs),
+	 .help = "Redis servers, `host:port`, of which the first that answers is used: several "
+		 "managers count attempts and jobs there together. Default: none, each manager "
+		 "counts for itself. Jobs are in the database in any case."},
+	{.path = "database.redis.username",
+	 .type = CONFIG_STRING,
+	 .offset = AT(redis_user),
+	 .help = "Who the manager is there."},
+	{.path = "database.redis.password",
+	 .type = CONFIG_STRING,
+	 .offset = AT(redis_password),
+	 .help = "The password there."},
+	{.path = "database.redis.db",
+	 .type = CONFIG_U64,
+	 .offset = AT(redis_db),
+	 .fallback = "0",
+	 .max = 1023,
+	 .help = "Number of the database there."},
+	{.path = "database.redis.masterName",
+	 .type = CONFIG_STRING,
+	 .offset = AT(redis_master),
+	 .help = "Refused: sentinels are not asked here; name the servers themselves in addrs."},
+	{.path = "database.redis.sentinelUsername", .type = CONFIG_IGNORED},
+	{.path = "database.redis.sentinelPassword", .type = CONFIG_IGNORED},
+	{.path = "database.redis.brokerDB", .type = CONFIG_IGNORED},
+	{.path = "database.redis.backendDB", .type = CONFIG_IGNORED},
+	{.path = "database.redis.poolSize", .type = CONFIG_IGNORED},
+	{.path = "database.redis.poolTimeout", .type = CONFIG_IGNORED},
+	{.path = "database.redis.proxy", .type = CONFIG_IGNORED},
 	{.path = "auth.keyFile",
 	 .type = CONFIG_STRING,
 	 .offset = AT(key_file),
@@ -264,6 +294,24 @@ static int check_database(const struct manager_config *c, struct err *e)
 	return 0;
 }
 
+static int check_redis(const struct manager_config *c, struct err *e)
+{
+	char host[256];
+	uint16_t port;
+
+	if (c->redis_master)
+		return err_set(e, EINVAL,
+			       "database.redis.masterName: sentinels are not asked here; name the "
+			       "servers themselves in database.redis.addrs");
+	if (c->redis_user && !c->redis_password)
+		return err_set(e, EINVAL, "database.redis.username needs database.redis.password");
+	for (size_t i = 0; i < c->redis_addrs.count; i++)
+		if (!net_split(c->redis_addrs.items[i], host, sizeof(host), 6379, &port))
+			return err_set(e, EINVAL, "database.redis.addrs: %s is not host:port",
+				       c->redis_addrs.items[i]);
+	return 0;
+}
+
 int manager_config_check(const void *config, struct err *e)
 {
 	const struct manager_config *c = config;
@@ -275,7 +323,7 @@ int manager_config_check(const void *config, struct err *e)
 	if (c->jwt_key && strlen(c->jwt_key) < JWT_KEY_MIN)
 		return err_set(e, EINVAL, "auth.jwt.key must have at least %d characters",
 			       JWT_KEY_MIN);
-	if (check_database(c, e) < 0)
+	if (check_redis(c, e) < 0 || check_database(c, e) < 0)
 		return -e->code;
 	return trace_config_check(&c->tracing, e);
 }

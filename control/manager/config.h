@@ -26,6 +26,9 @@ struct manager_config {
 	} mysql, postgres;
 	char *mysql_ca, *mysql_cert, *mysql_key;
 	bool mysql_insecure;
+	struct config_strings redis_addrs;
+	char *redis_master, *redis_user, *redis_password;
+	uint64_t redis_db;
 	/* REST and console */
 	char *rest_addr, *console_dir;
 	struct config_strings allowed_origins;

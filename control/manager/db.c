@@ -132,7 +132,7 @@ static int connect_again(struct db *db, struct err *e)
 			  db->config.port, why.text);
 	if (now >= db->next_tell_ms)
 		db->next_tell_ms = now + AWAY_LOG_MS;
-	return err_set(e, ENOTCONN, "%s", why.text);
+	return err_copy(e, &why);
 }
 
 /* Under the lock. Nothing is asked twice: a connection is looked at before something is sent, and
@@ -282,6 +282,11 @@ int db_number(struct db *db, int64_t *out, struct err *e, const char *sql, const
 		;
 	r = query_end(&q);
 	return r == 0 && !found ? err_set(e, ENOENT, "no such row") : r;
+}
+
+bool db_is_shared(const struct db *db)
+{
+	return db->driver != &db_sqlite;
 }
 
 int db_now(struct db *db, int64_t *out, struct err *e)

@@ -81,6 +81,8 @@ must_check int db_run_values(struct db *db, int64_t *changed_out, struct err *e,
 must_check int db_number(struct db *db, int64_t *out, struct err *e, const char *sql,
 			 const char *types, ...);
 
+/* Whether other managers may use it too: it is a server. */
+bool db_is_shared(const struct db *db);
 /* ms since the epoch by the database's clock, which several managers share. */
 must_check int db_now(struct db *db, int64_t *out, struct err *e);
 

@@ -130,6 +130,10 @@ static const char *const migrations[] = {
 	" provider $word NOT NULL, subject $name NOT NULL, user_id $int NOT NULL,"
 	" PRIMARY KEY (provider, subject),"
 	" FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE)$keyed;",
+
+	/* 4: which manager is at a job, and until when nobody else may be. */
+	"ALTER TABLE jobs ADD COLUMN owner $word NOT NULL DEFAULT ('');"
+	"ALTER TABLE jobs ADD COLUMN lease_ms $int NOT NULL DEFAULT 0;",
 };
 
 /* Of a new database. */

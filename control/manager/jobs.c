@@ -1,4 +1,4 @@
-/* The life of jobs: rows, threads, what is left over from an earlier life. */
+/* The life of jobs: rows, leases, threads, what is left over from an earlier life. */
 #include "control/manager/jobs.h"
 
 #include "base/clock.h"
@@ -9,6 +9,7 @@
 #include "control/manager/field.h"
 #include "control/manager/job_fields.h"
 #include "control/manager/job_work.h"
+#include "control/manager/member.h"
 #include "control/manager/vault.h"
 
 #include <errno.h>
@@ -18,11 +19,18 @@
 #define THREADS_MAX 16
 #define QUEUE_MAX   1000
 #define SEALED_AS   "jobs.args"
+#define BEAT_MS	    3000
+#define LEASE_MS    12000 /* four beats */
+#define CLAIMS_MAX  100	  /* at a beat */
+#define UNFINISHED  "state IN ('PENDING', 'STARTED')"
 
 struct jobs {
 	struct db *db;
 	const struct vault *vault;
 	struct pool *pool;
+	char *name; /* of this life of this manager: who owns a job */
+	pthread_t beat;
+	bool beats;
 	struct lock lock;
 	struct cond cond;
 	bool stopping; /* lock */
@@ -65,6 +73,11 @@ static json_t *time_json(int64_t ms)
 	return json_string(text);
 }
 
+static bool is_away(const struct err *e)
+{
+	return e->code == ENOTCONN || e->code == EDEADLK;
+}
+
 void jobs_progress(struct jobs *j, const struct job *job, const char *state, const json_t *states)
 {
 	int64_t now = clock_wall_ms();
@@ -75,13 +88,18 @@ void jobs_progress(struct jobs *j, const struct job *job, const char *state, con
 	char *text cleanup(free_at) = json_print(result);
 	struct err e = {0};
 
-	/* Credentials are kept no longer than they are needed. */
-	if (db_run(j->db, NULL, &e,
-		   "UPDATE jobs SET state = ?, result = ?, updated_ms = ?,"
-		   " args_sealed = CASE WHEN ? = 1 THEN '' ELSE args_sealed END WHERE id = ?",
-		   "ssiii", state, text, now, (int64_t)over, job->id) < 0)
+	/* The row of a job that another manager has taken stays its. Credentials are kept no longer
+	 * than they are needed. What the database does not take while it is away it takes later. */
+	while (db_run(j->db, NULL, &e,
+		      "UPDATE jobs SET state = ?, result = ?, updated_ms = ?,"
+		      " args_sealed = CASE WHEN ? = 1 THEN '' ELSE args_sealed END"
+		      " WHERE id = ? AND owner = ?",
+		      "ssiiis", state, text, now, (int64_t)over, job->id, j->name) < 0) {
 		log_error("job's state is not recorded", "job=%lld why=\"%s\"", (long long)job->id,
 			  e.text);
+		if (!over || !is_away(&e) || !jobs_wait(j, BEAT_MS))
+			return;
+	}
 }
 
 /* ---- running */
@@ -148,7 +166,11 @@ static void run(void *arg)
 	free(errand);
 	if (!jobs_wait(j, 0))
 		return;
-	if (load(j, id, &job, &e) < 0) {
+	while (load(j, id, &job, &e) < 0) {
+		if (is_away(&e) && jobs_wait(j, BEAT_MS)) {
+			job_release(&job);
+			continue;
+		}
 		log_warn("job cannot be run", "job=%lld why=\"%s\"", (long long)id, e.text);
 		if (e.code != ENOENT)
 			fail_job(j, id, e.text);
@@ -180,24 +202,95 @@ static bool start(struct jobs *j, int64_t id)
 	return false;
 }
 
-static int take_up(struct jobs *j, struct err *e)
+/* ---- leases */
+
+static int renew(struct jobs *j, int64_t now, struct err *e)
 {
-	int64_t ids[QUEUE_MAX];
+	return db_run(j->db, NULL, e,
+		      "UPDATE jobs SET lease_ms = ? WHERE owner = ? AND " UNFINISHED, "is",
+		      now + LEASE_MS, j->name);
+}
+
+/* Of several managers that try one has it. */
+static int claim(struct jobs *j, int64_t id, int64_t now, struct err *e)
+{
+	int64_t changed = 0;
+	int r = db_run(j->db, &changed, e,
+		       "UPDATE jobs SET owner = ?, lease_ms = ? WHERE id = ? AND lease_ms < ?"
+		       " AND " UNFINISHED,
+		       "siii", j->name, now + LEASE_MS, id, now);
+
+	if (r < 0 || !changed)
+		return r;
+	log_info("unfinished job is taken up", "job=%lld", (long long)id);
+	if (start(j, id))
+		return 0;
+	return db_run(j->db, NULL, e, "UPDATE jobs SET lease_ms = 0 WHERE id = ?", "i", id);
+}
+
+static int claim_free(struct jobs *j, int64_t now, struct err *e)
+{
+	int64_t ids[CLAIMS_MAX];
 	size_t count = 0;
 	struct query q;
 	int r;
 
 	query_start(j->db, &q, e,
-		    "SELECT id FROM jobs WHERE state IN ('PENDING', 'STARTED') ORDER BY id", "");
-	while (count < QUEUE_MAX && query_next(&q))
+		    "SELECT id FROM jobs WHERE " UNFINISHED " AND lease_ms < ? ORDER BY id LIMIT ?",
+		    "ii", now, (int64_t)CLAIMS_MAX);
+	while (count < CLAIMS_MAX && query_next(&q))
 		ids[count++] = query_int(&q, 0);
 	r = query_end(&q);
 	for (size_t i = 0; r == 0 && i < count; i++)
-		if (!start(j, ids[i]))
-			fail_job(j, ids[i], "too many jobs were unfinished");
-	if (r == 0 && count)
-		log_info("unfinished jobs are taken up again", "jobs=%zu", count);
+		r = claim(j, ids[i], now, e);
 	return r;
+}
+
+static int beat(struct jobs *j, struct err *e)
+{
+	int64_t now = 0;
+	int r = db_now(j->db, &now, e);
+
+	if (r == 0)
+		r = renew(j, now, e);
+	if (r == 0)
+		r = claim_free(j, now, e);
+	if (r == 0 && db_is_shared(j->db))
+		r = member_expire(j->db, e);
+	return r;
+}
+
+static void *beat_main(void *arg)
+{
+	struct jobs *j = arg;
+
+	while (jobs_wait(j, BEAT_MS)) {
+		struct err e = {0};
+
+		if (beat(j, &e) < 0 && !is_away(&e))
+			log_error("leases of jobs are not kept", "why=\"%s\"", e.text);
+	}
+	return NULL;
+}
+
+/* The next manager, which may be another, need not wait for the lease's end. */
+static void let_go(struct jobs *j)
+{
+	struct err e = {0};
+
+	if (db_run(j->db, NULL, &e, "UPDATE jobs SET lease_ms = 0 WHERE owner = ? AND " UNFINISHED,
+		   "s", j->name) < 0)
+		log_warn("leases of jobs run on", "why=\"%s\"", e.text);
+}
+
+/* An embedded database is nobody else's: what is unfinished is an earlier life's. */
+static int take_up(struct jobs *j, struct err *e)
+{
+	int r = 0;
+
+	if (!db_is_shared(j->db))
+		r = db_run(j->db, NULL, e, "UPDATE jobs SET lease_ms = 0 WHERE " UNFINISHED, "");
+	return r < 0 ? r : beat(j, e);
 }
 
 /* ---- adding */
@@ -206,13 +299,17 @@ static int insert(struct jobs *j, const char *type, const char *args, const char
 		  const char *bio, int64_t user_id, const int64_t *clusters, size_t count,
 		  int64_t *id_out, struct err *e)
 {
-	int64_t now = clock_wall_ms();
+	int64_t now = clock_wall_ms(), lease_ms = 0;
 	char *random cleanup(free_at) = vault_random(24);
-	int r = db_number(j->db, id_out, e,
-			  "INSERT INTO jobs (task_id, bio, type, state, args, args_sealed, user_id,"
-			  " created_ms, updated_ms) VALUES (?, ?, ?, 'PENDING', ?, ?, ?, ?, ?)"
-			  " RETURNING id",
-			  "sssssiii", random, bio, type, args, sealed, user_id, now, now);
+	int r = db_now(j->db, &lease_ms, e);
+
+	if (r == 0)
+		r = db_number(j->db, id_out, e,
+			      "INSERT INTO jobs (task_id, bio, type, state, args, args_sealed,"
+			      " user_id, owner, lease_ms, created_ms, updated_ms)"
+			      " VALUES (?, ?, ?, 'PENDING', ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+			      "sssssisiii", random, bio, type, args, sealed, user_id, j->name,
+			      lease_ms + LEASE_MS, now, now);
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		r = db_run(j->db, NULL, e,
@@ -265,12 +362,15 @@ int jobs_new(struct db *db, const struct vault *vault, struct jobs **out, struct
 	j->vault = vault;
 	lock_init(&j->lock, RANK_JOBS);
 	cond_init(&j->cond);
+	j->name = vault_random(24);
 	j->pool = pool_new("jobs", THREADS_MAX, QUEUE_MAX);
 	r = take_up(j, e);
 	if (r < 0) {
 		jobs_free(j);
 		return r;
 	}
+	thread_start(&j->beat, "jobs-beat", beat_main, j);
+	j->beats = true;
 	*out = j;
 	return 0;
 }
@@ -283,7 +383,12 @@ void jobs_free(struct jobs *j)
 	j->stopping = true;
 	cond_wake_all(&j->cond);
 	lock_drop(&j->lock);
+	if (j->beats)
+		pthread_join(j->beat, NULL);
 	pool_free(j->pool);
+	if (j->beats)
+		let_go(j);
+	free(j->name);
 	cond_release(&j->cond);
 	lock_release(&j->lock);
 	free(j);

@@ -2,6 +2,10 @@
  * Jobs: rows of the database that a few threads bring to their end. Whatever the manager has
  * promised is in the row before it is answered, so a job of a manager that died is taken up again.
  *
+ * A job is one manager's at a time, by a lease that it renews while it lives: jobs.owner until
+ * jobs.lease_ms by the database's clock. A lease that has ended is any manager's to claim; what the
+ * earlier owner still writes is not taken. (docs/adr/0005-leases-of-jobs.md)
+ *
  *	state	what it means				who moves it
  *	PENDING	promised				jobs_add()
  *	STARTED	a thread is at it			the thread

@@ -5,6 +5,7 @@
 #include "base/lock.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "control/manager/redis.h"
 
 #define RANK_LIMITER 46
 #define WINDOWS_MAX  20000
@@ -17,6 +18,7 @@ struct window {
 struct limiter {
 	struct lock lock;
 	struct map *windows; /* lock */
+	struct redis *redis; /* NULL: nobody to count with */
 };
 
 struct limiter *limiter_new(void)
@@ -26,6 +28,11 @@ struct limiter *limiter_new(void)
 	lock_init(&l->lock, RANK_LIMITER);
 	l->windows = map_new();
 	return l;
+}
+
+void limiter_share(struct limiter *l, struct redis *redis)
+{
+	l->redis = redis;
 }
 
 /* Those that ended, or all. */
@@ -58,8 +65,11 @@ void limiter_free(struct limiter *l)
 
 bool limiter_take(struct limiter *l, const char *key, unsigned max, int64_t window_ms)
 {
-	int64_t now = clock_ms();
+	int64_t now = clock_ms(), count;
 	struct window *w;
+
+	if (l->redis && redis_count(l->redis, key, window_ms, &count, NULL) == 0)
+		return count <= max;
 
 	lock_guard(&l->lock);
 	w = map_get(l->windows, key);
@@ -81,6 +91,10 @@ bool limiter_take(struct limiter *l, const char *key, unsigned max, int64_t wind
 
 void limiter_forget(struct limiter *l, const char *key)
 {
+	struct err e;
+
+	if (l->redis && redis_forget(l->redis, key, &e) < 0)
+		e.code = 0; /* told by redis.c; the window ends by itself */
 	lock_guard(&l->lock);
 	free(map_remove(l->windows, key));
 }

@@ -63,7 +63,7 @@ static int run(const void *config, const sigset_t *ends, struct err *e)
 	struct db_config database = manager_config_database(c);
 	int r = db_connect(&database, &db, e);
 
-	if (r == 0)
+	if (r == 0 && !db_is_shared(db))
 		r = member_reset_all(db, e);
 	if (r == 0) {
 		timer_start();

@@ -30,7 +30,7 @@ static const struct table tables[] = {
 				  " scheduler_cluster_id FROM schedulers",
 			.remove = "DELETE FROM schedulers" BY_NAME "scheduler_cluster_id = ?",
 			.set_state = "UPDATE schedulers SET state = ?, keep_alive_ms = ?" BY_NAME
-				     "scheduler_cluster_id = ?",
+				     "scheduler_cluster_id = ? AND (? = 1 OR keep_alive_ms <= ?)",
 		},
 	[MEMBER_SEED_PEER] =
 		{
@@ -46,7 +46,7 @@ static const struct table tables[] = {
 				  " type, seed_peer_cluster_id FROM seed_peers",
 			.remove = "DELETE FROM seed_peers" BY_NAME "seed_peer_cluster_id = ?",
 			.set_state = "UPDATE seed_peers SET state = ?, keep_alive_ms = ?" BY_NAME
-				     "seed_peer_cluster_id = ?",
+				     "seed_peer_cluster_id = ? AND (? = 1 OR keep_alive_ms <= ?)",
 		},
 };
 
@@ -223,16 +223,32 @@ int member_delete(struct db *db, enum member_kind kind, const char *hostname, co
 }
 
 int member_set_state(struct db *db, enum member_kind kind, const char *hostname, const char *ip,
-		     uint64_t cluster_id, bool active, struct err *e)
+		     uint64_t cluster_id, bool active, int64_t beat_ms, struct err *e)
 {
 	int64_t changed = 0;
-	int r = db_run(db, &changed, e, tables[kind].set_state, "sisssi",
-		       active ? "active" : "inactive", clock_wall_ms(), hostname, ip, ip,
-		       (int64_t)cluster_id);
+	int r = db_run(db, &changed, e, tables[kind].set_state, "sisssiii",
+		       active ? "active" : "inactive", beat_ms, hostname, ip, ip,
+		       (int64_t)cluster_id, (int64_t)active, beat_ms);
 
-	if (r == 0 && changed == 0)
+	if (r == 0 && changed == 0 && active)
 		return err_set(e, ENOENT, "%s %s of cluster %llu", tables[kind].name, hostname,
 			       (unsigned long long)cluster_id);
+	return r;
+}
+
+int member_expire(struct db *db, struct err *e)
+{
+	int64_t since = clock_wall_ms() - MEMBER_SILENT_MS;
+	int r = db_run(db, NULL, e,
+		       "UPDATE schedulers SET state = 'inactive' WHERE state = 'active'"
+		       " AND keep_alive_ms < ?",
+		       "i", since);
+
+	if (r == 0)
+		r = db_run(db, NULL, e,
+			   "UPDATE seed_peers SET state = 'inactive' WHERE state = 'active'"
+			   " AND keep_alive_ms < ?",
+			   "i", since);
 	return r;
 }
 

@@ -31,10 +31,16 @@ must_check int member_list_seeds(struct db *db, uint64_t scheduler_cluster_id, s
 				 size_t *count_out, struct err *e);
 must_check int member_delete(struct db *db, enum member_kind kind, const char *hostname,
 			     const char *ip, uint64_t cluster_id, struct err *e);
-/* ENOENT if there is no such row. */
+/* ENOENT if there is no such row to become active. beat_ms: now, when it became active or was heard
+ * of again; a member that another manager has heard of since then does not become inactive. */
 must_check int member_set_state(struct db *db, enum member_kind kind, const char *hostname,
-				const char *ip, uint64_t cluster_id, bool active, struct err *e);
-/* After a start nobody is known to be alive: their keep-alive streams tell again. */
+				const char *ip, uint64_t cluster_id, bool active, int64_t beat_ms,
+				struct err *e);
+/* Those of whom no manager has heard for MEMBER_SILENT_MS are inactive: theirs has died. */
+#define MEMBER_BEAT_MS	 10000 /* how often it is written that a member was heard of */
+#define MEMBER_SILENT_MS 60000
+must_check int member_expire(struct db *db, struct err *e);
+/* After a start of the only manager nobody is known to be alive: keep-alive streams tell again. */
 must_check int member_reset_all(struct db *db, struct err *e);
 
 #endif

@@ -8,6 +8,7 @@
 #include "control/manager/jwt.h"
 #include "control/manager/limiter.h"
 #include "control/manager/live.h"
+#include "control/manager/redis.h"
 #include "control/manager/rest.h"
 #include "control/manager/rest_roles.h"
 #include "control/manager/users.h"
@@ -21,6 +22,7 @@
 
 struct rest_server {
 	struct rest rest;
+	struct redis *redis;
 	struct web *web;
 };
 
@@ -64,6 +66,23 @@ static int open_web(struct rest_server *s, struct err *e)
 	return web_new(&web, &s->web, e);
 }
 
+static void share_limits(struct rest_server *s)
+{
+	const struct manager_config *c = s->rest.config;
+	const struct redis_config redis = {
+		.addrs = (const char *const *)c->redis_addrs.items,
+		.addr_count = (unsigned)c->redis_addrs.count,
+		.user = c->redis_user,
+		.password = c->redis_password,
+		.db = (int64_t)c->redis_db,
+	};
+
+	if (!redis.addr_count)
+		return;
+	s->redis = redis_new(&redis);
+	limiter_share(s->rest.limiter, s->redis);
+}
+
 int rest_server_new(const struct manager_config *config, struct db *db, struct rest_server **out,
 		    struct err *e)
 {
@@ -71,6 +90,7 @@ int rest_server_new(const struct manager_config *config, struct db *db, struct r
 	int r;
 
 	s->rest = (struct rest){.db = db, .config = config, .limiter = limiter_new()};
+	share_limits(s);
 	r = open_secrets(&s->rest, e);
 	if (r == 0)
 		r = prepare_people(db, e);
@@ -107,5 +127,6 @@ void rest_server_free(struct rest_server *s)
 	jwt_free(s->rest.jwt);
 	vault_free(s->rest.vault);
 	limiter_free(s->rest.limiter);
+	redis_free(s->redis);
 	free(s);
 }

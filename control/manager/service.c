@@ -1,10 +1,11 @@
 /*
  * manager.v2.Manager. ListSchedulers tells each peer which scheduler cluster is its own; KeepAlive
  * streams tell who is alive: the first message makes a member active, the end of the stream
- * inactive.
+ * inactive; the messages between are written down so that other managers know.
  */
 #include "control/manager/service.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -364,16 +365,20 @@ struct alive {
 	enum member_kind kind;
 	uint64_t cluster_id;
 	char *hostname, *ip;
+	int64_t beat_ms; /* when the database was told last */
 };
 
-static void set_alive(struct db *db, const struct alive *a, bool active)
+static void tell(struct db *db, struct alive *a, bool active, bool first)
 {
 	struct err e = {0};
 
-	if (member_set_state(db, a->kind, a->hostname, a->ip, a->cluster_id, active, &e) < 0)
+	if (active)
+		a->beat_ms = clock_wall_ms();
+	if (member_set_state(db, a->kind, a->hostname, a->ip, a->cluster_id, active, a->beat_ms,
+			     &e) < 0)
 		log_warn("keep-alive not recorded", "hostname=%s ip=%s why=\"%s\"", a->hostname,
 			 a->ip, e.text);
-	else
+	else if (first || !active)
 		log_info(active ? "member is alive" : "member is gone",
 			 "hostname=%s ip=%s cluster=%llu", a->hostname, a->ip,
 			 (unsigned long long)a->cluster_id);
@@ -384,7 +389,12 @@ static void keep_alive(struct rpc_call *call, const ProtobufCMessage *req, void 
 	const Manager__V2__KeepAliveRequest *rq = (const void *)req;
 	struct alive *a = rpc_call_user(call);
 
-	if (a || !valid_member(call, rq->hostname, rq->ip, false, rq->cluster_id))
+	if (a) {
+		if (clock_wall_ms() - a->beat_ms >= MEMBER_BEAT_MS)
+			tell(arg, a, true, false);
+		return;
+	}
+	if (!valid_member(call, rq->hostname, rq->ip, false, rq->cluster_id))
 		return;
 	a = mem_new(struct alive);
 	a->kind = rq->source_type == MANAGER__V2__SOURCE_TYPE__SEED_PEER_SOURCE ? MEMBER_SEED_PEER
@@ -393,7 +403,7 @@ static void keep_alive(struct rpc_call *call, const ProtobufCMessage *req, void 
 	a->hostname = mem_strdup(rq->hostname);
 	a->ip = mem_strdup(rq->ip);
 	rpc_call_set_user(call, a);
-	set_alive(arg, a, true);
+	tell(arg, a, true, true);
 }
 
 static void keep_alive_ended(struct rpc_call *call, void *arg)
@@ -408,7 +418,7 @@ static void keep_alive_closed(struct rpc_call *call, void *arg)
 
 	if (!a)
 		return;
-	set_alive(arg, a, false);
+	tell(arg, a, false, false);
 	free(a->hostname);
 	free(a->ip);
 	free(a);

@@ -44,7 +44,9 @@ class Sqlite:
 
 
 class Server:
-    def __init__(self):
+    def __init__(self, host=None):
+        """On a host of the lab, or on this machine's loopback."""
+        self.host, self.ip = host, host.ip if host else "127.0.0.1"
         # Not below a directory that only we may enter: the server has another user.
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"skimmer-{self.name}-", dir="/tmp"))
         self.port = free_port()
@@ -55,17 +57,20 @@ class Server:
         self.start()
         self.make_database("manager")
 
+    def there(self, command):
+        return self.host.enter(*command) if self.host else command
+
     def run(self, *command, **kw):
         """As the server's user; a server does not run as root."""
         as_user = ["runuser", "-u", self.user, "--"] if os.getuid() == 0 else []
-        return subprocess.run([*as_user, *command], cwd=self.dir, check=True, timeout=BOUND_S,
+        return subprocess.run(self.there([*as_user, *command]), cwd=self.dir, check=True, timeout=BOUND_S,
                               capture_output=True, **kw).stdout
 
     def start(self):
         as_user = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--init-groups",
                    "--"] if os.getuid() == 0 else []
         self.log = open(self.dir / "log", "ab")
-        self.process = subprocess.Popen([*as_user, *self.command()], cwd=self.dir, stdout=self.log,
+        self.process = subprocess.Popen(self.there([*as_user, *self.command()]), cwd=self.dir, stdout=self.log,
                                         stderr=self.log)
         end = time.monotonic() + BOUND_S
         while not self.is_ready():
@@ -81,7 +86,7 @@ class Server:
 
     def config(self, name="manager"):
         return {"type": self.type, self.section: {
-            "host": "127.0.0.1", "port": self.port, "user": "manager", "password": PASSWORD,
+            "host": self.ip, "port": self.port, "user": "manager", "password": PASSWORD,
             "dbname": name}}
 
     def __enter__(self):
@@ -103,14 +108,17 @@ class Postgres(Server):
                  "-U", "postgres", f"--pwfile={self.dir}/password", "-E", "UTF8",
                  "--locale=C.UTF-8")
 
+        with open(self.dir / "data" / "pg_hba.conf", "a") as f:
+            f.write("host all all samenet scram-sha-256\n")
+
     def command(self):
         return [f"{self.bin}/postgres", "-D", f"{self.dir}/data", "-p", str(self.port),
-                "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.dir}",
+                "-c", f"listen_addresses={self.ip}", "-c", f"unix_socket_directories={self.dir}",
                 "-c", "fsync=off", "-c", "shared_buffers=16MB"]
 
     def sql(self, text, name="postgres"):
         env = dict(os.environ, PGPASSWORD=PASSWORD)
-        return self.run(f"{self.bin}/psql", "-h", "127.0.0.1", "-p", str(self.port), "-U",
+        return self.run(f"{self.bin}/psql", "-h", self.dir, "-p", str(self.port), "-U",
                         "postgres", "-d", name, "-AtX", "-v", "ON_ERROR_STOP=1", "-c", text,
                         env=env).decode().strip()
 
@@ -127,7 +135,7 @@ class Postgres(Server):
 
     def files(self):
         env = dict(os.environ, PGPASSWORD=PASSWORD)
-        return {"pg_dump": self.run(f"{self.bin}/pg_dump", "-h", "127.0.0.1", "-p", str(self.port),
+        return {"pg_dump": self.run(f"{self.bin}/pg_dump", "-h", self.dir, "-p", str(self.port),
                                     "-U", "postgres", "manager", env=env)}
 
 
