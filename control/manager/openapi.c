@@ -39,6 +39,8 @@ static void add_query(json_t *parameters, const char *name, const char *type)
 
 static void add_list_parameters(json_t *parameters, const struct route *r)
 {
+	if (r->flags & ROUTE_NEEDS_QUERY)
+		add_query(parameters, "scheduler_cluster_id", "integer");
 	if (!(r->flags & ROUTE_LIST))
 		return;
 	add_query(parameters, "page", "integer");
@@ -129,7 +131,7 @@ static bool can_refuse(const struct route *r, int status)
 	case 413:
 		return r->body;
 	case 422:
-		return r->body || (r->flags & (ROUTE_LIST | ROUTE_REDIRECT));
+		return r->body || (r->flags & (ROUTE_LIST | ROUTE_REDIRECT | ROUTE_NEEDS_QUERY));
 	case 429:
 		return r->body && (!asks || strstr(r->path, "/jobs"));
 	default:

@@ -31,17 +31,18 @@ enum access {
 };
 
 enum {
-	ROUTE_SELF = 1,	       /* whoever the user :id is may, whatever the roles say */
-	ROUTE_LIST = 2,	       /* answers an array, by page */
-	ROUTE_UNAUDITED = 4,   /* changes nothing that is kept */
-	ROUTE_ROW = 16,	       /* the shape has the columns of every row besides its own */
-	ROUTE_AUDITED = 32,    /* a GET that changes something */
-	ROUTE_EMPTY = 8,       /* answers without a body */
-	ROUTE_EVENTS = 64,     /* answers server-sent events, each the shape as JSON */
-	ROUTE_TEXT = 128,      /* answers a text; with ROUTE_TEXTS an array of arrays of texts */
-	ROUTE_TEXTS = 256,     /* answers an array of texts */
-	ROUTE_ELSEWHERE = 512, /* asks other programs, which may not answer */
-	ROUTE_REDIRECT = 1024, /* sends a browser on */
+	ROUTE_SELF = 1,		  /* whoever the user :id is may, whatever the roles say */
+	ROUTE_LIST = 2,		  /* answers an array, by page */
+	ROUTE_UNAUDITED = 4,	  /* changes nothing that is kept */
+	ROUTE_ROW = 16,		  /* the shape has the columns of every row besides its own */
+	ROUTE_AUDITED = 32,	  /* a GET that changes something */
+	ROUTE_EMPTY = 8,	  /* answers without a body */
+	ROUTE_EVENTS = 64,	  /* answers server-sent events, each the shape as JSON */
+	ROUTE_TEXT = 128,	  /* answers a text; with ROUTE_TEXTS an array of arrays of texts */
+	ROUTE_TEXTS = 256,	  /* answers an array of texts */
+	ROUTE_ELSEWHERE = 512,	  /* asks other programs, which may not answer */
+	ROUTE_REDIRECT = 1024,	  /* sends a browser on */
+	ROUTE_NEEDS_QUERY = 2048, /* a query that the document lists is needed */
 };
 
 struct route {

@@ -1,5 +1,6 @@
 /* All routes, and the few that belong to nobody. */
 #include "control/manager/openapi.h"
+#include "control/manager/rest_absent.h"
 #include "control/manager/rest_clusters.h"
 #include "control/manager/rest_jobs.h"
 #include "control/manager/rest_live.h"
@@ -28,11 +29,17 @@ static const struct route common_routes[] = {
 const struct route *const *rest_routes(void)
 {
 	static const struct route *const tables[] = {
-		rest_users_routes,    rest_roles_routes,
-		rest_clusters_routes, rest_tables_routes,
-		rest_records_routes,  rest_jobs_routes,
-		rest_oauth_routes,    rest_live_routes,
-		common_routes,	      NULL,
+		rest_users_routes,
+		rest_roles_routes,
+		rest_clusters_routes,
+		rest_tables_routes,
+		rest_records_routes,
+		rest_jobs_routes,
+		rest_oauth_routes,
+		rest_live_routes,
+		rest_absent_routes,
+		common_routes,
+		NULL,
 	};
 
 	return tables;

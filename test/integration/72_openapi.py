@@ -153,7 +153,7 @@ def body_of(path, op, whole):
 
 def filled(path, ids):
     known = {"id": ids, "role": "gen-role", "name": "github", "scheduler_id": 1, "seed_peer_id": 1,
-             "scheduler_cluster_id": 1}
+             "scheduler_cluster_id": 1, "file": "index.html"}
     return re.sub(r"{(\w+)}", lambda m: str(known[m.group(1)]), path)
 
 
@@ -203,6 +203,21 @@ def test_every_route_does_what_the_document_says():
     print("answers by status:", dict(sorted(COUNTS.items())))
     check(COUNTS[200] > len(list(operations())), f"most calls go well: {COUNTS}")
     check(len(made) >= 10, f"rows were made: {sorted(made)}")
+
+
+def test_what_dragonfly_has_and_we_have_not_is_answered_truly():
+    root = M.sign_in()
+    tasks = "/api/v1/persistent-cache-tasks"
+    status, headers, data = M.ask("GET", f"{tasks}?scheduler_cluster_id=1", token=root)
+    equal((status, data), (200, b"[]"), "persistent cache tasks")
+    check('rel="last"' in headers["Link"], "its pages")
+    equal(M.ask("GET", tasks, token=root)[0], 422, "without a cluster")
+    for path, want in ((f"{tasks}/x?scheduler_cluster_id=1", 404), ("/api/v1/buckets", 200),
+                       ("/api/v1/buckets/x", 404), ("/api/v1/models", 200), ("/api/v1/models/1", 404)):
+        equal(M.ask("GET", path, token=root)[0], want, path)
+        equal(M.ask("GET", path)[0], 401, f"{path} by a stranger")
+    status, headers, _ = M.ask("GET", "/swagger/index.html")
+    equal((status, headers["Location"]), (302, "/api/openapi.json"), "swagger")
 
 
 def test_a_client_made_of_the_document_alone_manages_clusters():
