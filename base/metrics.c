@@ -12,14 +12,24 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define LABELS_MAX    8
+#define LABELS_MAX    10
 #define LABEL_LEN_MAX 128
 #define HOOKS_MAX     8
+#define BUCKETS	      24
+#define SECONDS_SHIFT 6 /* the first bucket of METRIC_SECONDS: 64 us */
+
+/* All atomic. */
+struct distribution {
+	uint64_t buckets[BUCKETS + 1]; /* not summed up; the last has no bound */
+	uint64_t count;
+	unsigned shift;
+};
 
 struct metric {
-	struct list link; /* family.series */
-	char *labels;	  /* {a="b"} or "" */
-	int64_t value;	  /* atomic */
+	struct list link;		   /* family.series */
+	char *labels;			   /* {a="b"} or "" */
+	int64_t value;			   /* atomic; of a distribution its sum */
+	struct distribution *distribution; /* NULL: a plain number */
 };
 
 struct family {
@@ -110,6 +120,10 @@ static struct metric *series_get(struct family *f, char *labels)
 	}
 	m = mem_new(struct metric);
 	m->labels = labels;
+	if (f->def->kind >= METRIC_MILLISECONDS)
+		m->distribution = mem_new(struct distribution);
+	if (f->def->kind == METRIC_SECONDS)
+		m->distribution->shift = SECONDS_SHIFT;
 	list_push_back(&f->series, &m->link);
 	map_put(f->by_labels, labels, m);
 	return m;
@@ -149,6 +163,25 @@ void metric_set(struct metric *m, int64_t n)
 	__atomic_store_n(&m->value, n, __ATOMIC_RELAXED);
 }
 
+/* The first bucket whose bound, 1 << (shift + i), is not below n. */
+static unsigned bucket_of(const struct distribution *d, uint64_t n)
+{
+	unsigned i = 0;
+
+	while (i < BUCKETS && n > UINT64_C(1) << (d->shift + i))
+		i++;
+	return i;
+}
+
+void metric_observe(struct metric *m, uint64_t n)
+{
+	struct distribution *d = m->distribution;
+
+	__atomic_fetch_add(&d->buckets[bucket_of(d, n)], 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&d->count, 1, __ATOMIC_RELAXED);
+	metric_add(m, (int64_t)n);
+}
+
 int64_t metric_value(const struct metric *m)
 {
 	return __atomic_load_n(&m->value, __ATOMIC_RELAXED);
@@ -178,14 +211,63 @@ void metrics_on_print_remove(void (*fn)(void *arg), void *arg)
 	hook_replace(fn, arg, NULL, NULL);
 }
 
+/* In the unit that is shown. */
+static void print_amount(const struct distribution *d, uint64_t n, struct buf *out)
+{
+	if (d->shift)
+		buf_printf(out, "%.9g", (double)n / 1e6);
+	else
+		buf_printf(out, "%" PRIu64, n);
+}
+
+static void print_buckets(const char *name, const struct metric *m, struct buf *out)
+{
+	const struct distribution *d = m->distribution;
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i <= BUCKETS; i++) {
+		sum += __atomic_load_n(&d->buckets[i], __ATOMIC_RELAXED);
+		buf_printf(out, "%s_bucket{%s%sle=\"", name, m->labels, m->labels[0] ? "," : "");
+		if (i < BUCKETS)
+			print_amount(d, UINT64_C(1) << (d->shift + i), out);
+		else
+			buf_puts(out, "+Inf");
+		buf_printf(out, "\"} %" PRIu64 "\n", sum);
+	}
+}
+
+static void print_distribution(const struct metric_family *def, const struct metric *m,
+			       struct buf *out)
+{
+	const char *open = m->labels[0] ? "{" : "", *close = m->labels[0] ? "}" : "";
+	const struct distribution *d = m->distribution;
+
+	if (def->kind != METRIC_SUMMARY)
+		print_buckets(def->name, m, out);
+	buf_printf(out, "%s_sum%s%s%s ", def->name, open, m->labels, close);
+	print_amount(d, (uint64_t)metric_value(m), out);
+	buf_printf(out, "\n%s_count%s%s%s %" PRIu64 "\n", def->name, open, m->labels, close,
+		   __atomic_load_n(&d->count, __ATOMIC_RELAXED));
+}
+
 static void print_family(const struct family *f, struct buf *out)
 {
+	static const char *const types[] = {[METRIC_COUNTER] = "counter",
+					    [METRIC_GAUGE] = "gauge",
+					    [METRIC_MILLISECONDS] = "histogram",
+					    [METRIC_SECONDS] = "histogram",
+					    [METRIC_SUMMARY] = "summary"};
+
 	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", f->def->name, f->def->help, f->def->name,
-		   f->def->kind == METRIC_COUNTER ? "counter" : "gauge");
+		   types[f->def->kind]);
 	list_each (it, &f->series) {
 		const struct metric *m = list_entry(it, struct metric, link);
 		bool bare = !m->labels[0];
 
+		if (m->distribution) {
+			print_distribution(f->def, m, out);
+			continue;
+		}
 		buf_printf(out, "%s%s%s%s %" PRId64 "\n", f->def->name, bare ? "" : "{", m->labels,
 			   bare ? "" : "}", metric_value(m));
 	}
@@ -210,6 +292,17 @@ void metrics_print(struct buf *out)
 		print_family(list_entry(it, struct family, link), out);
 }
 
+static void reset(struct metric *m)
+{
+	struct distribution *d = m->distribution;
+
+	metric_set(m, 0);
+	for (unsigned i = 0; d && i <= BUCKETS; i++)
+		__atomic_store_n(&d->buckets[i], 0, __ATOMIC_RELAXED);
+	if (d)
+		__atomic_store_n(&d->count, 0, __ATOMIC_RELAXED);
+}
+
 void metrics_reset(void)
 {
 	pthread_once(&registry.once, registry_init);
@@ -217,9 +310,9 @@ void metrics_reset(void)
 	list_each (it, &registry.families) {
 		struct family *f = list_entry(it, struct family, link);
 
-		if (f->def->kind != METRIC_COUNTER)
+		if (f->def->kind == METRIC_GAUGE)
 			continue;
 		list_each (series, &f->series)
-			metric_set(list_entry(series, struct metric, link), 0);
+			reset(list_entry(series, struct metric, link));
 	}
 }

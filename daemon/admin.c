@@ -4,6 +4,7 @@
 #include "base/door.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/metrics_door.h"
 #include "daemon/piece_server.h"
 #include "daemon/store.h"
 #include "daemon/tasks.h"
@@ -12,7 +13,6 @@
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 
-#define METRICS_MAX	(16u << 20)
 #define CONNECTIONS_MAX 256
 
 struct admin {
@@ -199,28 +199,6 @@ static void health_request(struct door_conn *c, void *arg)
 		door_reply(c, 200, "", "ready");
 }
 
-static void metrics_request(struct door_conn *c, void *arg)
-{
-	const struct http_head *head = door_head(c);
-	cleanup(buf_release) struct buf text = BUF_INIT(METRICS_MAX);
-
-	(void)arg;
-	if (!path_is(head, "/metrics")) {
-		door_reply(c, 404, "", "there is /metrics");
-	} else if (strcmp(head->method, "DELETE") == 0) {
-		metrics_reset();
-		door_reply(c, 200, "", "");
-	} else if (!is_read(head)) {
-		door_reply(c, 405, "Allow: GET, HEAD, DELETE\r\n", "only GET");
-	} else {
-		metrics_print(&text);
-		door_respond(c, 200, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
-			     (int64_t)text.len);
-		door_send(c, text.data, text.len);
-		door_end(c);
-	}
-}
-
 int admin_new(const struct admin_config *config, struct admin **out, struct err *e)
 {
 	struct admin *a = mem_new(struct admin);
@@ -232,14 +210,6 @@ int admin_new(const struct admin_config *config, struct admin **out, struct err 
 		.request = health_request,
 		.arg = a,
 	};
-	struct door_config metrics = {
-		.name = "metrics",
-		.ip = config->metrics_ip,
-		.port = config->metrics_port,
-		.connections_max = CONNECTIONS_MAX,
-		.request = metrics_request,
-		.arg = a,
-	};
 	int r;
 
 	a->config = *config;
@@ -247,7 +217,7 @@ int admin_new(const struct admin_config *config, struct admin **out, struct err 
 	metrics_on_print(refresh, &a->config);
 	r = door_new(&health, &a->health, e);
 	if (r == 0)
-		r = door_new(&metrics, &a->metrics, e);
+		r = metrics_door_new(config->metrics_ip, config->metrics_port, &a->metrics, e);
 	if (r < 0) {
 		admin_free(a);
 		return r;

@@ -5,8 +5,10 @@
  */
 #include "daemon/blob.h"
 
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "daemon/blobs_private.h"
 #include "proto/task_id.h"
 
@@ -47,6 +49,7 @@ struct reading {
 	bool failed;   /* atomic: err is set or being set */
 	struct err err;
 	struct span span;
+	int64_t since_us;
 	unsigned count;
 	struct part parts[];
 };
@@ -239,6 +242,21 @@ static void reading_free(struct pending *p)
 	free(r);
 }
 
+static struct metric *read_time(void)
+{
+	static const struct metric_family family = {
+		METRIC_SECONDS, "skimmer_mount_read_first_byte_seconds",
+		"From a read of the mount to its first byte, for reads that we answer.", NULL};
+	static struct metric *kept; /* atomic */
+	struct metric *m = __atomic_load_n(&kept, __ATOMIC_RELAXED);
+
+	if (!m) {
+		m = metric_get(&family);
+		__atomic_store_n(&kept, m, __ATOMIC_RELAXED);
+	}
+	return m;
+}
+
 static void answer(struct reading *r)
 {
 	struct fs_read *ask = pending_answer(&r->pending);
@@ -246,6 +264,7 @@ static void answer(struct reading *r)
 
 	if (!ask)
 		return;
+	metric_observe(read_time(), (uint64_t)(clock_us() - r->since_us));
 	if (r->failed)
 		span_fail(&r->span, r->err.text);
 	span_end(&r->span);
@@ -291,6 +310,7 @@ static struct reading *reading_new(struct task *t, uint64_t off, uint32_t len)
 	struct reading *r = mem_alloc(sizeof(*r) + count * sizeof(r->parts[0]));
 
 	r->task = t;
+	r->since_us = clock_us();
 	task_ref(t);
 	r->left = count + 1;
 	r->count = count;

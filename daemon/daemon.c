@@ -439,8 +439,19 @@ static void show_figures(void *arg)
 	static const struct metric_family passthrough = {
 		METRIC_GAUGE, "skimmer_mount_passthrough",
 		"1: the kernel reads complete blobs of the mount itself.", NULL};
+	static const struct metric_family opens = {
+		METRIC_COUNTER, "skimmer_mount_passthrough_opens_total",
+		"Opens of complete blobs that the kernel then read itself.", NULL};
+	static const struct metric_family reads = {METRIC_COUNTER, "skimmer_mount_read_bytes_total",
+						   "Bytes that reads of the mount were given.",
+						   NULL};
 	const struct daemon *d = arg;
+	struct fs_stat mount = {0};
 
+	if (d->mount)
+		fs_session_stat(d->mount, &mount);
+	metric_set(metric_get(&opens), (int64_t)mount.passthrough_opens);
+	metric_set(metric_get(&reads), (int64_t)mount.bytes);
 	metric_set(metric_get(&schedulers), scheduler_client_alive(d->scheduler_client));
 	metric_set(metric_get(&passthrough), d->mount && fs_session_passthrough(d->mount));
 }

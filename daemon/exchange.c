@@ -12,6 +12,7 @@
 #include "base/lock.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "daemon/downloads.h"
 #include "daemon/transport.h"
 
 #include <errno.h>
@@ -382,6 +383,7 @@ int exchange_run(struct exchange_pool *p, struct exchange *x, struct err *e)
 {
 	char authority[280], host[300];
 	struct handle *h;
+	int64_t began_ms;
 	int r;
 
 	x->retryable = false;
@@ -392,12 +394,14 @@ int exchange_run(struct exchange_pool *p, struct exchange *x, struct err *e)
 	r = take_seat(p, host, x, e);
 	if (r < 0)
 		return r;
+	began_ms = clock_ms();
 	h = take_handle(p, host);
 	if (!h)
 		h = handle_new(host);
 	r = run_on_handle(p, x, h, e);
 	give_handle_back(p, h);
 	give_seat_back(p, host);
+	downloads_backend(x->url->scheme, x->method, clock_ms() - began_ms, r < 0);
 	return r;
 }
 

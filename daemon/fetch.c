@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/downloads.h"
 #include "daemon/fetch_private.h"
 #include "daemon/host.h"
 
@@ -223,6 +224,7 @@ static void log_done(struct fetch *f)
 	int64_t ms = clock_ms() - f->began_ms;
 
 	lock_drop(&f->lock);
+	downloads_took(f->meta->geometry.content_length, ms);
 	log_info("task done",
 		 "task=%s bytes=%" PRIu64 " from_origin=%" PRIu64 " from_peers=%" PRIu64
 		 " ms=%" PRId64 " parents=%u",

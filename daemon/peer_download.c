@@ -23,7 +23,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/metrics.h"
+#include "daemon/downloads.h"
 #include "daemon/output.h"
 #include "daemon/peer_server_private.h"
 #include "daemon/piece_feed.h"
@@ -119,24 +119,12 @@ static void download_wake(void *arg)
 
 /* ---- the end */
 
-static void count(const struct download *d, const struct metric_family *family)
+static void count(const struct download *d, enum downloads_figure f)
 {
 	const Common__V2__Download *asked = asked_of(d);
-	char priority[16];
 
-	snprintf(priority, sizeof(priority), "%d", (int)asked->priority);
-	metric_add(metric_get(family, "0", message_text(asked, tag),
-			      message_text(asked, application), priority),
-		   1);
-}
-
-static void count_failure(const struct download *d)
-{
-	static const struct metric_family failures = {
-		METRIC_COUNTER, "dragonfly_client_download_task_failure_total",
-		"Downloads asked for by gRPC that failed.", "type,tag,app,priority"};
-
-	count(d, &failures);
+	downloads_count(f, message_text(asked, tag), message_text(asked, application),
+			(int)asked->priority);
 }
 
 /* What the origin said, for Dragonfly's clients: JSON of errordetails.v2.Backend. */
@@ -176,7 +164,7 @@ static void fail(struct download *d, const struct err *e)
 	cleanup(free_at) char *details = NULL;
 
 	end(d);
-	count_failure(d);
+	count(d, DOWNLOADS_FAILED);
 	log_debug("download failed", "task=%s why=\"%s\"", d->task ? task_meta(d->task)->id : "-",
 		  e->text);
 	if (e->code == EBADMSG) {
@@ -194,7 +182,7 @@ static void fail(struct download *d, const struct err *e)
 static void fail_output(struct download *d, const struct err *e)
 {
 	end(d);
-	count_failure(d);
+	count(d, DOWNLOADS_FAILED);
 	if (e->code == EEXIST)
 		rpc_call_finish(d->call, RPC_ALREADY_EXISTS, e->text);
 	else if (e->code == ENOSPC || e->code == EDQUOT)
@@ -218,7 +206,7 @@ static void succeed(struct download *d)
 				 "task=%s want=%s got=sha256:%s", task_meta(d->task)->id,
 				 d->want_digest, hex);
 			end(d);
-			count_failure(d);
+			count(d, DOWNLOADS_FAILED);
 			rpc_call_finish(d->call, RPC_ABORTED,
 					"content is not what its digest says");
 			return;
@@ -557,15 +545,12 @@ static void download_opened(struct task_open *o, struct task *t, const struct er
 
 static void run_begin(struct download *d)
 {
-	static const struct metric_family downloads = {
-		METRIC_COUNTER, "dragonfly_client_download_task_total",
-		"Downloads asked for by gRPC.", "type,tag,app,priority"};
 	const Common__V2__Download *asked = asked_of(d);
 	const char *path = message_text(asked, output_path);
 	cleanup(task_message_release) struct task_message_request m = {0};
 	struct err e;
 
-	count(d, &downloads);
+	count(d, DOWNLOADS_BEGUN);
 	if (d->is_local && path && path[0] &&
 	    output_new(path, asked->overwrite, &d->output, &e) < 0) {
 		fail_output(d, &e);

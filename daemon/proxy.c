@@ -285,6 +285,8 @@ int proxy_new(const struct proxy_config *config, struct tasks *tasks, struct rel
 	struct proxy *p = mem_new(struct proxy);
 	int r;
 
+	metric_add(metric_get(&requests), 0);
+	metric_add(metric_get(&failures), 0);
 	p->config = *config;
 	p->tasks = tasks;
 	p->relay = relay;

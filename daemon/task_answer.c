@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/pool.h"
+#include "daemon/downloads.h"
 #include "daemon/history.h"
 #include "daemon/proxy_private.h"
 #include "daemon/task.h"
@@ -72,6 +73,12 @@ struct task_answer {
 	struct span reply;
 	int64_t stalled_us, waited_us; /* for the span: since when, and how long, for a piece */
 };
+
+static void count_failure(const struct task_answer *a)
+{
+	downloads_count(DOWNLOADS_FAILED, a->errand->tag, a->errand->application,
+			a->errand->priority);
+}
 
 static void unref(struct task_answer *a)
 {
@@ -200,6 +207,7 @@ static void advance(struct task_answer *a)
 		log_warn("p2p answer broken off", "task=%s at=%" PRIu64 " why=\"%s\"",
 			 task_meta(a->task)->id, a->sent, part->err.text);
 		proxy_count_failure();
+		count_failure(a);
 		door_abort(a->conn);
 	}
 }
@@ -430,6 +438,7 @@ static void give_up(struct task_answer *a)
 	}
 	a->status = status;
 	proxy_count_failure();
+	count_failure(a);
 	door_reply(c, status, ERROR_DFDAEMON, a->err.text);
 }
 
@@ -496,6 +505,7 @@ void task_answer_start(struct proxy *p, struct door_conn *c, struct errand *x)
 		return;
 	}
 	metric_add(metric_get(&via_p2p), 1);
+	downloads_count(DOWNLOADS_BEGUN, x->tag, x->application, x->priority);
 	a = mem_new(struct task_answer);
 	*a = (struct task_answer){
 		.call = {answer_drained, NULL, answer_gone},

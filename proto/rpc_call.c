@@ -2,6 +2,7 @@
 #include "proto/rpc_call.h"
 
 #include "base/mem.h"
+#include "proto/rpc_count.h"
 #include "proto/rpc_pack.h"
 
 #include <grpc/slice.h>
@@ -59,19 +60,18 @@ static void begin_span(struct rpc_call *call)
 	span_text(&call->span, "net.peer.name", call->peer);
 }
 
-static void end_span(struct rpc_call *call)
+static void count_end(struct rpc_call *call)
 {
 	struct rpc_pipe *p = &call->pipe;
 	char why[PIPE_TEXT_MAX + 1] = "";
 	enum rpc_code code;
 
-	if (!call->span.recording)
-		return;
 	lock_take(&p->lock);
 	code = p->ending ? p->code : RPC_CANCELLED;
-	if (p->ending && p->text)
+	if (p->ending && p->text && call->span.recording)
 		snprintf(why, sizeof(why), "%s", p->text);
 	lock_drop(&p->lock);
+	rpc_count_handled(call->method, code);
 	span_number(&call->span, "rpc.grpc.status_code", code);
 	if (code != RPC_OK && code != RPC_CANCELLED)
 		span_fail(&call->span, why);
@@ -85,7 +85,7 @@ static void call_over(struct rpc_pipe *p)
 	trace_within(&call->span.context);
 	if (call->told && call->method->closed)
 		call->method->closed(call, call->arg);
-	end_span(call);
+	count_end(call);
 	rpc_server_call_over(call->server);
 }
 
@@ -151,6 +151,7 @@ void rpc_call_begin(struct rpc_call *call, const struct rpc_method *method, void
 	call->method = method;
 	call->arg = arg;
 	call->metadata = copy_metadata(&call->pipe.head);
+	rpc_count_started(method);
 	begin_span(call);
 	pipe_start(&call->pipe, true);
 	pipe_unref(&call->pipe);

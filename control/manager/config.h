@@ -38,6 +38,8 @@ struct manager_config {
 	bool sign_up, require_password_change;
 	struct manager_oauth github, google;
 	struct trace_config tracing;
+	bool metrics_enable;
+	char *metrics_addr;
 };
 
 extern const struct config_key manager_config_keys[];

@@ -1,6 +1,8 @@
 /* The life of jobs: rows, leases, threads, what is left over from an earlier life. */
 #include "control/manager/jobs.h"
 
+#include "control/manager/figures.h"
+
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/log.h"
@@ -344,6 +346,7 @@ int jobs_add(struct jobs *j, const char *type, const json_t *args, const char *b
 			      insert(j, type, public, sealed, bio, user_id, clusters, cluster_count,
 				     id_out, e),
 			      e);
+	figures_job(type, r == 0);
 	if (r < 0)
 		return r;
 	if (!start(j, *id_out))

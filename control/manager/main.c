@@ -1,11 +1,13 @@
 /* The manager: clusters, who serves them, people and jobs, over gRPC and REST. */
 #include "base/log.h"
+#include "base/metrics_door.h"
 #include "base/net.h"
 #include "base/notify.h"
 #include "base/program.h"
 #include "base/timer.h"
 #include "control/manager/backup.h"
 #include "control/manager/config.h"
+#include "control/manager/figures.h"
 #include "control/manager/member.h"
 #include "control/manager/rest_server.h"
 #include "control/manager/service.h"
@@ -13,6 +15,16 @@
 #include <curl/curl.h>
 #include <string.h>
 #include <unistd.h>
+
+static int start_metrics(const struct manager_config *c, struct door **out, struct err *e)
+{
+	int r;
+
+	if (!c->metrics_enable)
+		return 0;
+	r = metrics_door_new_at(c->metrics_addr, out, e);
+	return r < 0 ? err_wrap(e, "metrics.addr") : 0;
+}
 
 /* Serves until SIGINT or SIGTERM, which every thread has blocked. */
 static int serve(const struct manager_config *c, struct db *db, const sigset_t *ends, struct err *e)
@@ -26,13 +38,18 @@ static int serve(const struct manager_config *c, struct db *db, const sigset_t *
 	const char *ip = c->grpc_ip ? c->grpc_ip : "::";
 	struct rest_server *rest = NULL;
 	struct rpc_server *server = NULL;
+	struct door *metrics = NULL;
 	int sig, r;
 
 	snprintf(listen, sizeof(listen), strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, c->grpc_port);
-	r = rest_server_new(c, db, &rest, e);
+	figures_start();
+	r = start_metrics(c, &metrics, e);
+	if (r == 0)
+		r = rest_server_new(c, db, &rest, e);
 	if (r == 0)
 		r = rpc_server_new(&rc, &server, e);
 	if (r < 0) {
+		door_free(metrics);
 		rest_server_free(rest);
 		return r;
 	}
@@ -41,6 +58,7 @@ static int serve(const struct manager_config *c, struct db *db, const sigset_t *
 	sigwait(ends, &sig);
 	notify_stopping();
 	log_info("manager stops", "signal=%d", sig);
+	door_free(metrics);
 	rest_server_free(rest);
 	rpc_server_free(server, 1000);
 	return 0;

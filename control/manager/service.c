@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/net.h"
+#include "control/manager/figures.h"
 #include "control/manager/message.h"
 #include "control/manager/search.h"
 
@@ -225,6 +226,7 @@ static void list_schedulers(struct rpc_call *call, const ProtobufCMessage *req, 
 		refuse(call, &e);
 		return;
 	}
+	figures_search(rq->version, rq->commit, out->n_schedulers > 0);
 	reply_free(call, &out->base);
 }
 

@@ -11,9 +11,11 @@
  */
 #include "control/manager/web.h"
 
+#include "base/clock.h"
 #include "base/door.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "control/manager/figures.h"
 #include "control/manager/web_feed.h"
 
 #include <stdarg.h>
@@ -86,11 +88,14 @@ static void work(void *arg)
 {
 	struct exchange *x = arg;
 
+	int64_t since_us = clock_us();
+
 	x->web->config.answer(x->web->config.arg, &x->rq, &x->answer);
 	if (x->answer.body.overflow) {
 		x->answer.status = 500;
 		buf_release(&x->answer.body);
 	}
+	figures_request(x->rq.method, x->rq.path, x->answer.status, clock_us() - since_us);
 	loop_post(x->loop, &x->done);
 }
 

@@ -19,6 +19,8 @@ struct scheduler_config {
 	int64_t piece_timeout_ms, peer_ttl_ms, host_ttl_ms;
 	bool ipv6;
 	struct trace_config tracing;
+	bool metrics_enable, metrics_hosts;
+	char *metrics_addr;
 };
 
 extern const struct config_key scheduler_config_keys[];

@@ -1,10 +1,12 @@
 /* The scheduler: keeps who has what in memory, answers each peer with its best parents. */
 #include "base/log.h"
+#include "base/metrics_door.h"
 #include "base/net.h"
 #include "base/notify.h"
 #include "base/program.h"
 #include "base/timer.h"
 #include "control/scheduler/config.h"
+#include "control/scheduler/figures.h"
 #include "control/scheduler/manager_link.h"
 #include "control/scheduler/service.h"
 
@@ -43,6 +45,17 @@ static unsigned thread_count(void)
 	return cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (unsigned)cores;
 }
 
+static int start_metrics(const struct scheduler_config *c, struct door **out, struct err *e)
+{
+	int r;
+
+	figures_start(service_methods, c->metrics_hosts);
+	if (!c->metrics_enable)
+		return 0;
+	r = metrics_door_new_at(c->metrics_addr, out, e);
+	return r < 0 ? err_wrap(e, "metrics.addr") : 0;
+}
+
 /* Serves until SIGINT or SIGTERM, which every thread has blocked. */
 static int serve(const struct scheduler_config *c, const sigset_t *ends, struct err *e)
 {
@@ -59,12 +72,15 @@ static int serve(const struct scheduler_config *c, const sigset_t *ends, struct 
 	const char *ip = c->listen_ip ? c->listen_ip : "::";
 	struct manager_link *link = NULL;
 	struct rpc_server *server = NULL;
+	struct door *metrics = NULL;
 	int sig, r;
 
 	gethostname(name, sizeof(name) - 1);
 	net_own_ip(own_ip, sizeof(own_ip), c->ipv6);
 	snprintf(listen, sizeof(listen), strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, c->port);
-	r = rpc_server_new(&rc, &server, e);
+	r = start_metrics(c, &metrics, e);
+	if (r == 0)
+		r = rpc_server_new(&rc, &server, e);
 	if (r == 0) {
 		if (c->manager_addr)
 			link = manager_link_new(c, c->advertise_ip ? c->advertise_ip : own_ip,
@@ -78,6 +94,8 @@ static int serve(const struct scheduler_config *c, const sigset_t *ends, struct 
 		manager_link_free(link);
 		rpc_server_free(server, 200);
 	}
+	door_free(metrics);
+	figures_stop();
 	service_free(service);
 	return r;
 }

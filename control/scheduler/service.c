@@ -10,8 +10,10 @@
 #include "base/geometry.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/net.h"
 #include "base/trace.h"
+#include "control/scheduler/figures.h"
 #include "control/scheduler/message.h"
 #include "proto/message.h"
 
@@ -106,6 +108,8 @@ static void send_answer(struct peer *p, enum answer a, struct peer *const *paren
 	if (!p->stream)
 		return;
 	trace_answer(p, a, parents, count, why);
+	if (p->asked_ms)
+		figures_scheduled(clock_ms() - p->asked_ms);
 	if (a == ANSWER_REFUSED || a == ANSWER_NOT_FOUND) {
 		finish(s, p->stream, a == ANSWER_REFUSED ? RPC_FAILED_PRECONDITION : RPC_NOT_FOUND,
 		       why);
@@ -190,6 +194,21 @@ static void on_tick(struct timer *t)
 	timer_arm(t, TICK_MS);
 }
 
+static void show_state(void *arg)
+{
+	struct service *s = arg;
+	uint64_t waiting = 0;
+
+	lock_take(&s->lock);
+	list_each (t, &s->state.waiting_tasks) {
+		list_each (p, &list_entry(t, struct task, waiting_link)->waiting)
+			waiting++;
+	}
+	figures_state(waiting, map_count(s->state.hosts), map_count(s->state.peers),
+		      map_count(s->state.tasks));
+	lock_drop(&s->lock);
+}
+
 struct service *service_new(const struct state_config *c)
 {
 	struct service *s = mem_new(struct service);
@@ -207,6 +226,7 @@ struct service *service_new(const struct state_config *c)
 	s->gc_at_ms = clock_ms() + GC_MS;
 	s->tick = (struct timer){.fire = on_tick, .arg = s};
 	timer_arm(&s->tick, TICK_MS);
+	metrics_on_print(show_state, s);
 	return s;
 }
 
@@ -216,6 +236,7 @@ void service_free(struct service *s)
 	void *value;
 	size_t at = 0;
 
+	metrics_on_print_remove(show_state, s);
 	timer_cancel(&s->tick);
 	preheats_free(s->preheats);
 	seeds_free(s->seeds);
@@ -337,11 +358,13 @@ static void register_peer(struct service *s, struct rpc_call *call,
 		cleanup(free_at) char *why =
 			mem_printf("the cluster's block list has its %s", blocked);
 
+		figures_peer(FIGURE_REGISTER_FAILED, d->priority, h);
 		finish(s, call, RPC_PERMISSION_DENIED, why);
 		return;
 	}
 	p = state_peer_make(&s->state, rq->peer_id, h, task_of(s, rq->task_id, d), now);
 	if (!p || (p->stream && p->stream != call)) {
+		figures_peer(FIGURE_REGISTER_FAILED, d->priority, h);
 		finish(s, call, RPC_ALREADY_EXISTS, "another peer has that id");
 		return;
 	}
@@ -349,6 +372,7 @@ static void register_peer(struct service *s, struct rpc_call *call,
 	rpc_call_set_user(call, p);
 	p->priority = rules_priority(s->rules, d);
 	p->concurrent_pieces = message_number(d, concurrent_piece_count, 8);
+	figures_peer(FIGURE_REGISTER, p->priority, h);
 	p->need_back_to_source = d->need_back_to_source;
 	p->may_back_to_source = !d->disable_back_to_source;
 	state_peer_event(&s->state, p, PEER_EVENT_REGISTER, now);
@@ -381,15 +405,16 @@ static void piece_finished(struct service *s, struct peer *p, const Common__V2__
 	const char *parent_id = piece && from_peer ? message_text(piece, parent_id) : NULL;
 	const struct peer *parent = parent_id ? state_peer(&s->state, parent_id) : NULL;
 	int64_t now = clock_ms();
+	uint64_t len;
 
 	if (!piece)
 		return;
 	/* A peer may say any length: no piece is longer than the task's. */
-	if (parent || !from_peer)
-		traffic_piece(&s->traffic, p->host, parent ? parent->host : NULL,
-			      piece->length < p->task->piece_length ? piece->length
-								    : p->task->piece_length,
-			      now);
+	len = piece->length < p->task->piece_length ? piece->length : p->task->piece_length;
+	if (parent || !from_peer) {
+		traffic_piece(&s->traffic, p->host, parent ? parent->host : NULL, len, now);
+		figures_piece(p->host, parent ? parent->host : NULL, len);
+	}
 	state_peer_piece(&s->state, p, piece->number, (uint32_t)message_duration_ms(piece->cost),
 			 now);
 }
@@ -409,19 +434,26 @@ static void peer_says(struct service *s, struct rpc_call *call, struct peer *p,
 	switch (rq->request_case) {
 	case SAYS(DOWNLOAD_PEER_STARTED):
 		state_peer_event(&s->state, p, PEER_EVENT_STARTED, now);
+		figures_peer(FIGURE_STARTED, p->priority, p->host);
 		break;
 	case SAYS(DOWNLOAD_PEER_BACK_TO_SOURCE_STARTED):
 		state_peer_event(&s->state, p, PEER_EVENT_BACK_TO_SOURCE, now);
+		figures_peer(FIGURE_SOURCE_STARTED, p->priority, p->host);
 		break;
 	case SAYS(RESCHEDULE_PEER):
 		reschedule(s, p, rq->reschedule_peer_request);
 		break;
 	case SAYS(DOWNLOAD_PEER_FINISHED):
 	case SAYS(DOWNLOAD_PEER_BACK_TO_SOURCE_FINISHED):
+		figures_finished(p, now);
 		ended(s, call, p, PEER_EVENT_FINISHED);
 		break;
 	case SAYS(DOWNLOAD_PEER_FAILED):
+		figures_peer(FIGURE_FAILED, p->priority, p->host);
+		ended(s, call, p, PEER_EVENT_FAILED);
+		break;
 	case SAYS(DOWNLOAD_PEER_BACK_TO_SOURCE_FAILED):
+		figures_peer(FIGURE_SOURCE_FAILED, p->priority, p->host);
 		ended(s, call, p, PEER_EVENT_FAILED);
 		break;
 	case SAYS(DOWNLOAD_PIECE_FINISHED):
@@ -433,8 +465,10 @@ static void peer_says(struct service *s, struct rpc_call *call, struct peer *p,
 		break;
 	case SAYS(DOWNLOAD_PIECE_FAILED):
 		state_peer_block(p, rq->download_piece_failed_request->parent_id);
+		figures_piece_failed(p->host, false);
 		break;
 	case SAYS(DOWNLOAD_PIECE_BACK_TO_SOURCE_FAILED):
+		figures_piece_failed(p->host, true);
 		break; /* the peer tells when it gives up */
 	default:
 		finish(s, call, RPC_INVALID_ARGUMENT, "unknown request");
