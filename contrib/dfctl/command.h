@@ -21,6 +21,11 @@ extern const struct command commands[]; /* ends with name NULL */
 
 COMMAND(doctor);
 COMMAND(explain);
+COMMAND(task);
+COMMAND(top);
+COMMAND(preheat);
+COMMAND(log_level);
+COMMAND(bugreport);
 COMMAND(errors);
 COMMAND(config_show);
 

@@ -55,10 +55,10 @@ static void show_one(const char *path, const struct config_key *key, const char 
 	char *origin cleanup(free_at) = settings_origin(s->settings, path);
 	struct buf value cleanup(buf_release) = {0};
 
-	(void)key;
 	if (s->options->given && !settings_gives(s->settings, path))
 		return;
-	if (*text && is_secret(path))
+	/* Headers and their like: their values are somebody's, and maybe secrets. */
+	if (*text && (is_secret(path) || (key->type == CONFIG_MAP && strcmp(text, "{}") != 0)))
 		buf_puts(&value, REDACTED);
 	else
 		redact_append(&value, text, strlen(text));

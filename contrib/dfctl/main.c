@@ -13,17 +13,22 @@
 static const struct cli_option no_options[] = {{0}};
 
 static const struct cli_command command_list[] = {
-	{"doctor", &doctor_cli},
-	{"explain", &explain_cli},
-	{"config", &config_show_cli},
-	{"errors", &errors_cli},
-	{0},
+	{"doctor", &doctor_cli},       {"explain", &explain_cli},
+	{"task", &task_cli},	       {"top", &top_cli},
+	{"preheat", &preheat_cli},     {"config", &config_show_cli},
+	{"log-level", &log_level_cli}, {"bugreport", &bugreport_cli},
+	{"errors", &errors_cli},       {0},
 };
 
 const struct command commands[] = {
 	{"doctor", &doctor_cli, doctor_run},
 	{"explain", &explain_cli, explain_run},
+	{"task", &task_cli, task_run},
+	{"top", &top_cli, top_run},
+	{"preheat", &preheat_cli, preheat_run},
 	{"config", &config_show_cli, config_show_run},
+	{"log-level", &log_level_cli, log_level_run},
+	{"bugreport", &bugreport_cli, bugreport_run},
 	{"errors", &errors_cli, errors_run},
 	{0},
 };
