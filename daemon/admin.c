@@ -35,6 +35,9 @@ enum figure {
 	READS_HIT,
 	READS_MISSED,
 	DIGEST_FAILURES,
+	SECONDS,
+	SECONDS_USED,
+	WASTED,
 	PIECES_SERVED,
 	PIECE_CONNECTIONS,
 	STORE_BYTES,
@@ -77,6 +80,15 @@ static const struct {
 	[DIGEST_FAILURES] = {{METRIC_COUNTER, "skimmer_digest_failures_total",
 			      "Pieces or wholes that were not what they should be.", NULL},
 			     NULL},
+	[SECONDS] = {{METRIC_COUNTER, "skimmer_pieces_asked_twice_total",
+		      "Pieces that were asked of a second parent while the first was late.", NULL},
+		     NULL},
+	[SECONDS_USED] = {{METRIC_COUNTER, "skimmer_pieces_second_first_total",
+			   "Those of them that came from the second parent first.", NULL},
+			  NULL},
+	[WASTED] = {{METRIC_COUNTER, "skimmer_bytes_twice_total",
+		     "Bytes that came twice because of it.", NULL},
+		    NULL},
 	[PIECES_SERVED] = {{METRIC_COUNTER, "skimmer_pieces_served_total",
 			    "Pieces sent whole to peers.", NULL},
 			   NULL},
@@ -121,6 +133,9 @@ static void show_tasks(struct tasks *ts)
 	show(READS_HIT, s.hits);
 	show(READS_MISSED, s.misses);
 	show(DIGEST_FAILURES, s.digest_failures);
+	show(SECONDS, s.seconds);
+	show(SECONDS_USED, s.seconds_used);
+	show(WASTED, s.wasted);
 }
 
 static void show_pieces(const struct piece_server *server)

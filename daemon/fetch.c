@@ -157,6 +157,7 @@ static void begin(struct fetch *f)
 	f->began_from_origin = f->from_origin;
 	f->began_from_peers = f->from_peers;
 	f->giver_count = 0;
+	f->wasted = 0;
 	forget_candidates(f);
 	fetch_trace_begin(f);
 	if (f->talk && (f->need_origin || f->origin_only)) {
@@ -451,16 +452,46 @@ static bool ask_sooner(struct fetch *f, const struct pieces_need *need)
 	return true;
 }
 
+/* A piece that is on its way does not come: somebody else may have it. */
+static bool ask_for_second(struct fetch *f)
+{
+	uint32_t index;
+
+	if (!fetch_second_unknown(f, &index))
+		return false;
+	lock_drop(&f->lock);
+	swarm_ask_sooner(f->swarm, index);
+	lock_take(&f->lock);
+	return true;
+}
+
+static bool leave_silent(struct fetch *f)
+{
+	uint32_t index;
+	struct feeder *feeder = fetch_find_silent(f, &index);
+
+	if (!feeder)
+		return false;
+	lock_drop(&f->lock);
+	fetch_leave(f, index, feeder);
+	lock_take(&f->lock);
+	return true;
+}
+
 static bool decide(struct fetch *f)
 {
 	const uint64_t *have = swarm_have(f->swarm);
 	struct pieces_need need;
+	int64_t second_ms;
 
 	pieces_need(f->pieces, have, &need);
 	wait_for(f, &f->verify_after_ms);
 	wait_for(f, &f->disk_after_ms);
 	if (need.complete)
 		return f->verified && finish(f);
+	second_ms = fetch_second_due_ms(f);
+	if (second_ms)
+		due_at(f, second_ms);
 	if (!need.fetch && !need.fetching && !need.waiters) {
 		if (f->mode != IDLE)
 			linger(f);
@@ -475,7 +506,7 @@ static bool decide(struct fetch *f)
 	}
 	if (tell_next_scheduler(f))
 		return true;
-	if (ask_sooner(f, &need))
+	if (ask_sooner(f, &need) || ask_for_second(f) || leave_silent(f))
 		return true;
 	if (f->mode == PARENTS && need.stuck_since_ms + fetch_patience_ms(f) > clock_ms())
 		due_at(f, need.stuck_since_ms + fetch_patience_ms(f));
@@ -610,6 +641,7 @@ struct fetch *fetch_new(struct fetchers *all, struct store_task *st, struct piec
 				.hands_max = all->c.piece_workers};
 	f->timer = (struct timer){.fire = on_timer, .arg = f};
 	lock_init(&f->lock, RANK_FETCH);
+	list_init(&f->flights);
 	f->swarm = swarm_new(&(struct swarm_config){.task_id = f->meta->id,
 						    .own_host_id = host_id(all->c.host),
 						    .geometry = f->meta->geometry,
@@ -624,12 +656,19 @@ struct fetch *fetch_new(struct fetchers *all, struct store_task *st, struct piec
 	return f;
 }
 
+static void cancel_transfers(struct fetch *f)
+{
+	lock_guard(&f->lock);
+	__atomic_store_n(&f->cancelled, true, __ATOMIC_RELAXED);
+	flights_cancel(f, NULL);
+}
+
 void fetch_free(struct fetch *f)
 {
 	if (!f)
 		return;
 	/* Callbacks kick, kicks steer, steering arms the timer: so in this order. */
-	__atomic_store_n(&f->cancelled, true, __ATOMIC_RELAXED);
+	cancel_transfers(f);
 	crew_leave(f->all->crew, &f->gang);
 	timer_cancel(&f->timer);
 	talk_free(f->talk);
@@ -656,7 +695,7 @@ void fetch_kick(struct fetch *f, bool urgent)
 
 void fetch_cancel(struct fetch *f)
 {
-	__atomic_store_n(&f->cancelled, true, __ATOMIC_RELAXED);
+	cancel_transfers(f);
 	fetch_kick(f, true);
 }
 

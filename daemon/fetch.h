@@ -41,6 +41,8 @@ struct fetchers_config {
 	uint64_t bandwidth_per_s;	 /* from parents; 0 = unlimited */
 	unsigned reschedules_max;	 /* in one conversation */
 	int64_t stall_ms;		 /* a parent that sends nothing for so long is dropped */
+	int64_t silence_ms;		 /* ... from which nothing comes at all is left sooner */
+	int64_t second_ms;		 /* no piece is asked for a second time sooner */
 	int64_t patience_ms; /* parents that announce nothing for so long, and another second for
 				each MiB of a piece: others are asked for */
 	int64_t linger_ms;   /* parents and scheduler are kept for so long after the last want */
@@ -53,6 +55,9 @@ struct fetchers_config {
 struct fetch_tally {
 	unsigned active;
 	uint64_t from_origin, from_peers, pieces_fetched, pieces_failed, digest_failures;
+	uint64_t seconds, seconds_used; /* copies that were asked for, that came first */
+	uint64_t wasted;		/* bytes that came twice */
+	uint64_t seconds_memory;	/* bytes they may need now */
 };
 
 struct fetchers *fetchers_new(const struct fetchers_config *c);

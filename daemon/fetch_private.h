@@ -23,6 +23,25 @@ enum fetch_mode { IDLE, SCHEDULING, PARENTS, ORIGIN };
 
 #define GIVERS_MAX 16
 
+/* A piece on its way from a parent, in the memory of the worker that fetches it. */
+struct flight {
+	/* constant */
+	uint32_t index;
+	struct feeder *feeder; /* a reference, counted as in flight there */
+	bool second;	       /* a copy, asked for while another parent sends the piece */
+	int64_t began_ms;
+	/* atomic */
+	struct transfer_meter meter;
+	bool cancelled;
+	/* the fetch's lock */
+	struct list link;
+	bool doubled;		   /* a second one was begun */
+	bool asked;		   /* all parents were asked for it */
+	bool over;		   /* no copy is taken any more */
+	struct transfer_copy copy; /* that came before; data NULL = none */
+	struct feeder *giver;	   /* of the copy, as feeder */
+};
+
 /* Who gave pieces, for the log and for blame. */
 struct giver {
 	char host_id[256];
@@ -77,6 +96,12 @@ struct fetch {
 	bool origin_failed; /* all candidates did, while there were parents */
 	bool origin_only;   /* parents' bytes turned out wrong */
 
+	/* pieces from parents */
+	struct list flights;
+	unsigned seconds;	 /* copies among them */
+	uint64_t wasted;	 /* bytes of this attempt that came twice */
+	int64_t second_asked_ms; /* when parents were last asked for a piece because of that */
+
 	/* success and failure */
 	unsigned transfers; /* workers that prove, fetch or probe */
 	bool verifying, verified, told_complete;
@@ -112,6 +137,59 @@ void fetch_trace_end(struct fetch *f, const char *why); /* why NULL: it went wel
 /* A transfer's span, which t is told of too. */
 void fetch_trace_transfer(struct fetch *f, struct transfer *t, const char *name, struct span *span);
 void fetch_trace_transferred(struct span *span, enum transfer_fault fault, const struct err *e);
+
+enum work_kind { PROVE, FROM_PARENT, SECOND, FROM_ORIGIN, STREAM, PROBE, HASH, VERIFY };
+
+struct work {
+	enum work_kind kind;
+	unsigned attempt;
+	struct piece_job job;
+	uint32_t count;	      /* FROM_ORIGIN: pieces of the run */
+	struct flight flight; /* FROM_PARENT, SECOND */
+	struct net_addr addr;
+	struct source *source; /* FROM_ORIGIN, STREAM; a reference */
+};
+
+/* Who gives, for transfer's calls. */
+struct delivery {
+	struct fetch *f;
+	const struct feeder *feeder; /* NULL = the origin */
+	struct flight *flight;	     /* NULL = likewise */
+};
+
+/* ---- fetch_second.c: pieces that are asked for twice; with the lock, but where it says not */
+
+/* The piece of w->job is fetched from this parent now. */
+void flight_begin(struct fetch *f, struct work *w, struct feeder *feeder);
+/* Lets go of its parents. */
+void flight_end(struct fetch *f, struct flight *fl);
+/* All of them, or those from one parent. */
+void flights_cancel(struct fetch *f, const struct feeder *feeder);
+/* transfer's beaten(); without the lock. */
+bool flight_settle(void *delivery, bool whole, struct transfer_copy *out);
+/* A piece to be asked for a second time now. */
+bool fetch_choose_second(struct fetch *f, enum piece_rank least, struct work *w);
+/* When to look for one again; 0 = when something happens. */
+int64_t fetch_second_due_ms(struct fetch *f);
+/* A piece that is due and that no other parent has told of; each is given once. */
+bool fetch_second_unknown(struct fetch *f, uint32_t *index_out);
+/* A parent that is silent on all its connections while others have pieces; *index_out is one that
+ * it owes. A reference as of swarm_take(), for fetch_leave(). */
+struct feeder *fetch_find_silent(struct fetch *f, uint32_t *index_out);
+/* Nothing more is asked of it, and what it owes is asked for elsewhere; without the lock. */
+void fetch_leave(struct fetch *f, uint32_t index, struct feeder *feeder);
+/* Does it; without the lock. */
+void fetch_second(struct fetch *f, struct work *w);
+/* The first parent of a piece was late; without the lock. */
+void fetch_beaten(struct fetch *f, const struct flight *fl);
+
+/* ---- fetch_work.c: for fetch_second.c, without the lock */
+
+struct transfer fetch_transfer(struct fetch *f, struct delivery *d);
+void fetch_parent_failed(struct fetch *f, struct feeder *feeder, uint32_t index,
+			 enum transfer_fault fault, int64_t lost_us, const struct err *e);
+/* Our own disk: too many volatile pieces mean a pause, anything else the end of the attempt. */
+void fetch_store_failed(struct fetch *f, const struct err *e);
 
 /* ---- fetch_work.c: a gang's choose() and perform() */
 

@@ -112,6 +112,8 @@ void fetch_trace_transferred(struct span *span, enum transfer_fault fault, const
 {
 	if (fault == TRANSFER_CANCELLED)
 		span_text(span, "d7y.piece.cancelled", "true");
+	else if (fault == TRANSFER_BEATEN)
+		span_text(span, "d7y.piece.beaten", "true");
 	else if (fault != TRANSFER_NO_FAULT)
 		span_fail(span, e->text);
 	span_end(span);

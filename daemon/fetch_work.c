@@ -21,18 +21,6 @@
 #define VERIFY_PAUSE_MS	 60000
 #define PROBE_TIMEOUT_MS 30000
 
-enum work_kind { PROVE, FROM_PARENT, FROM_ORIGIN, STREAM, PROBE, HASH, VERIFY };
-
-struct work {
-	enum work_kind kind;
-	unsigned attempt;
-	struct piece_job job;
-	uint32_t count;	       /* FROM_ORIGIN: pieces of the run */
-	struct feeder *feeder; /* FROM_PARENT; a reference */
-	struct net_addr addr;
-	struct source *source; /* FROM_ORIGIN, STREAM; a reference */
-};
-
 const size_t fetch_work_size = sizeof(struct work);
 
 /* ---- choosing; with the lock */
@@ -62,19 +50,20 @@ static struct feeder *choose_rare(struct fetch *f, enum piece_rank least, struct
 static bool choose_parent(struct fetch *f, enum piece_rank least, struct work *w)
 {
 	const uint64_t *have = swarm_have(f->swarm);
+	struct feeder *feeder;
 
 	if (!have)
 		return false;
 	if (piece_take_near(f->pieces, least, have, &w->job)) {
-		w->feeder = swarm_choose(f->swarm, w->job.index);
-		assert(w->feeder); /* somebody has what is in have */
+		feeder = swarm_choose(f->swarm, w->job.index);
+		assert(feeder); /* somebody has what is in have */
 	} else {
-		w->feeder = choose_rare(f, least, &w->job);
+		feeder = choose_rare(f, least, &w->job);
 	}
-	if (!w->feeder)
+	if (!feeder)
 		return false;
-	w->addr = w->feeder->addr;
 	w->kind = FROM_PARENT;
+	flight_begin(f, w, feeder);
 	return true;
 }
 
@@ -211,7 +200,8 @@ static bool choose_transfer(struct fetch *f, enum piece_rank least, struct work 
 		return false;
 	if ((f->mode == PARENTS || f->mode == ORIGIN) && choose_parent(f, least, w))
 		return true;
-	return choose_overdue(f, w) || (f->mode == ORIGIN && choose_origin(f, least, w));
+	return choose_overdue(f, w) || (f->mode == ORIGIN && choose_origin(f, least, w)) ||
+	       fetch_choose_second(f, least, w);
 }
 
 enum piece_rank fetch_choose(struct gang *g, enum piece_rank least, void *work)
@@ -221,9 +211,9 @@ enum piece_rank fetch_choose(struct gang *g, enum piece_rank least, void *work)
 	bool found;
 
 	*w = (struct work){0};
+	lock_guard(&f->lock);
 	if (__atomic_load_n(&f->cancelled, __ATOMIC_RELAXED))
 		return PIECE_NONE;
-	lock_guard(&f->lock);
 	w->attempt = f->attempt;
 	found = choose_transfer(f, PIECE_URGENT, w) || choose_hash(f, least, w) ||
 		choose_transfer(f, least, w) || choose_verify(f, least, w);
@@ -235,12 +225,6 @@ enum piece_rank fetch_choose(struct gang *g, enum piece_rank least, void *work)
 }
 
 /* ---- what becomes of pieces */
-
-/* Who gives, for transfer's calls. */
-struct delivery {
-	struct fetch *f;
-	const struct feeder *feeder; /* NULL = the origin */
-};
 
 static void count_giver(struct fetch *f, const struct feeder *feeder)
 {
@@ -306,13 +290,17 @@ static void went_volatile(void *arg)
 	f->ops->failed(f->arg, &e);
 }
 
-static struct transfer transfer_for(struct fetch *f, struct delivery *d)
+struct transfer fetch_transfer(struct fetch *f, struct delivery *d)
 {
 	struct transfer t = f->transfer;
 
 	t.arrived = arrived;
 	t.went_volatile = went_volatile;
 	t.arg = d;
+	if (d->flight) {
+		t.meter = &d->flight->meter;
+		t.cancelled = &d->flight->cancelled;
+	}
 	return t;
 }
 
@@ -323,8 +311,7 @@ static void count_failure(struct fetch *f, enum transfer_fault fault)
 		__atomic_add_fetch(&f->all->tally.digest_failures, 1, __ATOMIC_RELAXED);
 }
 
-/* Our own disk: too many volatile pieces mean a pause, anything else the end of the attempt. */
-static void store_failed(struct fetch *f, const struct err *e)
+void fetch_store_failed(struct fetch *f, const struct err *e)
 {
 	lock_take(&f->lock);
 	if (e->code == EBUSY)
@@ -353,50 +340,54 @@ static void prove(struct fetch *f, const struct work *w)
 	piece_give_back(f->pieces, w->job.index);
 }
 
-static void parent_failed(struct fetch *f, const struct work *w, enum transfer_fault fault,
-			  int64_t since_us, const struct err *e)
+void fetch_parent_failed(struct fetch *f, struct feeder *feeder, uint32_t index,
+			 enum transfer_fault fault, int64_t lost_us, const struct err *e)
 {
-	struct feeder *feeder = w->feeder;
 	bool dropped = false;
 
 	count_failure(f, fault);
 	lock_take(&f->lock);
-	attempt_lost(f->record, &feeder->info, fault == TRANSFER_CORRUPT, clock_us() - since_us,
-		     e->text);
+	attempt_lost(f->record, &feeder->info, fault == TRANSFER_CORRUPT, lost_us, e->text);
 	if (fault == TRANSFER_LACKS)
-		swarm_missed(f->swarm, feeder, w->job.index);
+		swarm_missed(f->swarm, feeder, index);
 	else
 		dropped = swarm_drop(f->swarm, feeder, fault == TRANSFER_CORRUPT);
 	if (f->talk)
-		talk_piece_failed(f->talk, w->job.index, feeder->info.peer_id);
+		talk_piece_failed(f->talk, index, feeder->info.peer_id);
 	lock_drop(&f->lock);
 	if (dropped)
 		log_warn("parent dropped", "task=%s piece=%u host=%s why=\"%s\"", f->meta->id,
-			 w->job.index, feeder->info.host_id, e->text);
+			 index, feeder->info.host_id, e->text);
 }
 
 static void from_parent(struct fetch *f, struct work *w)
 {
-	struct delivery d = {f, w->feeder};
-	struct transfer t = transfer_for(f, &d);
+	struct delivery d = {f, w->flight.feeder, &w->flight};
+	struct transfer t = fetch_transfer(f, &d);
 	struct err e = {0};
 	bool urgent = w->job.rank == PIECE_URGENT;
 	struct span span = {0};
 	int64_t since_us = clock_us();
 	enum transfer_fault fault;
 
+	t.beaten = flight_settle;
 	fetch_trace_transfer(f, &t, "download_from_parent", &span);
 	span_number(&span, "d7y.piece", w->job.index);
-	span_text(&span, "d7y.parent.host", w->feeder->info.host_id);
-	span_text(&span, "net.peer.name", w->feeder->info.ip);
+	span_text(&span, "d7y.parent.host", w->flight.feeder->info.host_id);
+	span_text(&span, "net.peer.name", w->flight.feeder->info.ip);
 	fault = transfer_from_parent(&t, &w->addr, w->job.index, urgent, &e);
 	fetch_trace_transferred(&span, fault, &e);
-	if (fault == TRANSFER_STORE)
-		store_failed(f, &e);
+	if (fault == TRANSFER_BEATEN)
+		fetch_beaten(f, &w->flight);
+	else if (fault == TRANSFER_STORE)
+		fetch_store_failed(f, &e);
 	else if (fault != TRANSFER_NO_FAULT && fault != TRANSFER_CANCELLED)
-		parent_failed(f, w, fault, since_us, &e);
+		fetch_parent_failed(f, w->flight.feeder, w->job.index, fault, clock_us() - since_us,
+				    &e);
 	lock_guard(&f->lock);
-	swarm_done(f->swarm, w->feeder);
+	if (fault == TRANSFER_NO_FAULT)
+		swarm_delivered(w->flight.feeder, clock_ms() - w->flight.began_ms);
+	flight_end(f, &w->flight);
 }
 
 /* With the lock. Parents may still bring what is missing. */
@@ -429,7 +420,7 @@ static void after_origin(struct fetch *f, struct work *w, enum transfer_fault fa
 			 const struct err *e)
 {
 	if (fault == TRANSFER_STORE)
-		store_failed(f, e);
+		fetch_store_failed(f, e);
 	else if (fault == TRANSFER_SENDER)
 		source_failed(f, w->attempt, w->source, e);
 	source_unref(w->source);
@@ -437,8 +428,8 @@ static void after_origin(struct fetch *f, struct work *w, enum transfer_fault fa
 
 static void from_origin(struct fetch *f, struct work *w)
 {
-	struct delivery d = {f, NULL};
-	struct transfer t = transfer_for(f, &d);
+	struct delivery d = {f, NULL, NULL};
+	struct transfer t = fetch_transfer(f, &d);
 	struct err e = {0};
 	struct span span = {0};
 	enum transfer_fault fault;
@@ -456,8 +447,8 @@ static void from_origin(struct fetch *f, struct work *w)
 
 static void stream(struct fetch *f, struct work *w)
 {
-	struct delivery d = {f, NULL};
-	struct transfer t = transfer_for(f, &d);
+	struct delivery d = {f, NULL, NULL};
+	struct transfer t = fetch_transfer(f, &d);
 	struct err e = {0};
 	struct span span = {0};
 	enum transfer_fault fault;
@@ -619,6 +610,9 @@ void fetch_perform(struct gang *g, void *work)
 		break;
 	case FROM_PARENT:
 		from_parent(f, w);
+		break;
+	case SECOND:
+		fetch_second(f, w);
 		break;
 	case FROM_ORIGIN:
 		from_origin(f, w);

@@ -23,7 +23,7 @@
 #define KEPT_MAX	   64
 #define KEPT_MS		   30000 /* half of what the server grants */
 #define CONNECT_TIMEOUT_MS 2000
-#define CANCEL_LOOK_MS	   100 /* how soon a cancellation is seen while nothing arrives */
+#define CANCEL_LOOK_MS	   20 /* how soon a cancellation is seen while nothing arrives */
 
 struct kept {
 	struct net_addr addr;
@@ -155,6 +155,7 @@ struct exchange {
 	uint8_t id;
 	bool answered; /* a byte of the answer has come */
 	bool keep;     /* the answer is over and the parent keeps the connection */
+	uint64_t left; /* bytes of content that have not been taken */
 };
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -280,22 +281,36 @@ static int read_head(struct exchange *x, struct piece_head *head_out, struct err
 
 static int read_content(struct exchange *x, void *buffer, piece_sink sink, void *arg, struct err *e)
 {
-	uint64_t left = x->ask->length;
-
-	while (left > 0) {
-		size_t want = left < BUFFER_LEN ? (size_t)left : BUFFER_LEN, got;
+	x->left = x->ask->length;
+	while (x->left > 0) {
+		size_t want = x->left < BUFFER_LEN ? (size_t)x->left : BUFFER_LEN, got;
 
 		if (is_cancelled(x))
 			return err_set(e, ECANCELED, "cancelled");
 		if (x->ask->deadline_ms && clock_left_ms(x->ask->deadline_ms) == 0)
 			return err_set(e, ETIMEDOUT, "parent is too slow");
 		if (read_some(x, buffer, want, &got, e) < 0)
-			return err_wrap(e, "%ju bytes missing", (uintmax_t)left);
+			return err_wrap(e, "%ju bytes missing", (uintmax_t)x->left);
 		if (sink(arg, buffer, got, e) < 0)
 			return -e->code;
-		left -= got;
+		x->left -= got;
 	}
 	return 0;
+}
+
+/* What is here already is taken, so that the connection of a piece that is not wanted any more may
+ * be kept. False: there is more. */
+static bool skip_rest(struct exchange *x, void *buffer)
+{
+	while (x->left > 0) {
+		ssize_t n = recv(x->fd, buffer, x->left < BUFFER_LEN ? (size_t)x->left : BUFFER_LEN,
+				 MSG_DONTWAIT);
+
+		if (n <= 0)
+			return false;
+		x->left -= (uint64_t)n;
+	}
+	return true;
 }
 
 static int put_question(struct exchange *x, const struct vortex_request *rq,
@@ -353,9 +368,9 @@ int piece_client_fetch(struct piece_client *c, const struct net_addr *addr,
 	if (r == 0) {
 		buffer = buffer_take(c);
 		r = read_content(&x, buffer, sink, arg, e);
-		buffer_give(c, buffer);
-		if (r < 0)
+		if (r < 0 && !(r == -ECANCELED && skip_rest(&x, buffer)))
 			x.keep = false;
+		buffer_give(c, buffer);
 	}
 	if (x.keep)
 		kept_put(c, addr, take_fd(&x.fd));

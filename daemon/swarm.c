@@ -12,6 +12,7 @@
 
 #define BANNED_MAX     64
 #define MISSES_MAX     3
+#define LATE_MAX       3
 #define TX_MAX_UNKNOWN (UINT64_C(10000000000) / 8) /* 10 Gbit/s, as Dragonfly's client */
 
 struct swarm {
@@ -288,7 +289,8 @@ bool swarm_is_live(const struct swarm *s)
 	return false;
 }
 
-/* Idle bandwidth, shared by what this download has in flight there already. */
+/* Idle bandwidth, shared by what this download has in flight there already; a quarter for each
+ * piece that it was late with. */
 static uint64_t weight(const struct feeder *f)
 {
 	uint64_t max = f->tx_max ? f->tx_max : TX_MAX_UNKNOWN;
@@ -296,10 +298,16 @@ static uint64_t weight(const struct feeder *f)
 
 	if (idle < max / 10)
 		idle = max / 10;
+	idle >>= 2 * (f->late < LATE_MAX ? f->late : LATE_MAX);
 	return idle / (1 + f->in_flight) + 1;
 }
 
 struct feeder *swarm_choose(struct swarm *s, uint32_t index)
+{
+	return swarm_choose_other(s, index, NULL);
+}
+
+struct feeder *swarm_choose_other(struct swarm *s, uint32_t index, const struct feeder *but)
 {
 	struct feeder *chosen = NULL;
 	uint64_t sum = 0;
@@ -307,7 +315,7 @@ struct feeder *swarm_choose(struct swarm *s, uint32_t index)
 	list_each (it, &s->feeders) {
 		struct feeder *f = list_entry(it, struct feeder, link);
 
-		if (!has(f, index))
+		if (f == but || !has(f, index))
 			continue;
 		sum += weight(f);
 		if (random_next(&s->random) % sum < weight(f))
@@ -316,6 +324,28 @@ struct feeder *swarm_choose(struct swarm *s, uint32_t index)
 	if (chosen)
 		swarm_take(chosen);
 	return chosen;
+}
+
+bool swarm_others_have(const struct swarm *s, uint32_t index, const struct feeder *but)
+{
+	list_each (it, &s->feeders) {
+		const struct feeder *f = list_entry(it, struct feeder, link);
+
+		if (f != but && has(f, index))
+			return true;
+	}
+	return false;
+}
+
+bool swarm_has_others(const struct swarm *s, const struct feeder *but)
+{
+	list_each (it, &s->feeders) {
+		const struct feeder *f = list_entry(it, struct feeder, link);
+
+		if (f != but && !f->dropped && f->told)
+			return true;
+	}
+	return false;
 }
 
 void swarm_take(struct feeder *f)
@@ -384,6 +414,36 @@ void swarm_done(struct swarm *s, struct feeder *f)
 	assert(f->in_flight > 0);
 	f->in_flight--;
 	feeder_unref(f);
+}
+
+/* New ones count for a quarter. */
+void swarm_delivered(struct feeder *f, int64_t ms)
+{
+	uint32_t now_ms = (uint32_t)(ms < 1 ? 1 : ms);
+
+	f->usual_ms = f->usual_ms ? f->usual_ms - f->usual_ms / 4 + now_ms / 4 + 1 : now_ms;
+	f->late = 0;
+}
+
+void swarm_late(struct feeder *f)
+{
+	f->late++;
+}
+
+uint32_t swarm_usual_ms(const struct swarm *s, const struct feeder *f)
+{
+	uint64_t sum = 0;
+	unsigned n = 0;
+
+	if (f->usual_ms)
+		return f->usual_ms;
+	list_each (it, &s->feeders) {
+		uint32_t ms = list_entry(it, struct feeder, link)->usual_ms;
+
+		sum += ms;
+		n += ms > 0;
+	}
+	return n ? (uint32_t)(sum / n) : 0;
 }
 
 void swarm_missed(struct swarm *s, struct feeder *f, uint32_t index)

@@ -33,7 +33,9 @@ struct feeder {
 	uint64_t *have;	       /* bitmap */
 	uint64_t tx, tx_max;
 	bool told, ended, dropped;
-	uint32_t sooner; /* piece that it was asked for again, + 1 */
+	uint32_t sooner;   /* piece that it was asked for again, + 1 */
+	uint32_t usual_ms; /* that a piece takes, of late; 0 = none came yet */
+	unsigned late;	   /* pieces that another parent was sooner with, since its last one */
 	struct list link;
 };
 
@@ -71,6 +73,11 @@ bool swarm_is_live(const struct swarm *s);
 /* A parent for this piece, weighted by idle bandwidth, with a reference and counted as in flight;
  * NULL if nobody has it. */
 struct feeder *swarm_choose(struct swarm *s, uint32_t index);
+/* The same, but not this one. */
+struct feeder *swarm_choose_other(struct swarm *s, uint32_t index, const struct feeder *but);
+bool swarm_others_have(const struct swarm *s, uint32_t index, const struct feeder *but);
+/* Another one has pieces. */
+bool swarm_has_others(const struct swarm *s, const struct feeder *but);
 /* All parents that have something, in an order drawn by idle bandwidth; the first count. */
 unsigned swarm_draw(struct swarm *s, struct feeder *out[SWARM_FEEDERS_MAX]);
 /* What this one has beside the others. Valid until the lock is dropped or another is asked for. */
@@ -79,6 +86,13 @@ struct piece_offer swarm_offer(struct swarm *s, const struct feeder *f);
 void swarm_take(struct feeder *f);
 /* The piece is here or not; gives the reference back. */
 void swarm_done(struct swarm *s, struct feeder *f);
+/* A piece has come from it, in so many milliseconds. */
+void swarm_delivered(struct feeder *f, int64_t ms);
+/* Another was sooner with a piece: it is chosen less often until it delivers. */
+void swarm_late(struct feeder *f);
+/* What a piece takes, from this one or, if that is not known, from the others; 0 = none came yet.
+ */
+uint32_t swarm_usual_ms(const struct swarm *s, const struct feeder *f);
 /* It said ENOENT: it is not asked for this piece again, and dropped if it does that often. */
 void swarm_missed(struct swarm *s, struct feeder *f, uint32_t index);
 /* True the first time. forever: wrong bytes. */

@@ -184,6 +184,8 @@ static struct fetchers *make_fetchers(const struct tasks_config *c)
 				     .threads = or_else(c->fetch_threads, threads),
 				     .piece_workers = workers,
 				     .stall_ms = ms_or_else(c->piece_stall_ms, 5000),
+				     .silence_ms = ms_or_else(c->silence_ms, 2000),
+				     .second_ms = ms_or_else(c->second_ms, 250),
 				     .bandwidth_per_s = c->bandwidth_per_s,
 				     .reschedules_max = or_else(c->reschedules_max, 5),
 				     .patience_ms = ms_or_else(c->patience_ms, 5000),
@@ -366,6 +368,9 @@ void tasks_stat(struct tasks *ts, struct tasks_stat *out)
 		.pieces_fetched = __atomic_load_n(&f->pieces_fetched, __ATOMIC_RELAXED),
 		.pieces_failed = __atomic_load_n(&f->pieces_failed, __ATOMIC_RELAXED),
 		.digest_failures = __atomic_load_n(&f->digest_failures, __ATOMIC_RELAXED),
+		.seconds = __atomic_load_n(&f->seconds, __ATOMIC_RELAXED),
+		.seconds_used = __atomic_load_n(&f->seconds_used, __ATOMIC_RELAXED),
+		.wasted = __atomic_load_n(&f->wasted, __ATOMIC_RELAXED),
 		.hits = __atomic_load_n(&ts->tally.hits, __ATOMIC_RELAXED),
 		.misses = __atomic_load_n(&ts->tally.misses, __ATOMIC_RELAXED)};
 	lock_guard(&ts->lock);

@@ -42,6 +42,8 @@ struct tasks_config {
 	int64_t open_timeout_ms;     /* 30 s */
 	int64_t read_timeout_ms;     /* 60 s */
 	int64_t piece_stall_ms;	     /* a parent that sends nothing for so long is dropped; 5 s */
+	int64_t silence_ms;	     /* ... sooner if others have pieces; 0 = 2 s */
+	int64_t second_ms;	     /* no piece is asked for a second time sooner; 0 = 250 ms */
 	int64_t patience_ms; /* parents that announce nothing for so long, and another second for
 				each MiB of a piece, 30 s at most: others are asked for; 5 s */
 	int64_t linger_ms;   /* parents are kept for so long after the last want; 10 s */
@@ -61,8 +63,10 @@ struct tasks_stat {
 	unsigned opens;				/* opens that wait */
 	uint64_t from_origin, from_peers;	/* bytes fetched and kept */
 	uint64_t pieces_fetched, pieces_failed; /* failed: tries, of a parent or of the origin */
-	uint64_t digest_failures; /* pieces or wholes that were not what they should be */
-	uint64_t hits, misses;	  /* reads answered at once, reads that waited */
+	uint64_t digest_failures;	/* pieces or wholes that were not what they should be */
+	uint64_t seconds, seconds_used; /* pieces that were asked for twice; that came so first */
+	uint64_t wasted;		/* bytes that came twice */
+	uint64_t hits, misses;		/* reads answered at once, reads that waited */
 };
 void tasks_stat(struct tasks *ts, struct tasks_stat *out);
 

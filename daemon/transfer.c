@@ -3,6 +3,8 @@
 
 #include "base/bucket.h"
 #include "base/clock.h"
+#include "base/digest.h"
+#include "base/mem.h"
 #include "daemon/host.h"
 #include "daemon/origin.h"
 #include "daemon/piece_client.h"
@@ -10,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 
 /* A transfer slower than this on the whole is given up. */
 #define BYTES_PER_MS_MIN 16
@@ -165,6 +168,14 @@ static enum transfer_fault fault_of(const struct transfer *t, const struct arriv
 
 /* ---- from a parent */
 
+static void meter_add(const struct transfer *t, size_t len)
+{
+	if (!t->meter)
+		return;
+	__atomic_add_fetch(&t->meter->got, (uint32_t)len, __ATOMIC_RELAXED);
+	__atomic_store_n(&t->meter->heard_ms, clock_ms(), __ATOMIC_RELAXED);
+}
+
 /* Sleeps as long as the limit on bandwidth says, or until it is cancelled. A reader may have come
  * since the piece was begun. */
 static int wait_for_turn(const struct transfer *t, uint32_t index, size_t len, struct err *e)
@@ -180,6 +191,7 @@ static int wait_for_turn(const struct transfer *t, uint32_t index, size_t len, s
 		if (__atomic_load_n(t->cancelled, __ATOMIC_RELAXED))
 			return err_set(e, ECANCELED, "cancelled");
 		poll(NULL, 0, (int)ms);
+		meter_add(t, 0); /* it is not the parent that is silent */
 	}
 	return 0;
 }
@@ -190,32 +202,72 @@ static int parent_sink(void *arg, const void *data, size_t len, struct err *e)
 	int r = arrival_write(a, data, len, e);
 	int64_t since_us = clock_us();
 
+	meter_add(a->t, len);
 	if (r == 0)
 		r = wait_for_turn(a->t, a->slot.index, len, e);
 	a->held_us += clock_us() - since_us;
 	return r;
 }
 
-enum transfer_fault transfer_from_parent(const struct transfer *t, const struct net_addr *addr,
-					 uint32_t index, bool urgent, struct err *e)
+static struct piece_ask ask_for(const struct transfer *t, uint32_t index, bool urgent)
 {
 	const struct store_meta *m = store_task_meta(t->st);
 	uint32_t length = geometry_length(&m->geometry, index);
-	struct piece_ask ask = {.task_id = m->id,
-				.number = index,
-				.offset = geometry_offset(&m->geometry, index),
-				.length = length,
-				.urgent = urgent,
-				.deadline_ms = deadline_of(length),
-				.stall_ms = t->stall_ms,
-				.cancelled = t->cancelled};
+
+	return (struct piece_ask){.task_id = m->id,
+				  .number = index,
+				  .offset = geometry_offset(&m->geometry, index),
+				  .length = length,
+				  .urgent = urgent,
+				  .deadline_ms = deadline_of(length),
+				  .stall_ms = t->stall_ms,
+				  .cancelled = t->cancelled};
+}
+
+enum transfer_fault transfer_keep_copy(const struct transfer *t, uint32_t index,
+				       struct transfer_copy *copy, struct err *e)
+{
+	cleanup(free_at) void *data = take_ptr(&copy->data);
+	struct arrival a = {.t = t};
+
+	if (arrival_begin(&a, index, e) < 0)
+		return TRANSFER_STORE;
+	if (arrival_write(&a, data, copy->length, e) < 0) {
+		arrival_abort(&a);
+		return TRANSFER_STORE;
+	}
+	return arrival_commit(&a, &copy->crc32, STORE_FROM_PEER, e) < 0 ? TRANSFER_STORE
+									: TRANSFER_NO_FAULT;
+}
+
+/* The copy takes the slot's place; the piece stays taken in between. */
+static enum transfer_fault yield_to(struct arrival *a, struct transfer_copy *copy, struct err *e)
+{
+	enum transfer_fault fault;
+	uint32_t index = a->slot.index;
+
+	store_slot_abort(&a->slot);
+	a->open = false;
+	fault = transfer_keep_copy(a->t, index, copy, e);
+	return fault == TRANSFER_NO_FAULT ? TRANSFER_BEATEN : fault;
+}
+
+enum transfer_fault transfer_from_parent(const struct transfer *t, const struct net_addr *addr,
+					 uint32_t index, bool urgent, struct err *e)
+{
+	struct piece_ask ask = ask_for(t, index, urgent);
+	struct transfer_copy copy = {0};
 	struct piece_head got = {0};
 	struct arrival a = {.t = t};
 	int r = arrival_begin(&a, index, e);
+	bool whole;
 
 	if (r < 0)
 		return TRANSFER_STORE;
 	r = piece_client_fetch(t->piece_client, addr, &ask, &got, parent_sink, &a, e);
+	whole = r == 0 && got.has_crc32 && got.crc32 == a.slot.crc32;
+	if (t->beaten && t->beaten(t->arg, whole, &copy))
+		return yield_to(&a, &copy, e);
 	if (r < 0) {
 		arrival_abort(&a);
 		return r == -ENOENT && !a.fault ? TRANSFER_LACKS : fault_of(t, &a, e);
@@ -230,6 +282,48 @@ enum transfer_fault transfer_from_parent(const struct transfer *t, const struct 
 	if (r < 0)
 		return a.fault ? TRANSFER_STORE : TRANSFER_CORRUPT;
 	return TRANSFER_NO_FAULT;
+}
+
+/* A piece on its way into memory. */
+struct arriving_copy {
+	const struct transfer *t;
+	struct transfer_copy *copy;
+	uint32_t index, got;
+};
+
+static int copy_sink(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct arriving_copy *c = arg;
+
+	/* piece_client_fetch() gives exactly what was asked for. */
+	assert(len <= c->copy->length - c->got);
+	memcpy((char *)c->copy->data + c->got, data, len);
+	c->copy->crc32 = crc32_update(c->copy->crc32, data, len);
+	c->got += (uint32_t)len;
+	meter_add(c->t, len);
+	return wait_for_turn(c->t, c->index, len, e);
+}
+
+enum transfer_fault transfer_copy_from_parent(const struct transfer *t, const struct net_addr *addr,
+					      uint32_t index, bool urgent,
+					      struct transfer_copy *out, struct err *e)
+{
+	struct piece_ask ask = ask_for(t, index, urgent);
+	struct arriving_copy c = {.t = t, .copy = out, .index = index};
+	struct arrival none = {.t = t};
+	struct piece_head got = {0};
+	int r;
+
+	*out = (struct transfer_copy){.data = mem_alloc(ask.length),
+				      .length = (uint32_t)ask.length};
+	r = piece_client_fetch(t->piece_client, addr, &ask, &got, copy_sink, &c, e);
+	if (r == 0 && got.has_crc32 && got.crc32 == out->crc32)
+		return TRANSFER_NO_FAULT;
+	free(take_ptr(&out->data));
+	if (r < 0)
+		return r == -ENOENT ? TRANSFER_LACKS : fault_of(t, &none, e);
+	err_set(e, EBADMSG, "piece %u has not the bytes of its digest", index);
+	return TRANSFER_CORRUPT;
 }
 
 /* ---- from the origin */

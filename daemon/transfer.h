@@ -26,6 +26,19 @@ enum transfer_fault {
 	TRANSFER_LACKS,	    /* the parent has not got the piece */
 	TRANSFER_CORRUPT,   /* wrong bytes, or none to compare with */
 	TRANSFER_CANCELLED, /* by us */
+	TRANSFER_BEATEN,    /* the piece is here, from another parent */
+};
+
+/* How far a piece from a parent has come. All atomic. */
+struct transfer_meter {
+	uint32_t got;	  /* bytes */
+	int64_t heard_ms; /* when the last ones came, clock_ms() */
+};
+
+/* A whole piece in memory, compared with its digest. */
+struct transfer_copy {
+	void *data; /* owned */
+	uint32_t length, crc32;
 };
 
 struct transfer {
@@ -43,12 +56,24 @@ struct transfer {
 	void (*arrived)(void *arg, uint32_t index, const struct store_piece *piece,
 			const struct piece_times *times);
 	void (*went_volatile)(void *arg); /* the disk is full */
+	/* NULL, or asked once for a piece from a parent, when it has come whole or will not. True:
+	 * a copy came before, *out is the caller's. Later ones are of no use. */
+	bool (*beaten)(void *arg, bool whole, struct transfer_copy *out);
+	struct transfer_meter *meter; /* NULL = nobody looks */
 	void *arg;
 };
 
 /* index is taken by the caller; it is published or given back. urgent: a reader waits for it. */
 enum transfer_fault transfer_from_parent(const struct transfer *t, const struct net_addr *addr,
 					 uint32_t index, bool urgent, struct err *e);
+/* The same into memory, whoever has the piece. Whatever comes of it, the piece's state stays. */
+enum transfer_fault transfer_copy_from_parent(const struct transfer *t, const struct net_addr *addr,
+					      uint32_t index, bool urgent,
+					      struct transfer_copy *out, struct err *e);
+/* Puts a copy into the store, as if it had just come; its memory is freed. index is taken by the
+ * caller. TRANSFER_NO_FAULT or TRANSFER_STORE. */
+enum transfer_fault transfer_keep_copy(const struct transfer *t, uint32_t index,
+				       struct transfer_copy *copy, struct err *e);
 /* [first, first+count): first is taken by the caller, the others are reserved. Ends early, without
  * fault, at a piece that another took meanwhile. What is not published is given back. */
 enum transfer_fault transfer_from_origin(const struct transfer *t, const struct source *s,

@@ -37,9 +37,12 @@ struct fake_peer {
 	bool corrupt;	     /* its bytes are not what its digest says */
 	bool lies;	     /* its bytes are wrong and its digest agrees with them */
 	bool no_digest;
-	bool held;  /* fetches wait until it is not */
+	bool held;	      /* fetches wait until it is not */
+	uint64_t held_pieces; /* ... of these pieces alone */
+	bool half;	      /* half a piece comes before that */
 	int closes; /* > 0: tells this error once it has announced; -1: tells the regular end */
-	uint32_t odd_len; /* added to the lengths it announces */
+	uint32_t odd_len;   /* added to the lengths it announces */
+	unsigned cancelled; /* fetches */
 	unsigned fetches, urgent_fetches, opens, frees, announcements, asked_sooner;
 };
 
@@ -581,40 +584,55 @@ static inline void fake_peer_gets(unsigned peer, uint64_t pieces)
 	}
 }
 
-static inline int fake_send(struct fake_peer *peer, const struct piece_ask *want,
-			    struct piece_head *head_out, piece_sink sink, void *arg, struct err *e)
+/* With the lock: waits while the peer holds this piece. False: cancelled. */
+static inline bool fake_peer_gives(struct fake_peer *peer, const struct piece_ask *ask)
 {
-	cleanup(free_at) unsigned char *data = mem_alloc(want->length);
-
-	bytes_of(peer->lies ? fake.seed + 1 : fake.seed, want->offset, want->length, data);
-	*head_out = (struct piece_head){
-		.number = want->number, .offset = want->offset, .length = want->length};
-	head_out->has_crc32 = !peer->no_digest;
-	head_out->crc32 = crc32_update(0, data, want->length);
-	if (peer->corrupt)
-		data[want->length / 2] ^= 0x40;
-	return sink(arg, data, want->length, e);
+	while (peer->held || peer->held_pieces >> ask->number & 1) {
+		if (__atomic_load_n(ask->cancelled, __ATOMIC_RELAXED))
+			break;
+		cond_wait_until(&fake.changed, &fake.lock, clock_ms() + 5);
+	}
+	if (!__atomic_load_n(ask->cancelled, __ATOMIC_RELAXED))
+		return true;
+	peer->cancelled++;
+	cond_wake_all(&fake.changed);
+	return false;
 }
 
 int piece_client_fetch(struct piece_client *c, const struct net_addr *addr,
-		       const struct piece_ask *want, struct piece_head *head_out, piece_sink sink,
+		       const struct piece_ask *ask, struct piece_head *head_out, piece_sink sink,
 		       void *arg, struct err *e)
 {
 	const struct sockaddr_in *sin = (const struct sockaddr_in *)&addr->sa;
 	struct fake_peer *peer = &fake.peers[ntohs(sin->sin_port) - FAKE_PORT];
+	cleanup(free_at) unsigned char *data = mem_alloc(ask->length);
+	size_t early;
 	int code;
 
 	(void)c;
-	assert_true(want->deadline_ms > clock_ms());
+	assert_true(ask->deadline_ms > clock_ms());
+	lock_take(&fake.lock);
+	early = peer->half ? ask->length / 2 : 0;
+	bytes_of(peer->lies ? fake.seed + 1 : fake.seed, ask->offset, ask->length, data);
+	*head_out = (struct piece_head){.number = ask->number,
+					.offset = ask->offset,
+					.length = ask->length,
+					.has_crc32 = !peer->no_digest,
+					.crc32 = crc32_update(0, data, ask->length)};
+	if (peer->corrupt)
+		data[ask->length / 2] ^= 0x40;
+	lock_drop(&fake.lock);
+	if (early && sink(arg, data, early, e) < 0)
+		return -e->code;
 	lock_take(&fake.lock);
 	peer->fetches++;
-	peer->urgent_fetches += want->urgent;
+	peer->urgent_fetches += ask->urgent;
 	cond_wake_all(&fake.changed);
-	code = fake_wait(&peer->held, want->cancelled) ? peer->error : ECANCELED;
+	code = fake_peer_gives(peer, ask) ? peer->error : ECANCELED;
 	lock_drop(&fake.lock);
 	if (code)
 		return err_set(e, code, "peer");
-	return fake_send(peer, want, head_out, sink, arg, e);
+	return sink(arg, data + early, ask->length - early, e);
 }
 
 #endif

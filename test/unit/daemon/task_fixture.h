@@ -51,6 +51,8 @@ static inline int setup_with(void **state, uint64_t length, bool scheduler)
 					  .retry_ms = 100,
 					  .linger_ms = 300,
 					  .patience_ms = 200,
+					  .silence_ms = 600000, /* only where a test says */
+					  .second_ms = 600000,
 					  .read_timeout_ms = WAIT_MS};
 	setting_start(s);
 	*state = s;
