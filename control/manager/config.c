@@ -35,7 +35,14 @@ const struct config_key manager_config_keys[] = {
 		 "a browser. Also the manager's own when a proxy before it changes the Host "
 		 "header. "
 		 "Default: none but the manager's own."},
-	{.path = "server.rest.tls", .type = CONFIG_IGNORED},
+	{.path = "server.rest.tls.cert",
+	 .type = CONFIG_STRING,
+	 .offset = AT(rest_tls_cert),
+	 .help = "Refused: plain HTTP is served; put a proxy with TLS before it."},
+	{.path = "server.rest.tls.key",
+	 .type = CONFIG_STRING,
+	 .offset = AT(rest_tls_key),
+	 .help = "Refused, as the certificate."},
 	{.path = "server.consoleDir",
 	 .type = CONFIG_STRING,
 	 .offset = AT(console_dir),
@@ -330,6 +337,10 @@ int manager_config_check(const void *config, struct err *e)
 
 	if (c->rest_addr[0] != ':' && !net_split(c->rest_addr, host, sizeof(host), 8080, &port))
 		return err_set(e, EINVAL, "server.rest.addr: %s is not ip:port", c->rest_addr);
+	if (c->rest_tls_cert || c->rest_tls_key)
+		return err_set(e, EINVAL,
+			       "server.rest.tls: the manager serves plain HTTP; put a proxy with "
+			       "TLS before it");
 	if (c->jwt_key && strlen(c->jwt_key) < JWT_KEY_MIN)
 		return err_set(e, EINVAL, "auth.jwt.key must have at least %d characters",
 			       JWT_KEY_MIN);

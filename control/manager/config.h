@@ -30,7 +30,7 @@ struct manager_config {
 	char *redis_master, *redis_user, *redis_password;
 	uint64_t redis_db;
 	/* REST and console */
-	char *rest_addr, *console_dir;
+	char *rest_addr, *rest_tls_cert, *rest_tls_key, *console_dir;
 	struct config_strings allowed_origins;
 	/* people */
 	char *key_file, *jwt_key;

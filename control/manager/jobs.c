@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "control/manager/field.h"
+#include "control/manager/gc.h"
 #include "control/manager/job_fields.h"
 #include "control/manager/job_work.h"
 #include "control/manager/member.h"
@@ -265,12 +266,18 @@ static int beat(struct jobs *j, struct err *e)
 static void *beat_main(void *arg)
 {
 	struct jobs *j = arg;
+	int64_t gc_ms = clock_ms();
 
 	while (jobs_wait(j, BEAT_MS)) {
 		struct err e = {0};
 
 		if (beat(j, &e) < 0 && !is_away(&e))
 			log_error("leases of jobs are not kept", "why=\"%s\"", e.text);
+		if (clock_ms() < gc_ms)
+			continue;
+		gc_ms = clock_ms() + GC_INTERVAL_MS;
+		if (gc_run_all(j->db, &e) < 0)
+			log_error("old rows are not removed", "why=\"%s\"", e.text);
 	}
 	return NULL;
 }

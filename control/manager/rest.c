@@ -26,6 +26,19 @@ void rest_json(struct rest_call *c, json_t *value)
 	json_decref(value);
 }
 
+int rest_texts(struct rest_call *c, struct query *q)
+{
+	json_t *texts cleanup(json_decref_at) = json_array();
+	int r;
+
+	while (query_next(q))
+		json_array_append_new(texts, json_string(query_text(q, 0)));
+	r = query_end(q);
+	if (r == 0)
+		rest_json(c, take_ptr(&texts));
+	return r;
+}
+
 static void refuse_as(struct rest_call *c, int status, const char *member, const char *text)
 {
 	c->answer->status = status;

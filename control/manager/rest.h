@@ -97,6 +97,8 @@ must_check int rest_body(const struct rest_call *c, json_t **out, struct err *e)
 char *rest_query(const struct rest_call *c, const char *name);
 /* Takes value. */
 void rest_json(struct rest_call *c, json_t *value);
+/* Answers the first column of a query's rows as an array of texts, and ends the query. */
+int rest_texts(struct rest_call *c, struct query *q);
 /* {"message": ...}; returns 0 for the handler to return. */
 int rest_refuse(struct rest_call *c, int status, const char *fmt, ...) printf_like(3, 4);
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "control/manager/cluster_fields.h"
+#include "control/manager/gc.h"
 #include "control/manager/job_fields.h"
 #include "control/manager/job_work.h"
 #include "control/manager/jobs.h"
@@ -14,7 +15,6 @@
 #include <string.h>
 
 #define RATE_DEFAULT 10
-#define GC_TTL_MS    (30LL * 24 * 3600 * 1000)
 
 /* ---- rows */
 
@@ -199,38 +199,13 @@ static int distribution(struct rest_call *c, const struct order *o, struct err *
 	return 0;
 }
 
-/* The time to live in the config `gc`, {"audit":{"ttl":ns},"job":{"ttl":ns}}. */
-static int gc_ttl(struct rest_call *c, const char *what, int64_t *ms_out, struct err *e)
-{
-	json_t *config cleanup(json_decref_at) = NULL;
-	struct query q;
-	int r;
-
-	query_start(c->rest->db, &q, e, "SELECT value FROM configs WHERE name = 'gc'", "");
-	if (query_next(&q))
-		config = json_loads(query_text(&q, 0), 0, NULL);
-	r = query_end(&q);
-	*ms_out = (int64_t)json_u64(json_object_get(config, what), "ttl",
-				    (uint64_t)GC_TTL_MS * 1000000) /
-		  1000000;
-	return r;
-}
-
 static int gc(struct rest_call *c, const struct order *o, struct err *e)
 {
-	const char *what = json_str(o->args, "type");
-	bool audits = strcmp(what, "audit") == 0;
 	json_t *states cleanup(json_decref_at) = NULL;
 	struct job job = {.task_id = (char *)""};
-	int64_t ttl_ms = 0, removed = 0;
-	int r = gc_ttl(c, what, &ttl_ms, e);
+	int64_t removed = 0;
+	int r = gc_run(c->rest->db, json_str(o->args, "type"), &removed, e);
 
-	if (r == 0)
-		r = db_run(c->rest->db, &removed, e,
-			   audits ? "DELETE FROM audits WHERE created_ms < ?"
-				  : "DELETE FROM jobs WHERE created_ms < ? AND state IN"
-				    " ('SUCCESS', 'FAILURE')",
-			   "i", clock_wall_ms() - ttl_ms);
 	if (r == 0)
 		r = jobs_record(c->rest->jobs, "gc", o->args, c->user_id, &job.id, e);
 	if (r < 0)

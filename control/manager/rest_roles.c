@@ -144,17 +144,10 @@ static int create(struct rest_call *c, struct err *e)
 
 static int list(struct rest_call *c, struct err *e)
 {
-	json_t *roles cleanup(json_decref_at) = json_array();
 	struct query q;
-	int r;
 
 	query_start(c->rest->db, &q, e, "SELECT name FROM roles ORDER BY name", "");
-	while (query_next(&q))
-		json_array_append_new(roles, json_string(query_text(&q, 0)));
-	r = query_end(&q);
-	if (r == 0)
-		rest_json(c, take_ptr(&roles));
-	return r;
+	return rest_texts(c, &q);
 }
 
 static int get(struct rest_call *c, struct err *e)

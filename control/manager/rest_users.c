@@ -313,7 +313,6 @@ static int reset_password(struct rest_call *c, struct err *e)
 
 static int user_roles(struct rest_call *c, struct err *e)
 {
-	json_t *roles cleanup(json_decref_at) = json_array();
 	struct query q;
 	int64_t id, there = 0;
 	int r = rest_id(c, 0, &id, e);
@@ -327,12 +326,7 @@ static int user_roles(struct rest_call *c, struct err *e)
 		return r;
 	query_start(c->rest->db, &q, e,
 		    "SELECT role FROM user_roles WHERE user_id = ? ORDER BY role", "i", id);
-	while (query_next(&q))
-		json_array_append_new(roles, json_string(query_text(&q, 0)));
-	r = query_end(&q);
-	if (r == 0)
-		rest_json(c, take_ptr(&roles));
-	return r;
+	return rest_texts(c, &q);
 }
 
 static int give_role(struct rest_call *c, struct err *e)
