@@ -242,7 +242,7 @@ static void reading_free(struct pending *p)
 	free(r);
 }
 
-static struct metric *read_time(void)
+struct metric *blob_read_time(void)
 {
 	static const struct metric_family family = {
 		METRIC_SECONDS, "skimmer_mount_read_first_byte_seconds",
@@ -264,7 +264,7 @@ static void answer(struct reading *r)
 
 	if (!ask)
 		return;
-	metric_observe(read_time(), (uint64_t)(clock_us() - r->since_us));
+	metric_observe(blob_read_time(), (uint64_t)(clock_us() - r->since_us));
 	if (r->failed)
 		span_fail(&r->span, r->err.text);
 	span_end(&r->span);

@@ -29,4 +29,7 @@ bool blob_read_cancel(void *src, struct fs_read *ask);
 int blob_complete_fd(void *src, struct fs_blob *blob);
 int blob_attr(void *src, struct fs_blob *blob, const char *name, char *text, size_t size);
 
+/* The figure of the time to a read's first byte, so that it is there before the first read. */
+struct metric *blob_read_time(void);
+
 #endif

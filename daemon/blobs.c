@@ -37,6 +37,7 @@ struct blobs *blobs_new(const struct blobs_config *c)
 {
 	struct blobs *b = mem_new(struct blobs);
 
+	(void)blob_read_time();
 	b->tasks = c->tasks;
 	b->origin = c->origin;
 	copy_strings(&b->allow_hosts, c->allow_hosts);
