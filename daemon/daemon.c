@@ -343,8 +343,12 @@ static void stop_session(struct daemon *d, const char *name, struct fs_session *
 {
 	bool kept = d->holder && holder_keeps(d->holder, name);
 
-	if (s && kept && fs_session_leave(s))
+	if (s && kept && fs_session_leave(s)) {
+		log_info("mount is in use and waits for the next dfdaemon",
+			 "mount=%s at_most_s=%lld", name,
+			 (long long)(d->config->mount.hold_ms / 1000));
 		return;
+	}
 	if (!s || !kept)
 		fs_session_free(s);
 	if (s && kept)

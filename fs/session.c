@@ -172,7 +172,8 @@ static void *thread_main(void *arg)
 	while (!atomic_load(&s->leaving) && serve(s, &buf))
 		;
 	free(buf.mem);
-	if (!atomic_load(&s->stopping) && !atomic_exchange(&s->ended, true))
+	if (!atomic_load(&s->stopping) && !atomic_load(&s->detaching) &&
+	    !atomic_exchange(&s->ended, true))
 		log_info("unmounted from outside", "path=%s", s->mount.path);
 	return NULL;
 }
@@ -407,8 +408,9 @@ static void release(struct fs_session *s)
 
 bool fs_session_leave(struct fs_session *s)
 {
+	atomic_store(&s->detaching, true);
 	mount_point_try_detach(&s->mount);
-	if (fs_session_ended(s) || !mount_point_lives(s->fuse_fd)) {
+	if (!mount_point_lives(s->fuse_fd)) {
 		fs_session_free(s);
 		return false;
 	}
@@ -418,7 +420,6 @@ bool fs_session_leave(struct fs_session *s)
 	pool_free(s->prune_pool);
 	join_threads(s);
 	requests_drain(s);
-	log_info("mount is left to the next process", "path=%s", s->mount.path);
 	release(s);
 	return true;
 }

@@ -47,6 +47,7 @@ struct fs_session {
 	uint16_t generation; /* of the process, see handle_number() */
 
 	atomic_bool stopping;	   /* new requests are refused */
+	atomic_bool detaching;	   /* by ourselves, see fs_session_leave() */
 	atomic_bool left_to_next;  /* and not answered: the next process will be asked */
 	bool replaying;		   /* INIT, of an earlier process; starting only */
 	atomic_bool leaving;	   /* threads are to end */
