@@ -18,12 +18,16 @@ struct restoring {
 	struct again again;
 };
 
-static void tell(struct fs_session *s, uint64_t id, const struct err *e)
+static void tell_error(struct fs_session *s, uint64_t id, const struct err *e)
 {
-	cleanup(free_at) char *path = tree_path(s->tree, id, NULL);
+	atomic_fetch_add(&s->stat.errors, 1);
+	/* Once per file in a row: a reader may go on asking. */
+	if (atomic_exchange(&s->error_told_id, id) != id) {
+		cleanup(free_at) char *path = tree_path(s->tree, id, NULL);
 
-	log_warn("file of an earlier process is not to be had", "path=\"%s\" why=\"%s\"",
-		 path ? path : "", e->text);
+		log_warn("file of an earlier process is not to be had", "path=\"%s\" why=\"%s\"",
+			 path ? path : "", e->text);
+	}
 }
 
 static void restore_done(struct fs_lookup *ask, const struct fs_entry *entry, const struct err *e)
@@ -32,15 +36,12 @@ static void restore_done(struct fs_lookup *ask, const struct fs_entry *entry, co
 	struct fs_session *s = r->rq.s;
 	fuse_req_t req = r->rq.req;
 	struct err mine = {0};
+	int result;
 
 	request_answering(&r->rq);
-	if (e)
-		err_copy(&mine, e);
-	else if (tree_restore(s->tree, r->again.ino, entry, &mine) == 0)
-		mine.code = 0;
-	if (mine.code) {
-		atomic_fetch_add(&s->stat.errors, 1);
-		tell(s, r->again.ino, &mine);
+	result = e ? err_copy(&mine, e) : tree_restore(s->tree, r->again.ino, entry, &mine);
+	if (result < 0) {
+		tell_error(s, r->again.ino, &mine);
 		fuse_reply_err(req, session_errno(&mine));
 	} else {
 		r->again.call(req, &r->again);
@@ -126,8 +127,7 @@ static void adopt_done(struct fs_open *ask, const struct err *e)
 
 	request_answering(&a->rq);
 	if (e) {
-		atomic_fetch_add(&s->stat.errors, 1);
-		tell(s, a->again.ino, e);
+		tell_error(s, a->again.ino, e);
 		handle_free(s, h);
 		fuse_reply_err(req, session_errno(e));
 	} else {

@@ -123,7 +123,7 @@ def test_stopped_and_started_under_a_reader():
 def test_the_holder_may_be_killed_while_the_daemon_lives():
     reader, (old,) = Reader(), holders()
     os.kill(old, signal.SIGKILL)
-    wait_for("another holder", lambda: holders() not in ([], [old]))
+    wait_for("another holder", lambda: holders() not in ([], [old]), timeout_s=60)
     daemon.process.kill()
     daemon.restart()
     reader.reads_on()
@@ -139,7 +139,7 @@ def test_a_stop_unmounts_what_nobody_uses():
             return False
         return True
     wait_for("an unmounted end", stopped, timeout_s=60)
-    wait_for("the holder's end", lambda: not holders())
+    wait_for("the holder's end", lambda: not holders(), timeout_s=60)
     daemon.restart()
     check(mounted(), "mounted anew")
 
@@ -150,7 +150,7 @@ def test_readers_get_an_error_when_no_daemon_comes():
     daemon.file.write_text(json.dumps(daemon.config))
     daemon.restart()
     reader = Reader()
-    wait_for("the reader", lambda: reader.lines())
+    wait_for("the reader", lambda: reader.lines(), timeout_s=60)
     daemon.process.kill()
     wait_for("the reader's end", lambda: reader.popen.poll() is not None, timeout_s=60)
     check("Transport endpoint is not connected" in reader.log.read_text() or
