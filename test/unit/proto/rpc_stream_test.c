@@ -525,6 +525,8 @@ static struct rpc_method *message_methods(void)
 		&manager__v2__manager__descriptor,
 		&containerd__services__snapshots__v1__snapshots__descriptor,
 		&skimmer__v1__layers__descriptor,
+		&skimmer__v1__swarm__descriptor,
+		&skimmer__v1__inspect__descriptor,
 	};
 	struct rpc_method *methods = mem_array(1000, sizeof(*methods));
 	size_t count = 0;
