@@ -117,10 +117,10 @@ bool rpc_call_is_closed(const struct rpc_call *call);
 /* Queues one message; packed before it returns. False (nothing queued) if the call is over or
  * 1,024 messages are waiting already (the client does not read). */
 bool rpc_call_send(struct rpc_call *call, const ProtobufCMessage *msg);
-/* The same in two steps, for who holds a lock that others want: queueing only takes its place among
- * the call's messages and takes the message over (made by malloc, freed by us), flushing packs and
- * writes. What is not flushed goes out with the next message. */
-bool rpc_call_queue(struct rpc_call *call, ProtobufCMessage *msg);
+/* The same in two steps, for who holds a lock that others want: queueing packs the message and
+ * takes its place among the call's, flushing begins to write. What is not flushed goes out with the
+ * next message. */
+bool rpc_call_queue(struct rpc_call *call, const ProtobufCMessage *msg);
 void rpc_call_flush(struct rpc_call *call);
 /* Messages queued and not yet written. */
 unsigned rpc_call_backlog(const struct rpc_call *call);

@@ -224,7 +224,7 @@ bool rpc_call_send(struct rpc_call *call, const ProtobufCMessage *msg)
 	return pipe_send(&call->pipe, msg, false);
 }
 
-bool rpc_call_queue(struct rpc_call *call, ProtobufCMessage *msg)
+bool rpc_call_queue(struct rpc_call *call, const ProtobufCMessage *msg)
 {
 	return pipe_queue(&call->pipe, msg);
 }

@@ -13,39 +13,10 @@
 #include <grpc/slice.h>
 #include <string.h>
 
-/* A message to be sent: packed, or to be packed by who writes it. */
-struct outgoing {
+struct packed {
 	struct list link;
 	grpc_byte_buffer *bytes;
-	ProtobufCMessage *msg;
 };
-
-static struct outgoing *outgoing_new(grpc_byte_buffer *bytes, ProtobufCMessage *msg)
-{
-	struct outgoing *o = mem_new(struct outgoing);
-
-	o->bytes = bytes;
-	o->msg = msg;
-	return o;
-}
-
-static void outgoing_free(struct outgoing *o)
-{
-	if (!o)
-		return;
-	if (o->bytes)
-		grpc_byte_buffer_destroy(o->bytes);
-	if (o->msg)
-		protobuf_c_message_free_unpacked(o->msg, NULL);
-	free(o);
-}
-
-static grpc_byte_buffer *outgoing_pack(struct outgoing *o)
-{
-	if (o->msg)
-		o->bytes = rpc_pack(o->msg);
-	return take_ptr(&o->bytes);
-}
 
 static void batch_ended(struct rpc_pipe *p)
 {
@@ -71,8 +42,12 @@ static void drop_queue(struct rpc_pipe *p)
 {
 	struct list *link;
 
-	while ((link = list_pop_front(&p->queue)))
-		outgoing_free(list_entry(link, struct outgoing, link));
+	while ((link = list_pop_front(&p->queue))) {
+		struct packed *packed = list_entry(link, struct packed, link);
+
+		grpc_byte_buffer_destroy(packed->bytes);
+		free(packed);
+	}
 	p->queued = 0;
 }
 
@@ -139,8 +114,8 @@ static void start_write(struct rpc_pipe *p, bool header, bool end)
 /* Writes what is next, if nothing is being written. */
 static void pump(struct rpc_pipe *p, bool want_header)
 {
-	struct outgoing *o = NULL;
 	bool header, end;
+	struct list *link;
 
 	lock_take(&p->lock);
 	header = !p->header_sent;
@@ -150,24 +125,20 @@ static void pump(struct rpc_pipe *p, bool want_header)
 		lock_drop(&p->lock);
 		return;
 	}
-	if (p->queued) {
-		o = list_entry(list_pop_front(&p->queue), struct outgoing, link);
+	link = list_pop_front(&p->queue);
+	if (link) {
+		struct packed *packed = list_entry(link, struct packed, link);
+
+		p->out = packed->bytes;
 		p->queued--;
+		free(packed);
 	}
 	p->header_sent = true;
 	p->end_sent |= end;
 	p->writing = true;
 	p->batches++;
 	lock_drop(&p->lock);
-	if (o) {
-		grpc_byte_buffer *bytes = outgoing_pack(o);
-
-		lock_take(&p->lock);
-		p->out = bytes;
-		lock_drop(&p->lock);
-	}
 	start_write(p, header, end);
-	outgoing_free(o);
 }
 
 static void write_done(struct rpc_tag *tag, bool ok)
@@ -335,37 +306,42 @@ void pipe_send_header(struct rpc_pipe *p)
 	pump(p, true);
 }
 
-/* Takes o over. */
-static bool queue(struct rpc_pipe *p, struct outgoing *o, bool end)
+static bool queue(struct rpc_pipe *p, const ProtobufCMessage *msg, bool end)
 {
+	struct packed *packed;
 	bool queued;
 
+	if (pipe_is_dead(p)) /* spares the packing */
+		return false;
+	packed = mem_new(struct packed);
+	packed->bytes = rpc_pack(msg);
 	lock_take(&p->lock);
 	queued = !p->dead && !p->write_failed && !p->ending && p->queued < PIPE_QUEUE_MAX;
 	if (queued) {
-		list_push_back(&p->queue, &o->link);
+		list_push_back(&p->queue, &packed->link);
 		p->queued++;
 		p->ending = end;
 	}
 	lock_drop(&p->lock);
-	if (!queued)
-		outgoing_free(o);
+	if (!queued) {
+		grpc_byte_buffer_destroy(packed->bytes);
+		free(packed);
+	}
 	return queued;
 }
 
 bool pipe_send(struct rpc_pipe *p, const ProtobufCMessage *msg, bool end)
 {
-	if (pipe_is_dead(p)) /* spares the packing */
-		return false;
-	if (!queue(p, outgoing_new(rpc_pack(msg), NULL), end))
-		return false;
-	pump(p, false);
-	return true;
+	bool queued = queue(p, msg, end);
+
+	if (queued)
+		pump(p, false);
+	return queued;
 }
 
-bool pipe_queue(struct rpc_pipe *p, ProtobufCMessage *msg)
+bool pipe_queue(struct rpc_pipe *p, const ProtobufCMessage *msg)
 {
-	return queue(p, outgoing_new(NULL, msg), false);
+	return queue(p, msg, false);
 }
 
 void pipe_flush(struct rpc_pipe *p)

@@ -36,7 +36,7 @@ struct rpc_pipe {
 	bool held, parked; /* no read is started; one would have been (counts as a batch) */
 	bool cancelling;   /* nothing is held any more */
 
-	struct list queue; /* of struct outgoing */
+	struct list queue; /* of struct packed */
 	unsigned queued;
 	bool writing, header_sent, ending, end_sent, write_failed;
 	grpc_byte_buffer *out; /* being written */
@@ -87,7 +87,7 @@ void pipe_send_header(struct rpc_pipe *p);
 /* False if the call is ending, dead, or PIPE_QUEUE_MAX messages wait. end: as pipe_end with OK. */
 bool pipe_send(struct rpc_pipe *p, const ProtobufCMessage *msg, bool end);
 /* As rpc_call_queue() and _flush(). */
-bool pipe_queue(struct rpc_pipe *p, ProtobufCMessage *msg);
+bool pipe_queue(struct rpc_pipe *p, const ProtobufCMessage *msg);
 void pipe_flush(struct rpc_pipe *p);
 /* The status after what is queued, or the half-close (code and what follows are ignored). */
 void pipe_end(struct rpc_pipe *p, enum rpc_code code, const char *text, const void *details,

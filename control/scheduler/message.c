@@ -126,22 +126,3 @@ Scheduler__V2__AnnouncePeerResponse *message_answer(enum answer a, struct peer *
 		fill_source(m, why);
 	return m;
 }
-
-Scheduler__V2__AnnouncePeerResponse *message_ready(bool empty)
-{
-	Scheduler__V2__AnnouncePeerResponse *m = mem_new(Scheduler__V2__AnnouncePeerResponse);
-
-	scheduler__v2__announce_peer_response__init(m);
-	if (empty) {
-		m->response_case =
-			SCHEDULER__V2__ANNOUNCE_PEER_RESPONSE__RESPONSE_EMPTY_TASK_RESPONSE;
-		m->empty_task_response = mem_new(Scheduler__V2__EmptyTaskResponse);
-		scheduler__v2__empty_task_response__init(m->empty_task_response);
-	} else {
-		m->response_case =
-			SCHEDULER__V2__ANNOUNCE_PEER_RESPONSE__RESPONSE_METADATA_ONLY_RESPONSE;
-		m->metadata_only_response = mem_new(Scheduler__V2__MetadataOnlyResponse);
-		scheduler__v2__metadata_only_response__init(m->metadata_only_response);
-	}
-	return m;
-}

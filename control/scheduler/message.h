@@ -11,7 +11,5 @@ Common__V2__Task *message_task(const struct task *t);
 Common__V2__Peer *message_peer(const struct peer *p);
 Scheduler__V2__AnnouncePeerResponse *message_answer(enum answer a, struct peer *const *parents,
 						    unsigned count, const char *why);
-/* The answer to a peer that has all of it already. */
-Scheduler__V2__AnnouncePeerResponse *message_ready(bool empty);
 
 #endif

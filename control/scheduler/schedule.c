@@ -131,6 +131,13 @@ static unsigned find_parents(struct state *s, struct peer *child, struct peer **
 		if (graph_link(s, p, child))
 			out[taken++] = p;
 	}
+	/* The best are all below the child: somebody who needs nobody is not. */
+	for (unsigned i = best; taken == 0 && i < count; i++) {
+		struct peer *p = child->task->peers[list[i].index];
+
+		if (peer_is_source(p) && graph_link(s, p, child))
+			out[taken++] = p;
+	}
 	for (unsigned i = 0; taken > 0 && i < best && taken < PEER_PARENTS_MAX; i++) {
 		struct peer *p = child->task->peers[list[i].index];
 

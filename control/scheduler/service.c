@@ -1,8 +1,8 @@
 /*
  * scheduler.v2.Scheduler: translates between the wire and the state. One lock (rank 10) is held
- * while the state is asked; several threads of the server read, pack and write messages outside of
- * it: answers only take their place in their call's queue under it, and who drops it writes them.
- * A ticker of 50 ms moves those that wait.
+ * while the state is asked; several threads of the server read, unpack and write messages outside
+ * of it: answers only take their place in their call's queue under it, and who drops it writes
+ * them. A ticker of 50 ms moves those that wait.
  */
 #include "control/scheduler/service_private.h"
 
@@ -22,6 +22,7 @@
 #define RANK_SERVICE 10
 #define TICK_MS	     50
 #define GC_MS	     10000
+#define BACKLOG_MAX  16 /* messages of a call that wait to be written */
 
 /* ---- answers */
 
@@ -103,6 +104,7 @@ static void trace_answer(const struct peer *p, enum answer a, struct peer *const
 static void send_answer(struct peer *p, enum answer a, struct peer *const *parents, unsigned count,
 			const char *why, void *arg)
 {
+	Scheduler__V2__AnnouncePeerResponse *m;
 	struct service *s = arg;
 
 	if (!p->stream)
@@ -115,7 +117,12 @@ static void send_answer(struct peer *p, enum answer a, struct peer *const *paren
 		       why);
 		return;
 	}
-	rpc_call_queue(p->stream, &message_answer(a, parents, count, why)->base);
+	/* Who does not read what it was told needs no introductions besides. */
+	if (a == ANSWER_PARENTS && !p->asked_ms && rpc_call_backlog(p->stream) >= BACKLOG_MAX)
+		return;
+	m = message_answer(a, parents, count, why);
+	rpc_call_queue(p->stream, &m->base);
+	protobuf_c_message_free_unpacked(&m->base, NULL);
 	post(s, p->stream, false, RPC_OK, NULL);
 }
 
@@ -335,7 +342,20 @@ static struct task *task_of(struct service *s, const char *id, const Common__V2_
 
 static void answer_ready(struct service *s, struct rpc_call *call, bool empty)
 {
-	rpc_call_queue(call, &message_ready(empty)->base);
+	Scheduler__V2__AnnouncePeerResponse m = SCHEDULER__V2__ANNOUNCE_PEER_RESPONSE__INIT;
+	Scheduler__V2__EmptyTaskResponse none = SCHEDULER__V2__EMPTY_TASK_RESPONSE__INIT;
+	Scheduler__V2__MetadataOnlyResponse only = SCHEDULER__V2__METADATA_ONLY_RESPONSE__INIT;
+
+	if (empty) {
+		m.response_case =
+			SCHEDULER__V2__ANNOUNCE_PEER_RESPONSE__RESPONSE_EMPTY_TASK_RESPONSE;
+		m.empty_task_response = &none;
+	} else {
+		m.response_case =
+			SCHEDULER__V2__ANNOUNCE_PEER_RESPONSE__RESPONSE_METADATA_ONLY_RESPONSE;
+		m.metadata_only_response = &only;
+	}
+	rpc_call_queue(call, &m.base);
 	post(s, call, false, RPC_OK, NULL);
 }
 

@@ -342,6 +342,26 @@ static void mates_may_feed_each_other_but_the_other_edges_make_no_circle(void **
 	assert_false(graph_would_circle(&f->state, a, c));
 }
 
+static void a_busy_source_is_better_than_waiting_when_the_best_are_below(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *a, *b, *c;
+
+	f->state.config.candidate_parent_limit = 1;
+	a = join_source(f, "a");
+	b = join_and_start(f, "b");
+	state_peer_piece(&f->state, b, 0, 10, f->now);
+	a->host->child_count += 100;
+	c = join_and_start(f, "c");
+	assert_string_equal(f->last.parents[0], "pb");
+	state_peer_piece(&f->state, c, 0, 10, f->now);
+	state_schedule(&f->state, b, f->now);
+	assert_string_equal(f->last.peer, "pb");
+	assert_int_equal(f->last.answer, ANSWER_PARENTS);
+	assert_string_equal(f->last.parents[0], "pa");
+	a->host->child_count -= 100;
+}
+
 static void one_who_only_has_its_own_children_left_waits(void **state)
 {
 	struct fixture *f = *state;
@@ -527,6 +547,7 @@ int main(void)
 		OURS(who_shares_nothing_is_introduced_to_nobody),
 		OURS(introductions_stop_at_thrice_the_limit),
 		OURS(mates_may_feed_each_other_but_the_other_edges_make_no_circle),
+		OURS(a_busy_source_is_better_than_waiting_when_the_best_are_below),
 		OURS(one_who_only_has_its_own_children_left_waits),
 		OURS(the_edges_of_a_peer_that_leaves_go_and_the_others_stay),
 		T(one_source_is_found_at_once_among_many_who_failed_or_wait),

@@ -15,7 +15,7 @@
 #define THREADS	    4
 #define CONNECTIONS 8
 #define STREAMS	    6  /* of each connection */
-#define ROUNDS	    10 /* each asks so often */
+#define ROUNDS	    10 /* each asks again so often */
 #define WAIT_MS	    30000
 #define SAYS(what)  SCHEDULER__V2__ANNOUNCE_PEER_REQUEST__REQUEST_##what##_REQUEST
 
@@ -241,11 +241,12 @@ static void each_of_a_crowd_is_answered_whichever_thread_serves_it(void **state)
 	say_source_started(&f->peers[0]);
 	for (unsigned i = 1; i < CONNECTIONS * STREAMS; i++)
 		say_register(&f->peers[i], false);
-	for (unsigned round = 1; round < ROUNDS; round++)
+	for (unsigned round = 1; round <= ROUNDS; round++) {
+		for (unsigned i = 1; i < CONNECTIONS * STREAMS; i++)
+			wait_until(&f->peers[i], has_answers, round);
 		for (unsigned i = 1; i < CONNECTIONS * STREAMS; i++)
 			say_again(&f->peers[i]);
-	for (unsigned i = 1; i < CONNECTIONS * STREAMS; i++)
-		wait_until(&f->peers[i], has_answers, ROUNDS);
+	}
 	for (unsigned i = 1; i < CONNECTIONS * STREAMS; i++)
 		say_finished(&f->peers[i]);
 	for (unsigned i = 1; i < CONNECTIONS * STREAMS; i++)
