@@ -319,6 +319,8 @@ static bool conn_find_piece(struct conn *c, const struct vortex_request *rq,
 	const struct geometry *g;
 	struct store_piece piece;
 
+	if (host_config(c->worker->server->host)->disable_shared)
+		return false;
 	if (c->in[1] != VORTEX_DOWNLOAD_PIECE)
 		return false; /* persistent and cache tasks: none here */
 	c->task = worker_find_task(c->worker, rq->task_id);

@@ -3,6 +3,7 @@
  * of the store to children by sendfile. Epoll loops, no thread per connection.
  *
  * A piece that is not verified here and now is answered "not found" at once; asking starts nothing.
+ * A host that does not share (host_config) has none for anybody.
  * What a child's reader waits for goes before the rest (docs/adr/0003-urgent-requests.md).
  * Connections stay open after an answer (docs/adr/0002-kept-piece-connections.md).
  */

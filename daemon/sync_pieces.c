@@ -2,7 +2,7 @@
  * SyncPieces: tells a child which of the pieces it is interested in are to be had here, those that
  * are and those that come, each when the herald says so (herald.h), until all are told, the task
  * fails or the child leaves. Only pieces that the piece server can serve are told: verified, and in
- * the store.
+ * the store. A host that does not share tells nothing.
  *
  * The actor's references: the call's until it is closed, and the open's while it waits.
  */
@@ -196,6 +196,10 @@ void sync_pieces(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
 	struct task_request open = {.id = rq->task_id, .local_only = true};
 	struct sync *s;
 
+	if (host_config(server->parts.host)->disable_shared) {
+		rpc_call_finish(call, RPC_FAILED_PRECONDITION, "this host does not serve others");
+		return;
+	}
 	if (!peer_server_enter(server)) {
 		rpc_call_finish(call, RPC_RESOURCE_EXHAUSTED, "too many children");
 		return;

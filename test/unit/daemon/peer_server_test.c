@@ -70,6 +70,30 @@ static void a_task_that_is_not_here_is_not_found(void **state)
 	door_close(&d);
 }
 
+static void a_host_that_does_not_share_tells_of_no_piece(void **state)
+{
+	struct host_config leech = {.hostname = "me", .ip = "127.0.0.1", .disable_shared = true};
+	static const uint32_t numbers[] = {0};
+	struct setting *s = *state;
+	struct hearing h;
+	struct task *t;
+	struct door d;
+
+	setting_stop(s);
+	host_free(s->host);
+	s->config.host = s->host = host_new(&leech);
+	setting_start(s);
+	door_open(&d, state);
+	t = open_url(s, URL);
+	assert_int_equal(read_piece(t, 0), 0);
+	follow(&d, &h, task_meta(t)->id, numbers, 1);
+	assert_int_equal(await_end(&h), RPC_FAILED_PRECONDITION);
+	assert_int_equal(h.count, 0);
+	hearing_free(&h);
+	task_unref(t);
+	door_close(&d);
+}
+
 static void a_task_that_fails_ends_the_stream(void **state)
 {
 	static const uint32_t numbers[] = {0};
@@ -328,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		peer_test(pieces_are_told_at_once_and_as_they_come),
 		peer_test(a_task_that_is_not_here_is_not_found),
+		peer_test(a_host_that_does_not_share_tells_of_no_piece),
 		peer_test(a_task_that_fails_ends_the_stream),
 		peer_test(many_children_follow_one_task),
 		peer_test(followers_do_not_outlive_the_server),

@@ -267,6 +267,28 @@ static void unproven_pieces_are_not_served(void **state)
 	setting_close(&s);
 }
 
+static void a_host_that_does_not_share_has_nothing_for_anybody(void **state)
+{
+	struct host_config leech = {
+		.hostname = "parent", .ip = "127.0.0.1", .disable_shared = true};
+	struct piece_server_config config = {.ip = "127.0.0.1"};
+	struct piece_client *c = piece_client_new();
+	struct setting s;
+
+	setting_open(&s, state, &config);
+	assert_ok(fetch(&s, c, 1, 0));
+	piece_server_free(s.server);
+	host_free(s.host);
+	s.host = host_new(&leech);
+	assert_ok(piece_server_new(&config, s.f->store, s.host, &s.server, &s.f->e));
+	assert_true(net_addr_parse("127.0.0.1", piece_server_port(s.server), &s.addr));
+	assert_int_equal(fetch(&s, c, 1, 0), -ENOENT);
+	await(&s, not_found, 1);
+	assert_int_equal(stat_now(&s).bytes, 0);
+	piece_client_free(c);
+	setting_close(&s);
+}
+
 static void request_in_single_bytes_is_understood(void **state)
 {
 	struct piece_server_config config = {0};
@@ -597,6 +619,7 @@ int main(void)
 		serving_test(dragonfly_child_reads_to_its_length_and_closes),
 		serving_test(other_kinds_of_tasks_are_not_found),
 		serving_test(unproven_pieces_are_not_served),
+		serving_test(a_host_that_does_not_share_has_nothing_for_anybody),
 		serving_test(request_in_single_bytes_is_understood),
 		serving_test(garbage_is_told_and_closed),
 		serving_test(endless_header_meets_its_deadline),
