@@ -549,11 +549,12 @@ void daemon_stop(struct daemon *d)
 	stop_session(d, HOLDER_BLOBS, d->mount);
 	blobs_free(d->blobs);
 	proxy_free(d->proxy);
+	/* Before the doors close: nobody is sent here any more. */
+	if (d->scheduler_client)
+		scheduler_client_leave(d->scheduler_client);
 	peer_server_free(d->peer_server);
 	piece_server_free(d->piece_server);
 	stop_layers(d);
-	if (d->scheduler_client)
-		scheduler_client_leave(d->scheduler_client);
 	tasks_free(d->tasks);
 	history_free(d->history);
 	manager_client_free(d->manager_client);
