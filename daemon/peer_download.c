@@ -40,7 +40,7 @@
 #define HASH_LEN       (256u << 10)
 #define VERIFY_LOOK_MS 1000
 /* Content over the socket: so much in a message, so many messages that wait. */
-#define CONTENT_LEN	 (4u << 20)
+#define CONTENT_LEN	 (1u << 20)
 #define CONTENT_BACKLOG	 4
 #define CONTENT_RETRY_MS 5
 

@@ -47,6 +47,7 @@ static grpc_channel *create_channel(const char *target, grpc_channel_credentials
 	grpc_arg args[] = {
 		rpc_arg_text(GRPC_ARG_PRIMARY_USER_AGENT_STRING, "skimmer/" SKIMMER_VERSION),
 		RPC_ARGS_NO_COMPRESSION,
+		RPC_ARGS_WINDOW,
 		rpc_arg_quota(rpc_client_quota()),
 		/* users point http_proxy at us */
 		rpc_arg_int(GRPC_ARG_ENABLE_HTTP_PROXY, 0),

@@ -180,6 +180,7 @@ static void create_server(struct rpc_server *s, const struct rpc_server_config *
 	grpc_resource_quota *quota = grpc_resource_quota_create("rpc-server");
 	grpc_arg args[] = {
 		RPC_ARGS_NO_COMPRESSION,
+		RPC_ARGS_WINDOW,
 		rpc_arg_quota(quota),
 		rpc_arg_int(GRPC_ARG_ALLOW_REUSEPORT, 0),
 		rpc_arg_int(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, len_max),

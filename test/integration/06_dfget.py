@@ -255,7 +255,7 @@ def test_stream_to_a_slow_reader_does_not_fill_the_memory():
         got.update(p.stdout.read())
         equal((p.wait(), got.hexdigest()), (0, digest), "exit code and digest")
         print(f"dfget's peak: {peak >> 10} MiB")
-        check(peak < 128 << 10, f"dfget held {peak >> 10} MiB of 256")
+        check(peak < 72 << 10, f"dfget held {peak >> 10} MiB of 256")
 
 
 def test_reader_of_the_stream_goes_away():
