@@ -6,6 +6,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/net.h"
 
 #include <assert.h>
@@ -99,6 +100,11 @@ static int fd_max(void)
 
 static void tell_full(struct rpc_accept *a, const char *why)
 {
+	static const struct metric_family refused = {
+		METRIC_COUNTER, "skimmer_grpc_refused_total",
+		"Times that a gRPC connection found no free descriptor.", NULL};
+
+	metric_add(metric_get(&refused), 1);
 	if (a->logged_ms && clock_ms() - a->logged_ms < LOG_MS)
 		return;
 	a->logged_ms = clock_ms();

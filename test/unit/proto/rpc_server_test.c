@@ -1,6 +1,8 @@
 /* Addresses that are taken, stale or wrong; limits; peers; TLS; strangers. */
 #include "rpc_fixture.h"
 
+#include "base/metrics.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -371,6 +373,22 @@ static bool is_refused(int fd)
 	return false;
 }
 
+static int64_t times_full(void)
+{
+	static const struct metric_family refused = {METRIC_COUNTER, "skimmer_grpc_refused_total", "", NULL};
+
+	return metric_value(metric_get(&refused));
+}
+
+static int open_count(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
 /* gRPC core's own listener would be deaf for ever after the first EMFILE. */
 static void descriptors_that_run_out_do_not_deafen(void **state)
 {
@@ -378,7 +396,8 @@ static void descriptors_that_run_out_do_not_deafen(void **state)
 	struct fixture *f = *state;
 	int fds[80], spare[160], last, count = 0, code;
 	struct rpc_channel *ch;
-	int64_t deadline_ms;
+	int64_t deadline_ms, full;
+	int before = open_count();
 
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	low.rlim_max = old.rlim_max;
@@ -394,12 +413,23 @@ static void descriptors_that_run_out_do_not_deafen(void **state)
 	assert_false(is_refused(fds[0]));
 	for (size_t i = 0; i < array_len(fds); i++)
 		close(fds[i]);
+	/* the server's ends too */
+	deadline_ms = clock_ms() + WAIT_MS;
+	while (open_count() > before) {
+		assert_true(clock_ms() < deadline_ms);
+		usleep(1000);
+	}
 	/* not one is left: accept() itself fails */
 	while ((spare[count] = dup(0)) >= 0)
 		count++;
 	close(spare[--count]);
+	full = times_full();
 	last = connect_to(rpc_server_port(f->server));
-	usleep(20000); /* let it fail */
+	deadline_ms = clock_ms() + WAIT_MS;
+	while (times_full() == full) {
+		assert_true(clock_ms() < deadline_ms);
+		usleep(1000);
+	}
 	for (int i = 0; i < count; i++)
 		close(spare[i]);
 	close(last);
