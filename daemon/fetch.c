@@ -19,6 +19,7 @@
 
 #define RANK_FETCH	25
 #define PATIENCE_MS_MAX 30000
+#define UNREAD_PATIENCE 4   /* as long as a reader's when nobody waits: its turn among many comes */
 #define RETELL_MS	500 /* between tries to find another scheduler */
 
 /* ---- what all share */
@@ -376,16 +377,17 @@ static bool tell_next_scheduler(struct fetch *f)
 }
 
 /* Something is missing that no parent has announced, and nothing is on its way. */
-static bool despair(struct fetch *f)
+static bool despair(struct fetch *f, bool is_read)
 {
 	int64_t since = __atomic_load_n(&f->progress_ms, __ATOMIC_RELAXED);
+	int64_t until = since + fetch_patience_ms(f) * (is_read ? 1 : UNREAD_PATIENCE);
 
 	if (f->asked)
 		return false;
 	/* Given up too early the scheduler would only say "the origin", and there would be two
 	 * copies of what a slow seed is fetching. */
-	if (swarm_is_live(f->swarm) && clock_ms() < since + fetch_patience_ms(f)) {
-		due_at(f, since + fetch_patience_ms(f));
+	if (swarm_is_live(f->swarm) && clock_ms() < until) {
+		due_at(f, until);
 		return false;
 	}
 	if (talk_is_open(f->talk) && f->reschedules < f->all->c.reschedules_max)
@@ -511,7 +513,7 @@ static bool decide(struct fetch *f)
 	if (f->mode == PARENTS && need.stuck_since_ms + fetch_patience_ms(f) > clock_ms())
 		due_at(f, need.stuck_since_ms + fetch_patience_ms(f));
 	if (f->mode == PARENTS && need.fetch && !(have && need.possible) && !need.fetching)
-		return despair(f);
+		return despair(f, need.waiters > 0);
 	return false;
 }
 

@@ -9,18 +9,15 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "daemon/slots.h"
 
 #include <assert.h>
 #include <string.h>
 
 #define HERALD_LOCK_RANK 7
-#define SLOTS		 4
-#define SLOTS_MAX	 48
 #define LOOK_MS		 5
 #define EXPECT_MS	 20 /* a child that was told asks within it, or has it from elsewhere */
-#define SAMPLE_MS	 250
-#define TRY_EVERY_MS	 2000
-#define TRY_MS		 750
+#define LOOK_LINK_MS	 100
 #define OVERDUE_MS	 3000
 #define OVERDUE_EACH_MS	 50 /* how often somebody overdue is looked for */
 
@@ -39,11 +36,9 @@ struct herald {
 	struct host *host;
 	int64_t overdue_ms; /* constant */
 	struct timer timer;
-	/* of the actor's runs: slots and the link */
-	unsigned extra; /* slots */
-	int64_t sampled_ms, tried_ms;
-	uint64_t sampled_bytes, best_rate, tried_rate;
-	bool trying;
+	/* of the actor's runs */
+	struct slots slots;
+	int64_t looked_ms; /* at the link */
 	struct lock lock;
 	struct cond freed;
 	/* all below: lock */
@@ -51,6 +46,7 @@ struct herald {
 	struct list rounds;
 	uint64_t random;
 	int64_t next_overdue_ms; /* when to look for somebody overdue */
+	int64_t granted_ms;	 /* when somebody was told last */
 	/* pieces told that nobody has begun to fetch, as far as uploads tell */
 	unsigned expected;
 	int64_t expected_ms;
@@ -59,40 +55,15 @@ struct herald {
 
 /* ---- how many may be told */
 
-/* Slow children hold slots and leave the link idle: then there are more. What the link can is the
- * best that was seen, as virtual links promise anything; so from time to time one more is tried,
- * and taken back if the link sends no more for it. */
 static void sample_link(struct herald *h, int64_t now_ms)
 {
-	int64_t ms = now_ms - h->sampled_ms;
 	struct host_sending s;
-	uint64_t sent, rate;
 
-	if (ms < SAMPLE_MS)
+	if (now_ms - h->looked_ms < LOOK_LINK_MS)
 		return;
+	h->looked_ms = now_ms;
 	host_sending(h->host, &s);
-	sent = host_link_sent(h->host);
-	rate = sent > h->sampled_bytes ? (sent - h->sampled_bytes) * 1000 / (uint64_t)ms : 0;
-	h->sampled_ms = now_ms;
-	h->sampled_bytes = sent;
-	h->best_rate -= h->best_rate / 256;
-	if (rate > h->best_rate)
-		h->best_rate = rate;
-	if (h->trying && now_ms - h->tried_ms >= TRY_MS) {
-		h->trying = false;
-		if (h->extra > 0 && rate < h->tried_rate / 20 * 21)
-			h->extra--;
-	}
-	if (s.running < SLOTS + h->extra || SLOTS + h->extra == SLOTS_MAX)
-		return;
-	if (rate < h->best_rate / 5 * 4) {
-		h->extra++;
-	} else if (now_ms - h->tried_ms >= TRY_EVERY_MS) {
-		h->extra++;
-		h->trying = true;
-		h->tried_ms = now_ms;
-		h->tried_rate = rate;
-	}
+	slots_sample(&h->slots, now_ms, host_link_sent(h->host), s.running);
 }
 
 /* With the lock. */
@@ -107,10 +78,8 @@ static unsigned free_slots(struct herald *h, int64_t now_ms)
 	else
 		h->expected -= (unsigned)(s.begun - h->begun);
 	h->begun = s.begun;
-	if (s.running < SLOTS / 2)
-		h->extra = 0;
 	taken = s.running + h->expected;
-	return taken < SLOTS + h->extra ? SLOTS + h->extra - taken : 0;
+	return taken < h->slots.count ? h->slots.count - taken : 0;
 }
 
 /* ---- whom; with the lock */
@@ -124,7 +93,7 @@ static void grant(struct herald *h, struct follower *f, uint32_t number)
 	bit_set(r->once, number);
 	f->grants[f->grant_count++] = number;
 	f->waiting_ms = 0;
-	h->expected_ms = clock_ms();
+	h->granted_ms = h->expected_ms = clock_ms();
 	h->expected++;
 	list_remove(&f->link);
 	list_push_back(&r->followers, &f->link);
@@ -177,6 +146,16 @@ static bool grant_next(struct herald *h)
 	return false;
 }
 
+/* Told nothing since then. A turn among many takes long where the link is slow, and that is no
+ * reason to fill it: nobody at all was told for a while, or there were turns enough for all. */
+static bool is_overdue(const struct herald *h, const struct follower *f, int64_t now_ms)
+{
+	int64_t turns_ms = h->overdue_ms * f->round->follower_count;
+
+	return now_ms - f->waiting_ms >= turns_ms ||
+	       (now_ms - f->waiting_ms >= h->overdue_ms && now_ms - h->granted_ms >= h->overdue_ms);
+}
+
 /* Whom slots that never get free would keep waiting for ever. */
 static void grant_overdue(struct herald *h, struct round *r, int64_t now_ms)
 {
@@ -187,7 +166,7 @@ static void grant_overdue(struct herald *h, struct round *r, int64_t now_ms)
 			f->waiting_ms = 0;
 		else if (f->waiting_ms == 0)
 			f->waiting_ms = now_ms;
-		else if (now_ms - f->waiting_ms >= h->overdue_ms)
+		else if (is_overdue(h, f, now_ms))
 			(void)grant_one(h, r, f, 2);
 	}
 }
@@ -249,8 +228,7 @@ struct herald *herald_new(struct host *host, struct pool *pool, int64_t overdue_
 	cond_init(&h->freed);
 	list_init(&h->rounds);
 	h->random = (uint64_t)clock_us();
-	h->sampled_ms = clock_ms();
-	h->sampled_bytes = host_link_sent(host);
+	slots_init(&h->slots, clock_ms(), host_link_sent(host));
 	return h;
 }
 

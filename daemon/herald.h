@@ -6,11 +6,10 @@
  *
  *	is told			when
  *	the only follower	of everything at once
- *	one of several		in its turn, while fewer uploads run than there are slots; slots
- *				grow while they are all taken and the link is not full
+ *	one of several		in its turn, while fewer uploads run than there are slots (slots.h)
  *	who lists few pieces	before the others, of what some know: mostly a reader waits for it
- *	who was told nothing	after overdue_ms in any case
- *	  for long
+ *	who was told nothing	in any case: after overdue_ms if nobody else was either, or after
+ *	  for long		as many times that as there are followers
  *
  * Must not know: streams, messages, what a child is.
  */

@@ -36,7 +36,7 @@
 #include <string.h>
 
 #define PARTS	       8 /* reads that are out at a time */
-#define LULL_MS	       1000
+#define LULL_MS	       30000
 #define HASH_LEN       (256u << 10)
 #define VERIFY_LOOK_MS 1000
 /* Content over the socket: so much in a message, so many messages that wait. */
@@ -320,8 +320,9 @@ static bool next_piece(struct download *d, uint32_t *number)
 	return false;
 }
 
-/* Nothing came for a while, or the task failed: the first that is missing is waited for as by a
- * reader, who gets it also where the store has no room, or the reason why not. */
+/* The task failed, or nothing came for long: the first that is missing is waited for as by a
+ * reader, who gets it also where the store has no room, or the reason why not. Not sooner: where
+ * links are slow a crowd's first pieces take their time, and all would wait for the same one. */
 static bool missing_piece(struct download *d, uint32_t *number)
 {
 	struct err e;

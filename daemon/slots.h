@@ -1,0 +1,35 @@
+/*
+ * How many pieces are sent at a time: as few as fill the link. Each that is sent beside others
+ *takes longer, and who gets it can pass it on only when it is whole; but children that take slowly
+ *leave the link idle. What a link can is not known, as virtual ones promise anything. So it is
+ *tried out:
+ *
+ *	one step up	is kept if the link sends noticeably more for it
+ *	one step down	is kept unless the link sends noticeably less
+ *
+ * The last direction goes on while it is kept. Not thread-safe; no clock and no link of its own.
+ */
+#ifndef DAEMON_SLOTS_H
+#define DAEMON_SLOTS_H
+
+#include <stdint.h>
+
+#define SLOTS_FIRST 4
+#define SLOTS_MIN   2
+#define SLOTS_MAX   48
+
+/* Fields are private but count. */
+struct slots {
+	unsigned count;
+	int step; /* on trial; 0 = none */
+	int direction;
+	int64_t sampled_ms;
+	uint64_t sampled_bytes, rate; /* bytes per second before the trial */
+};
+
+void slots_init(struct slots *s, int64_t now_ms, uint64_t sent);
+/* Somebody waits for a slot. sent: bytes that the link ever sent; running: pieces sent now. As
+ * often as one likes. */
+void slots_sample(struct slots *s, int64_t now_ms, uint64_t sent, unsigned running);
+
+#endif

@@ -1,0 +1,106 @@
+/* How many pieces are sent at a time: on links and to children of any speed. */
+#include "daemon/slots.h"
+
+#include "test/unit/unit.h"
+
+#define LINK	100000000u /* bytes per second */
+#define STEP_MS 100
+
+/* A link that as many children as there are slots take from, each at its best at child bytes per
+ * second. */
+struct line {
+	struct slots slots;
+	int64_t now_ms;
+	uint64_t sent;
+};
+
+static void send_for(struct line *l, int64_t ms, uint64_t child, unsigned children)
+{
+	for (int64_t end_ms = l->now_ms + ms; l->now_ms < end_ms;) {
+		unsigned running = l->slots.count < children ? l->slots.count : children;
+		uint64_t rate = running * child < LINK ? running * child : LINK;
+
+		l->now_ms += STEP_MS;
+		l->sent += rate * STEP_MS / 1000;
+		slots_sample(&l->slots, l->now_ms, l->sent, running);
+	}
+}
+
+static struct line line_begin(void)
+{
+	struct line l = {.now_ms = 1000, .sent = 5};
+
+	slots_init(&l.slots, l.now_ms, l.sent);
+	return l;
+}
+
+static void children_that_take_quickly_need_few(void **state)
+{
+	struct line l = line_begin();
+
+	(void)state;
+	send_for(&l, 60000, LINK, 100);
+	assert_in_range(l.slots.count, SLOTS_MIN, SLOTS_MIN + 1);
+}
+
+static void slow_children_are_sent_to_side_by_side(void **state)
+{
+	struct line l = line_begin();
+
+	(void)state;
+	send_for(&l, 60000, LINK / 20, 100);
+	/* Twenty fill it; a quarter more are on trial at times. */
+	assert_in_range(l.slots.count, 17, 30);
+}
+
+static void children_that_become_quick_free_their_slots(void **state)
+{
+	struct line l = line_begin();
+
+	(void)state;
+	send_for(&l, 60000, LINK / 20, 100);
+	send_for(&l, 60000, LINK / 2, 100);
+	assert_in_range(l.slots.count, SLOTS_MIN, SLOTS_MIN + 2);
+}
+
+static void children_that_take_nothing_do_not_keep_others_from_it(void **state)
+{
+	struct line l = line_begin();
+
+	(void)state;
+	send_for(&l, 60000, 0, 100);
+	assert_int_equal(l.slots.count, SLOTS_MAX);
+}
+
+static void slots_that_nobody_takes_are_not_counted_on(void **state)
+{
+	struct line l = line_begin();
+
+	(void)state;
+	send_for(&l, 60000, LINK / 20, 3);
+	assert_int_equal(l.slots.count, SLOTS_FIRST);
+}
+
+static void silence_begins_anew(void **state)
+{
+	struct line l = line_begin();
+
+	(void)state;
+	send_for(&l, 60000, LINK / 20, 100);
+	send_for(&l, 1000, 0, 0);
+	assert_int_equal(l.slots.count, SLOTS_FIRST);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(children_that_take_quickly_need_few),
+		cmocka_unit_test(slow_children_are_sent_to_side_by_side),
+		cmocka_unit_test(children_that_become_quick_free_their_slots),
+		cmocka_unit_test(children_that_take_nothing_do_not_keep_others_from_it),
+		cmocka_unit_test(slots_that_nobody_takes_are_not_counted_on),
+		cmocka_unit_test(silence_begins_anew),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
