@@ -375,7 +375,8 @@ static bool is_refused(int fd)
 
 static int64_t times_full(void)
 {
-	static const struct metric_family refused = {METRIC_COUNTER, "skimmer_grpc_refused_total", "", NULL};
+	static const struct metric_family refused = {METRIC_COUNTER, "skimmer_grpc_refused_total",
+						     "", NULL};
 
 	return metric_value(metric_get(&refused));
 }
