@@ -32,4 +32,7 @@ COMMAND(config_show);
 /* "dfctl: what is wrong" on standard error; returns code. */
 int command_fail(enum cli_exit code, const char *fmt, ...) printf_like(2, 3);
 
+/* For an option that may be given again: cleanup(command_texts_release) on a pointer to it. */
+void command_texts_release(struct config_strings **texts);
+
 #endif

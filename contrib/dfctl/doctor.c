@@ -88,6 +88,7 @@ int doctor_run(int argc, char **argv)
 {
 	const char **rest cleanup(free_at) = mem_array((size_t)argc, sizeof(*rest));
 	struct options o = {.runtime_config = CONTAINERD_CONFIG, .timeout_ms = 3000};
+	struct config_strings *texts cleanup(command_texts_release) = &o.registries;
 	struct findings fs cleanup(findings_release) = {0};
 	struct look l = {.out = &fs};
 	struct err e = {0};
@@ -96,7 +97,7 @@ int doctor_run(int argc, char **argv)
 	if (cli_parse(&doctor_cli, argc, argv, &o, rest) > 0)
 		cli_usage_error(&doctor_cli, "no such argument: %s", rest[0]);
 	l.runtime_config = o.runtime_config;
-	l.registries = &o.registries;
+	l.registries = texts;
 	l.timeout_ms = o.timeout_ms;
 	r = settings_load(o.config, &l.settings, &e);
 	if (r < 0)

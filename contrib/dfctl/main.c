@@ -66,6 +66,13 @@ int command_fail(enum cli_exit code, const char *fmt, ...)
 	return (int)code;
 }
 
+void command_texts_release(struct config_strings **texts)
+{
+	for (size_t i = 0; i < (*texts)->count; i++)
+		free((*texts)->items[i]);
+	free((*texts)->items);
+}
+
 __attribute__((noreturn)) static void unknown(const char *name)
 {
 	struct nearest near;
