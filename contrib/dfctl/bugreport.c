@@ -42,7 +42,7 @@ static const struct cli_option table[] = {
 
 const struct cli bugreport_cli = {
 	.program = "dfctl bugreport",
-	.summary = "puts all that helps to find a fault into one archive, without secrets",
+	.summary = "puts what helps to find a fault into an archive, no secrets",
 	.usage = "dfctl bugreport [options]",
 	.description =
 		"The values of dfdaemon's configuration and where they are from, doctor's "
