@@ -6,29 +6,19 @@
 #include "control/manager/config.h"
 #include "control/manager/db_schema.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-static const struct db_driver *driver_of(const char *type)
-{
-#ifdef SKIMMER_POSTGRES
-	if (strcmp(type, "postgres") == 0)
-		return &db_postgres;
-#endif
-#ifdef SKIMMER_MYSQL
-	if (strcmp(type, "sqlite") != 0)
-		return &db_mysql;
-#endif
-	return &db_sqlite;
-}
 
 static int make(const struct db_config *c, int version, struct err *e)
 {
-	const struct db_driver *driver = driver_of(c->type);
+	const struct db_driver *driver = db_driver_of(c->type);
 	void *conn = NULL;
-	int r = driver->connect(c, &conn, e);
+	int r;
 
+	if (!driver)
+		return err_set(e, ENOTSUP, "built without %s", c->type);
+	r = driver->connect(c, &conn, e);
 	if (r < 0)
 		return r;
 	r = db_schema_migrate(driver, conn, version, true, e);

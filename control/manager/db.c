@@ -30,7 +30,7 @@ struct db {
 
 /* ---- connecting */
 
-static const struct db_driver *driver_of(const char *type)
+const struct db_driver *db_driver_of(const char *type)
 {
 	if (strcmp(type, "sqlite") == 0)
 		return &db_sqlite;
@@ -47,7 +47,7 @@ static const struct db_driver *driver_of(const char *type)
 
 bool db_supports(const char *type)
 {
-	return driver_of(type);
+	return db_driver_of(type);
 }
 
 static void db_close_at(struct db **db)
@@ -62,7 +62,7 @@ int db_connect(const struct db_config *config, struct db **out, struct err *e)
 
 	lock_init(&db->lock, RANK_DB);
 	db->config = *config;
-	db->driver = driver_of(config->type);
+	db->driver = db_driver_of(config->type);
 	assert(db->driver);
 	r = db->driver->connect(config, &db->conn, e);
 	if (r == 0)

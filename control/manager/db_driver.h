@@ -56,6 +56,9 @@ struct db_driver {
 	int (*backup)(void *conn, const char *path, struct err *e); /* NULL: has tools of its own */
 };
 
+/* By database.type; NULL: this program was built without. */
+const struct db_driver *db_driver_of(const char *type);
+
 extern const struct db_driver db_sqlite;
 #ifdef SKIMMER_POSTGRES
 extern const struct db_driver db_postgres;
