@@ -379,4 +379,5 @@ void holder_tend(struct holder *h)
 			return;
 		}
 	}
+	log_info("mounts are kept again", NULL);
 }

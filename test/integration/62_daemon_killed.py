@@ -123,7 +123,9 @@ def test_stopped_and_started_under_a_reader():
 def test_the_holder_may_be_killed_while_the_daemon_lives():
     reader, (old,) = Reader(), holders()
     os.kill(old, signal.SIGKILL)
-    wait_for("another holder", lambda: holders() not in ([], [old]), timeout_s=60)
+    wait_for("another holder", lambda: "mounts are kept again" in daemon.process.log_text(),
+             timeout_s=60)
+    check(holders() not in ([], [old]), "it is another one")
     daemon.process.kill()
     daemon.restart()
     reader.reads_on()
