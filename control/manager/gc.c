@@ -4,13 +4,32 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mem.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define TTL_MS	  (30LL * 24 * 3600 * 1000)
 #define NS_PER_MS 1000000
 
-static int time_to_live(struct db *db, const char *what, int64_t *ms_out, struct err *e)
+int gc_prepare(struct db *db, struct err *e)
+{
+	char *value cleanup(free_at) =
+		mem_printf("{\"audit\":{\"ttl\":%lld},\"job\":{\"ttl\":%lld}}", TTL_MS * NS_PER_MS,
+			   TTL_MS * NS_PER_MS);
+	int64_t there = 0, now = clock_wall_ms();
+	int r = db_number(db, &there, e, "SELECT COUNT(*) FROM configs WHERE name = 'gc'", "");
+
+	if (r < 0 || there)
+		return r;
+	r = db_run(db, NULL, e,
+		   "INSERT INTO configs (name, value, created_ms, updated_ms)"
+		   " VALUES ('gc', ?, ?, ?)",
+		   "sii", value, now, now);
+	return r == -EEXIST ? 0 : r; /* another manager was quicker */
+}
+
+int gc_ttl(struct db *db, const char *what, int64_t *ms_out, struct err *e)
 {
 	json_t *config cleanup(json_decref_at) = NULL;
 	struct query q;
@@ -29,7 +48,7 @@ static int time_to_live(struct db *db, const char *what, int64_t *ms_out, struct
 int gc_run(struct db *db, const char *what, int64_t *removed_out, struct err *e)
 {
 	int64_t ttl_ms = 0;
-	int r = time_to_live(db, what, &ttl_ms, e);
+	int r = gc_ttl(db, what, &ttl_ms, e);
 
 	if (r < 0)
 		return r;

@@ -35,6 +35,7 @@ static const struct field job_fields[] = {
 	 .flags = FIELD_NULLABLE | FIELD_FILTER,
 	 .min = 0,
 	 .max = INT64_MAX},
+	{.name = "user", .type = FIELD_OBJECT, .flags = FIELD_READ_ONLY | FIELD_NO_COLUMN},
 	{.name = "scheduler_clusters",
 	 .type = FIELD_LIST,
 	 .flags = FIELD_READ_ONLY | FIELD_NO_COLUMN,
@@ -46,6 +47,31 @@ static const struct field job_fields[] = {
 	{0},
 };
 
+/* Where Dragonfly has it. */
+static void add_purged(json_t *row)
+{
+	json_t *result = json_object_get(row, "result");
+	const json_t *state = json_array_get(json_object_get(result, "job_states"), 0);
+	json_t *purged =
+		json_object_get(json_array_get(json_object_get(state, "results"), 0), "purged");
+
+	if (purged)
+		json_object_set(result, "purged", purged);
+}
+
+static int add_user(struct rest_call *c, json_t *row, struct err *e)
+{
+	struct query q;
+
+	query_start(c->rest->db, &q, e, "SELECT name FROM users WHERE id = ?", "i",
+		    (int64_t)json_u64(row, "user_id", 0));
+	if (query_next(&q))
+		json_object_set_new(row, "user",
+				    json_pack("{s:O, s:s}", "id", json_object_get(row, "user_id"),
+					      "name", query_text(&q, 0)));
+	return query_end(&q);
+}
+
 static int extend_job(struct rest_call *c, json_t *row, struct err *e)
 {
 	json_t *clusters = json_array();
@@ -53,6 +79,9 @@ static int extend_job(struct rest_call *c, json_t *row, struct err *e)
 
 	json_object_set_new(row, "scheduler_clusters", clusters);
 	json_object_set_new(row, "seed_peer_clusters", json_array());
+	add_purged(row);
+	if (add_user(c, row, e) < 0)
+		return -e->code;
 	query_start(c->rest->db, &q, e,
 		    "SELECT c.id, c.name FROM job_clusters j JOIN scheduler_clusters c"
 		    " ON c.id = j.scheduler_cluster_id WHERE j.job_id = ? ORDER BY c.id",
@@ -203,9 +232,12 @@ static int gc(struct rest_call *c, const struct order *o, struct err *e)
 {
 	json_t *states cleanup(json_decref_at) = NULL;
 	struct job job = {.task_id = (char *)""};
-	int64_t removed = 0;
-	int r = gc_run(c->rest->db, json_str(o->args, "type"), &removed, e);
+	int64_t removed = 0, ttl_ms = 0;
+	int r = gc_ttl(c->rest->db, json_str(o->args, "type"), &ttl_ms, e);
 
+	if (r == 0)
+		r = gc_run(c->rest->db, json_str(o->args, "type"), &removed, e);
+	json_object_set_new(o->args, "ttl", json_integer(ttl_ms * 1000000));
 	if (r == 0)
 		r = jobs_record(c->rest->jobs, "gc", o->args, c->user_id, &job.id, e);
 	if (r < 0)

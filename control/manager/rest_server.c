@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/net.h"
+#include "control/manager/gc.h"
 #include "control/manager/jobs.h"
 #include "control/manager/jwt.h"
 #include "control/manager/limiter.h"
@@ -94,6 +95,8 @@ int rest_server_new(const struct manager_config *config, struct db *db, struct r
 	r = open_secrets(&s->rest, e);
 	if (r == 0)
 		r = prepare_people(db, e);
+	if (r == 0)
+		r = gc_prepare(db, e);
 	if (r == 0)
 		r = jobs_new(db, s->rest.vault, &s->rest.jobs, e);
 	if (r == 0) {

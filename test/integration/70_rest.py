@@ -254,7 +254,7 @@ def test_every_table_is_made_read_changed_and_removed():
          "host_name")
     crud("peers", dict(host, type="normal", download_port=1, scheduler_cluster_id=1), None,
          "host_name")
-    crud("configs", {"name": "gc", "value": "{\"audit\":{\"ttl\":1}}"}, {"bio": "b"})
+    crud("configs", {"name": "gc-2", "value": "{\"audit\":{\"ttl\":1}}"}, {"bio": "b"})
     crud("applications", {"name": "app", "url": "https://x", "priority": {
         "value": 3, "urls": [{"regex": "blobs", "value": 4}]}}, {"bio": "b"})
     token = crud("personal-access-tokens", {"name": "t", "expired_at": FAR}, {"state": "inactive"})
@@ -289,6 +289,8 @@ def test_members_move_between_clusters():
 
 
 def test_pages_are_told_in_the_link_header():
+    equal([r["name"] for r in M.api("GET", "configs")], ["gc"], "a first start's configs")
+    M.api("DELETE", f"configs/{M.api('GET', 'configs')[0]['id']}")
     for i in range(12):
         M.api("POST", "configs", {"name": f"c{i}", "value": "1"})
     status, headers, text = M.ask("GET", "/api/v1/configs?page=2&per_page=5", token=TOKENS["root"])
@@ -680,8 +682,8 @@ def test_nasty_inputs_of_every_route_are_only_text():
 
 
 def test_old_rows_go_by_themselves():
-    kept = M.api("POST", "configs", {"name": "gc", "value": json.dumps({"audit": {"ttl": 1},
-                                                                        "job": {"ttl": 1}})})
+    kept, = M.api("GET", "configs?name=gc")
+    M.api("PATCH", f"configs/{kept['id']}", {"value": json.dumps({"audit": {"ttl": 1}, "job": {"ttl": 1}})})
     M.stop()
     M.start()
     end = time.monotonic() + 60

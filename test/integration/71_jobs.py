@@ -142,7 +142,8 @@ def a_killed_manager_goes_on(w):
 
 
 def rows_are_old_at_some_time(w):
-    w.manager.rest("POST", "configs", {"name": "gc", "value": json.dumps(
+    config, = w.manager.rest("GET", "configs?name=gc", None)
+    w.manager.rest("PATCH", f"configs/{config['id']}", {"value": json.dumps(
         {"job": {"ttl": 1}, "audit": {"ttl": 1}})})
     for kind in ("audit", "job"):
         time.sleep(0.01)  # a row of this very millisecond is not old
