@@ -36,8 +36,8 @@ struct parent {
 	int listen_fd;
 	struct net_addr addr;
 	pthread_t thread;
-	unsigned connections, requests, urgent; /* atomic */
-	bool stop;				/* atomic */
+	unsigned connections, requests, urgent, sent; /* atomic; sent: contents */
+	bool stop;				      /* atomic */
 };
 
 static char content[CONTENT];
@@ -73,6 +73,7 @@ static void answer_piece(struct parent *p, int fd, const uint8_t *request)
 	send_all(fd, packet, len);
 	send_all(fd, content,
 		 p->behaviour == CUT_CONTENT || p->behaviour == STALL ? CONTENT / 2 : CONTENT);
+	__atomic_add_fetch(&p->sent, 1, __ATOMIC_SEQ_CST);
 }
 
 /* False: the connection ends. */
@@ -166,6 +167,8 @@ struct sink {
 	size_t len;
 	bool full;	      /* refuse from now on */
 	bool *cancel_at_half; /* set this when half has come */
+	const unsigned *sent; /* ... and when this is more than before */
+	unsigned sent_before;
 };
 
 static int take(void *arg, const void *data, size_t len, struct err *e)
@@ -177,8 +180,13 @@ static int take(void *arg, const void *data, size_t len, struct err *e)
 	assert_true(s->len + len <= CONTENT);
 	memcpy(s->bytes + s->len, data, len);
 	s->len += len;
-	if (s->cancel_at_half && s->len >= CONTENT / 2)
+	if (s->cancel_at_half && s->len >= CONTENT / 2) {
+		int64_t until_ms = clock_ms() + 20000;
+
+		while (s->sent && now(s->sent) == s->sent_before && clock_ms() < until_ms)
+			poll(NULL, 0, 1);
 		__atomic_store_n(s->cancel_at_half, true, __ATOMIC_SEQ_CST);
+	}
 	return 0;
 }
 
@@ -396,6 +404,41 @@ static void cancelling_and_deadline_end_it(void **state)
 	parent_stop(&p);
 }
 
+/* What is left of the answer is here, so the next piece needs no new connection. How much the
+ * sockets hold is theirs to decide: of many it must work for one. */
+static void a_cancelled_piece_whose_rest_is_here_keeps_its_connection(void **state)
+{
+	struct piece_client *c = piece_client_new();
+	struct piece_ask ask = expected;
+	struct piece_head head;
+	bool kept = false;
+	struct parent p;
+	struct err e;
+
+	(void)state;
+	parent_start(&p, KEEP);
+	for (unsigned rounds = 0; rounds < 200 && !kept; rounds++) {
+		bool cancelled = false;
+		unsigned connections;
+		int r;
+
+		ask.cancelled = &cancelled;
+		sink.len = 0;
+		sink.cancel_at_half = &cancelled;
+		sink.sent = &p.sent;
+		sink.sent_before = now(&p.sent);
+		r = piece_client_fetch(c, &p.addr, &ask, &head, take, &sink, &e);
+		connections = now(&p.connections);
+		sink.cancel_at_half = NULL;
+		assert_int_equal(fetch(c, &p, &sink, &head, &e), 0);
+		assert_memory_equal(sink.bytes, content, CONTENT);
+		kept = r == -ECANCELED && now(&p.connections) == connections;
+	}
+	assert_true(kept);
+	piece_client_free(c);
+	parent_stop(&p);
+}
+
 /* More often than there are ids, so that chance would show. */
 static void only_what_a_reader_waits_for_is_marked_urgent(void **state)
 {
@@ -432,6 +475,7 @@ int main(void)
 		cmocka_unit_test(nobody_there_is_refused),
 		cmocka_unit_test(sinks_error_ends_the_piece),
 		cmocka_unit_test(cancelling_and_deadline_end_it),
+		cmocka_unit_test(a_cancelled_piece_whose_rest_is_here_keeps_its_connection),
 		cmocka_unit_test(only_what_a_reader_waits_for_is_marked_urgent),
 	};
 

@@ -183,6 +183,76 @@ static void the_idle_one_is_asked_more_often_and_the_busy_one_too(void **state)
 	assert_true(times[0] > 1600 && times[1] > 80);
 }
 
+static void who_was_late_is_asked_less_often_until_it_delivers(void **state)
+{
+	struct setting *t = *state;
+	unsigned times[2] = {0};
+	struct feeder *f;
+
+	add(t, 0, 1);
+	announce(last[0], 3);
+	f = choose(t, 3);
+	assert_int_equal(swarm_usual_ms(t->s, f), 0);
+	add(t, 1, 2);
+	announce(last[1], 3);
+	lock_take(&t->lock);
+	swarm_late(f);
+	lock_drop(&t->lock);
+	done(t, f);
+	for (unsigned i = 0; i < 2000; i++) {
+		struct feeder *one = choose(t, 3);
+
+		times[one->info.host_id[5] - '0']++;
+		done(t, one);
+	}
+	/* 1 to 4 */
+	assert_in_range(times[0], 200, 650);
+	lock_take(&t->lock);
+	swarm_delivered(f, 100);
+	lock_drop(&t->lock);
+	times[0] = 0;
+	for (unsigned i = 0; i < 2000; i++) {
+		struct feeder *one = choose(t, 3);
+
+		times[one->info.host_id[5] - '0']++;
+		done(t, one);
+	}
+	assert_in_range(times[0], 800, 1200);
+}
+
+static void another_parent_is_another(void **state)
+{
+	struct setting *t = *state;
+	struct feeder *first, *other;
+
+	add(t, 0, 1);
+	announce(last[0], 3);
+	first = choose(t, 3);
+	lock_take(&t->lock);
+	assert_null(swarm_choose_other(t->s, 3, first));
+	assert_false(swarm_has_others(t->s, first));
+	lock_drop(&t->lock);
+	add(t, 1, 2);
+	announce(last[1], 4);
+	lock_take(&t->lock);
+	assert_true(swarm_has_others(t->s, first));
+	assert_false(swarm_others_have(t->s, 3, first));
+	lock_drop(&t->lock);
+	announce(last[1], 3);
+	lock_take(&t->lock);
+	assert_true(swarm_others_have(t->s, 3, first));
+	other = swarm_choose_other(t->s, 3, first);
+	assert_string_equal(other->info.host_id, "host-1");
+	/* What one takes is thought to be what another takes, until it is known. */
+	swarm_delivered(other, 400);
+	assert_int_equal(swarm_usual_ms(t->s, first), 400);
+	swarm_delivered(first, 40);
+	assert_int_equal(swarm_usual_ms(t->s, first), 40);
+	lock_drop(&t->lock);
+	done(t, other);
+	done(t, first);
+}
+
 static void what_is_in_flight_makes_a_parent_less_idle(void **state)
 {
 	struct setting *t = *state;
@@ -406,6 +476,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_setting(only_who_announced_a_piece_is_asked_for_it),
 		with_setting(the_idle_one_is_asked_more_often_and_the_busy_one_too),
+		with_setting(who_was_late_is_asked_less_often_until_it_delivers),
+		with_setting(another_parent_is_another),
 		with_setting(what_is_in_flight_makes_a_parent_less_idle),
 		with_setting(what_few_parents_have_is_told_apart),
 		with_setting(parents_are_asked_again_once_for_a_piece),
