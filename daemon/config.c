@@ -468,9 +468,10 @@ const struct config_key daemon_config_keys[] = {
 	{.path = "lazy.leastLength",
 	 .type = CONFIG_BYTES,
 	 .offset = AT(lazy.least_len),
-	 .fallback = "1MiB",
-	 .min = 4096,
-	 .help = "Shorter layers get no index: they are there at once anyhow."},
+	 .fallback = "1B",
+	 .min = 1,
+	 .help = "Shorter layers get no index. Where one is not lazy, containerd fetches all "
+		 "layers above it too."},
 	{.path = "lazy.maxSpan",
 	 .type = CONFIG_BYTES,
 	 .offset = AT(lazy.span_len_max),

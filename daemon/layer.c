@@ -25,7 +25,7 @@ struct layer {
 	struct layer_place place;
 	unsigned refs; /* atomic */
 	struct layer_index *index;
-	char *erofs_path, *data_path, *done_path, *idx_path;
+	char *erofs_path, *data_path, *done_path, *idx_path, *broken_path;
 	int fd;
 	uint64_t block_count;
 	int64_t last_wait_ms; /* atomic */
@@ -303,6 +303,16 @@ static int fill(struct layer *l, uint64_t off, uint64_t len, struct err *e)
 	return r;
 }
 
+static void mark_broken(const struct layer *l)
+{
+	int fd cleanup(close_at) = open(l->broken_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0 || fsync(fd) < 0)
+		log_warn("broken layer is refused until the next start only",
+			 "layer=sha256:%s path=\"%s\" why=\"%s\"", layer_info(l)->digest,
+			 l->broken_path, strerror(errno));
+}
+
 /* Nothing of it is believed any more, here or after a restart. */
 static void condemn(struct layer *l, const struct err *why)
 {
@@ -317,6 +327,7 @@ static void condemn(struct layer *l, const struct err *why)
 	if (!first)
 		return;
 	__atomic_store_n(&l->complete, false, __ATOMIC_RELEASE);
+	mark_broken(l);
 	unlink(l->done_path);
 	unlink(l->idx_path);
 	unlink(l->data_path);
@@ -466,6 +477,7 @@ int layer_open(const struct layer_place *p, const char *digest, struct layer **o
 	l->erofs_path = mem_printf("%s/%s.erofs", p->dir, digest);
 	l->data_path = mem_printf("%s/%s.data", p->dir, digest);
 	l->done_path = mem_printf("%s/%s.done", p->dir, digest);
+	l->broken_path = mem_printf("%s/%s.broken", p->dir, digest);
 	lock_init(&l->lock, RANK_LAYER);
 	cond_init(&l->changed);
 	r = open_index(l, e);
@@ -500,6 +512,7 @@ void layer_unref(struct layer *l)
 	free(l->erofs_path);
 	free(l->data_path);
 	free(l->done_path);
+	free(l->broken_path);
 	free(l);
 }
 

@@ -42,7 +42,7 @@ static void index_build_free_at(struct index_build **ib)
 }
 
 /* gzip, zstd, or a tar as it is; configurations and manifests are blobs too. */
-static bool is_layer(const unsigned char *head)
+static bool is_layer(const unsigned char head[MAGIC_LEN])
 {
 	static const unsigned char gzip[] = {0x1f, 0x8b, 8}, zstd[] = {0x28, 0xb5, 0x2f, 0xfd};
 
@@ -53,12 +53,14 @@ static bool is_layer(const unsigned char *head)
 /* Its first piece has come, from the registry, and it looks like a layer. */
 static bool is_worth(const struct job *j, const struct task_wait *w)
 {
-	unsigned char head[MAGIC_LEN];
+	uint64_t len = task_meta(j->task)->geometry.content_length;
+	unsigned char head[MAGIC_LEN] = {0};
 	struct store_piece first;
 
 	return task_wait_piece(j->task, 0, w, NULL) == 0 && task_piece_info(j->task, 0, &first) &&
 	       first.source == STORE_FROM_ORIGIN &&
-	       task_read_wait(j->task, 0, head, sizeof(head), &j->b->stopping, NULL) == 0 &&
+	       task_read_wait(j->task, 0, head, len < MAGIC_LEN ? len : MAGIC_LEN, &j->b->stopping,
+			      NULL) == 0 &&
 	       is_layer(head);
 }
 

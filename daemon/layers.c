@@ -311,6 +311,8 @@ static int install(struct layers *ls, int fd, const char *digest, struct err *e)
 	if (r == 0)
 		r = check_index(ls, index_info(ix), digest, e);
 	if (r == 0)
+		r = index_check_rest(ix, e);
+	if (r == 0)
 		r = make_erofs(ix, erofs_tmp, e);
 	if (r == 0)
 		r = copy_file(fd, idx_tmp, e);
@@ -371,11 +373,23 @@ static void making_end(struct layers *ls, const char *digest)
 	cond_wake_all(&ls->changed);
 }
 
+/* Whatever was wrong would be wrong again; who mends it says so by removing the file. */
+static int check_not_broken(const struct layers *ls, const char *digest, struct err *e)
+{
+	char *path cleanup(free_at) = path_of(ls, digest, "broken");
+
+	if (access(path, F_OK) < 0)
+		return 0;
+	return err_set(e, EBADMSG, "layer was broken here; remove %s to try it again", path);
+}
+
 static int make(struct layers *ls, const char *digest, const char *image, struct err *e)
 {
 	struct layer *l;
-	int r = fetch_index(ls, digest, e);
+	int r = check_not_broken(ls, digest, e);
 
+	if (r == 0)
+		r = fetch_index(ls, digest, e);
 	if (r == 0)
 		r = keep_source(ls, digest, image, e);
 	if (r == 0)

@@ -200,6 +200,25 @@ static int open_all(struct layer_index *ix, struct err *e)
 	return r == 0 ? read_records(ix, e) : r;
 }
 
+int index_check_rest(const struct layer_index *ix, struct err *e)
+{
+	const struct index_section *s = &ix->sections[INDEX_WINDOWS];
+	struct xxh3 sum;
+	char part[65536];
+
+	xxh3_init(&sum);
+	for (uint64_t at = 0; at < s->stored_len; at += sizeof(part)) {
+		uint64_t left = s->stored_len - at;
+		size_t n = left < sizeof(part) ? (size_t)left : sizeof(part);
+		int r = index_pread(ix->fd, s->offset + at, part, n, e);
+
+		if (r < 0)
+			return r;
+		xxh3_update(&sum, part, n);
+	}
+	return xxh3_final(&sum) == s->xxh3 ? 0 : bad(e, "the checksum of its windows");
+}
+
 int index_open(int fd, struct layer_index **out, struct err *e)
 {
 	struct layer_index *ix = mem_new(struct layer_index);

@@ -52,6 +52,9 @@ must_check int index_open(int fd, struct layer_index **out, struct err *e);
 void index_free(struct layer_index *ix);
 const struct layer_info *index_info(const struct layer_index *ix);
 
+/* Reads all that index_open() left to be checked when it is needed. EBADMSG. */
+must_check int index_check_rest(const struct layer_index *ix, struct err *e);
+
 /* Unpacks the EROFS image to fd, an empty regular file. To mount it: mount(2) of type erofs, read
  * only, source = that file, option device=<file with the uncompressed tar's bytes>. */
 must_check int index_erofs_write(const struct layer_index *ix, int fd, struct err *e);

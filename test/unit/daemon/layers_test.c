@@ -1,0 +1,261 @@
+/* The table of lazy layers: an index comes from the cluster, is checked, and stays. */
+#include "daemon/layers.h"
+
+#include "base/clock.h"
+#include "daemon/task_wait.h"
+#include "test/unit/daemon/layer_fixture.h"
+
+static struct {
+	int fd;	      /* what the cluster has as the index; -1: nobody has one */
+	int opened;   /* how often it was asked for */
+	int deleted;  /* how often it was forgotten */
+	int noted;    /* sources told */
+	bool foreign; /* a source is not what it should be */
+} cluster;
+
+int task_open_wait(struct tasks *ts, const struct task_request *rq, struct task **out,
+		   struct err *e)
+{
+	(void)ts;
+	if (!rq->digest) {
+		cluster.opened++;
+		assert_true(rq->disable_back_to_source);
+		if (cluster.fd < 0)
+			return err_set(e, EHOSTUNREACH, "nobody has it");
+	}
+	task_ref(&fake.task);
+	*out = &fake.task;
+	return 0;
+}
+
+int task_wait_complete(struct task *t, enum task_priority p, const struct task_wait *w, int *fd_out,
+		       struct err *e)
+{
+	(void)t;
+	(void)w;
+	*fd_out = p == TASK_URGENT ? cluster.fd : -1;
+	return fake.fails ? err_set(e, fake.fails, "fake") : 0;
+}
+
+int task_delete(struct tasks *ts, const char *id, struct err *e)
+{
+	(void)ts;
+	(void)id;
+	(void)e;
+	cluster.deleted++;
+	return 0;
+}
+
+void task_note_source(struct tasks *ts, const char *digest_hex, const char *base,
+		      const char *repository, const char *authorization)
+{
+	(void)ts;
+	cluster.noted++;
+	cluster.foreign |= strcmp(digest_hex, fake.digest) != 0 ||
+			   strcmp(base, "https://registry:5000") != 0 ||
+			   strcmp(repository, "library/debian") != 0 || authorization;
+}
+
+static int set_up(void **state)
+{
+	char *path cleanup(free_at) = NULL;
+
+	(void)state;
+	make_layer();
+	memset(&cluster, 0, sizeof(cluster));
+	/* Not where the table looks for it. */
+	path = path_of("index-of-the-cluster");
+	make_index_at(path);
+	cluster.fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(cluster.fd >= 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	if (cluster.fd >= 0)
+		close(cluster.fd);
+	return remove_layer();
+}
+
+static struct layers *open_layers(int64_t quiet_ms, uint64_t span_len_max)
+{
+	const struct layers_config c = {
+		.dir = dir, .quiet_ms = quiet_ms, .span_len_max = span_len_max};
+	struct layers *ls = NULL;
+	struct err e = {0};
+
+	if (layers_new(&c, &ls, &e) < 0)
+		fail_msg("%s", e.text);
+	return ls;
+}
+
+#define LONG_MS	 (INT64_C(3600) * 1000)
+#define ANY_SPAN (UINT64_C(1) << 40)
+#define IMAGE	 "registry:5000/library/debian:12"
+
+static struct layer *get(struct layers *ls)
+{
+	struct layer *l = NULL;
+	struct err e = {0};
+
+	if (layers_get(ls, fake.digest, IMAGE, &l, &e) < 0)
+		fail_msg("%s", e.text);
+	return l;
+}
+
+static int refusal(struct layers *ls)
+{
+	struct layer *l = NULL;
+	struct err e = {0};
+	int r = layers_get(ls, fake.digest, IMAGE, &l, &e);
+
+	layer_unref_at(&l);
+	return r;
+}
+
+static bool is_there(const char *ending)
+{
+	char *path cleanup(free_at) = path_of(ending);
+
+	return access(path, F_OK) == 0;
+}
+
+static void the_index_is_fetched_once_and_known_after_a_restart(void **state)
+{
+	struct layers *ls = open_layers(LONG_MS, ANY_SPAN);
+	struct layer *first, *second, *by_diff;
+	char diff_id[DIGEST_HEX_LEN + 1];
+
+	(void)state;
+	first = get(ls);
+	second = get(ls);
+	strcpy(diff_id, layer_info(first)->diff_id);
+	by_diff = layers_find_diff(ls, diff_id);
+	assert_ptr_equal(first, second);
+	assert_ptr_equal(first, by_diff);
+	assert_int_equal(cluster.opened, 1);
+	assert_true(is_there("erofs"));
+	layer_unref(first);
+	layer_unref(second);
+	layer_unref(by_diff);
+	layers_free(ls);
+	cluster.noted = 0;
+	ls = open_layers(LONG_MS, ANY_SPAN);
+	by_diff = layers_find_diff(ls, diff_id);
+	assert_non_null(by_diff);
+	assert_int_equal(cluster.opened, 1);
+	assert_int_equal(cluster.noted, 1); /* where its bytes are to be had */
+	assert_false(cluster.foreign);
+	layer_unref(by_diff);
+	layers_free(ls);
+}
+
+static void an_index_that_nobody_has_is_no_entry(void **state)
+{
+	struct layers *ls = open_layers(LONG_MS, ANY_SPAN);
+
+	(void)state;
+	close(cluster.fd);
+	cluster.fd = -1;
+	assert_int_equal(refusal(ls), -ENOENT);
+	assert_false(is_there("idx"));
+	layers_free(ls);
+}
+
+static void a_span_that_is_too_long_is_not_lazy(void **state)
+{
+	struct layers *ls = open_layers(LONG_MS, 1024);
+
+	(void)state;
+	assert_int_equal(refusal(ls), -ENOTSUP);
+	assert_int_equal(cluster.deleted, 0);
+	layers_free(ls);
+}
+
+static void every_changed_bit_of_an_index_is_refused_and_forgotten(void **state)
+{
+	struct layers *ls = open_layers(LONG_MS, ANY_SPAN);
+	off_t len = lseek(cluster.fd, 0, SEEK_END);
+	int tried = 0;
+
+	(void)state;
+	for (off_t at = 0; at < len; at += len / 23 + 1) {
+		unsigned char was, is;
+
+		assert_int_equal(pread(cluster.fd, &was, 1, at), 1);
+		is = was ^ (unsigned char)(1u << (at % 8));
+		assert_int_equal(pwrite(cluster.fd, &is, 1, at), 1);
+		assert_int_equal(refusal(ls), -EBADMSG);
+		assert_int_equal(pwrite(cluster.fd, &was, 1, at), 1);
+		assert_int_equal(cluster.deleted, ++tried);
+		assert_false(is_there("idx"));
+	}
+	assert_true(tried > 20);
+	layers_free(ls);
+}
+
+static void an_index_of_another_layer_is_refused_and_forgotten(void **state)
+{
+	struct layers *ls = open_layers(LONG_MS, ANY_SPAN);
+
+	(void)state;
+	fake.digest[0] = fake.digest[0] == 'a' ? 'b' : 'a';
+	assert_int_equal(refusal(ls), -EBADMSG);
+	assert_int_equal(cluster.deleted, 1);
+	layers_free(ls);
+}
+
+static void a_broken_layer_stays_refused_after_a_restart(void **state)
+{
+	struct layers *ls = open_layers(LONG_MS, ANY_SPAN);
+	struct layer *l = get(ls);
+	char *path cleanup(free_at) = path_of("broken");
+	struct err e = {0};
+
+	(void)state;
+	memset(fake.blob + fake.blob_len / 3, 0x55, 64);
+	assert_int_equal(layer_fill(l, 0, FILE_LEN, true, &e), -EIO);
+	layer_unref(l);
+	assert_int_equal(refusal(ls), -EBADMSG);
+	layers_free(ls);
+	ls = open_layers(LONG_MS, ANY_SPAN);
+	assert_int_equal(refusal(ls), -EBADMSG);
+	assert_int_equal(cluster.opened, 1); /* nobody is asked again */
+	assert_int_equal(unlink(path), 0);
+	l = get(ls);
+	layer_unref(l);
+	layers_free(ls);
+}
+
+static void a_layer_is_completed_when_it_is_quiet(void **state)
+{
+	struct layers *ls = open_layers(1, ANY_SPAN);
+	struct layer *l = get(ls);
+	int64_t end = clock_ms() + 60000;
+
+	(void)state;
+	while (!layer_is_complete(l) && clock_ms() < end)
+		usleep(1000);
+	assert_true(layer_is_complete(l));
+	layer_unref(l);
+	layers_free(ls);
+}
+
+#define layers_test(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		layers_test(the_index_is_fetched_once_and_known_after_a_restart),
+		layers_test(an_index_that_nobody_has_is_no_entry),
+		layers_test(a_span_that_is_too_long_is_not_lazy),
+		layers_test(every_changed_bit_of_an_index_is_refused_and_forgotten),
+		layers_test(an_index_of_another_layer_is_refused_and_forgotten),
+		layers_test(a_broken_layer_stays_refused_after_a_restart),
+		layers_test(a_layer_is_completed_when_it_is_quiet),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
