@@ -6,7 +6,8 @@
  *	<dir>/<digest>.data	the uncompressed tar, sparse: what has been inflated
  *	<dir>/<digest>.done	empty; there when .data is whole, on disk, and has its diff id
  *	<dir>/<digest>.from	a line: the registry and repository it came from
- *	<dir>/<digest>.broken	empty; its bytes or its index were wrong, it is not lazy here any more
+ *	<dir>/<digest>.broken	empty; its bytes or its index were wrong, it is not lazy here any
+ *more
  *
  * A block of .data (LAYER_BLOCK_LEN) is believed after it was compared with the index, once in the
  * life of the process, so a crash at any moment does no harm. Its compressed bytes are read through
