@@ -43,12 +43,13 @@ void thread_start(pthread_t *out, const char *name, void *(*main)(void *), void 
 	sigset_t all, before;
 
 	snprintf(short_name, sizeof(short_name), "%s", name);
-	/* Faults stay deliverable, or a crash would leave no report. */
+	/* Faults stay deliverable, or a crash would leave no report; and what profiles ask by. */
 	sigfillset(&all);
 	sigdelset(&all, SIGSEGV);
 	sigdelset(&all, SIGBUS);
 	sigdelset(&all, SIGFPE);
 	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGPROF);
 	pthread_attr_init(&attr);
 	if (pthread_attr_setstacksize(&attr, STACK_SIZE) != 0)
 		abort();

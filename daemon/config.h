@@ -108,7 +108,7 @@ struct daemon_config {
 	struct {
 		char *ip;
 		uint16_t port;
-	} health, metrics;
+	} health, metrics, stats;
 	struct trace_config tracing;
 	bool ipv6;
 };

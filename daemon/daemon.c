@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/pool.h"
+#include "base/profile_door.h"
 #include "base/timer.h"
 #include "daemon/admin.h"
 #include "daemon/announcer.h"
@@ -52,6 +53,7 @@ struct daemon {
 	struct diffs *diffs;
 	struct fs_session *diffs_mount;
 	struct admin *admin;
+	struct door *profiles; /* NULL = none */
 	struct pool *gc_pool;
 	struct timer gc_timer;
 };
@@ -486,7 +488,11 @@ static int start_admin(struct daemon *d, struct err *e)
 
 	metrics_on_print(show_figures, d);
 	r = admin_new(&ac, &d->admin, e);
-	return r < 0 ? err_wrap(e, "health.server or metrics.server") : 0;
+	if (r < 0)
+		return err_wrap(e, "health.server or metrics.server");
+	if (c->stats.port)
+		r = profile_door_new(c->stats.ip, c->stats.port, &d->profiles, e);
+	return r < 0 ? err_wrap(e, "stats.server") : 0;
 }
 
 /* ---- all of it */
@@ -544,6 +550,7 @@ void daemon_stop(struct daemon *d)
 	if (!d)
 		return;
 	metrics_on_print_remove(show_figures, d);
+	door_free(d->profiles);
 	admin_free(d->admin);
 	announcer_free(d->announcer);
 	stop_session(d, HOLDER_BLOBS, d->mount);

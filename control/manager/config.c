@@ -1,6 +1,8 @@
 /* The table of the manager's keys. */
 #include "control/manager/config.h"
 
+#include "base/profile_door.h"
+
 #include "base/mem.h"
 #include "base/net.h"
 
@@ -280,7 +282,11 @@ const struct config_key manager_config_keys[] = {
 	TRACE_CONFIG_KEYS(struct manager_config, tracing),
 	{.path = "network", .type = CONFIG_IGNORED},
 	{.path = "console", .type = CONFIG_IGNORED},
-	{.path = "pprofPort", .type = CONFIG_IGNORED},
+	{.path = "pprofPort",
+	 .type = CONFIG_STRING,
+	 .offset = AT(pprof_port),
+	 .fallback = "-1",
+	 .help = "Port of /debug/pprof on 127.0.0.1: profiles and threads. -1: none."},
 	{.path = NULL},
 };
 
@@ -332,6 +338,7 @@ static int check_redis(const struct manager_config *c, struct err *e)
 int manager_config_check(const void *config, struct err *e)
 {
 	const struct manager_config *c = config;
+	uint16_t pprof_port;
 	char host[256];
 	uint16_t port;
 
@@ -345,6 +352,8 @@ int manager_config_check(const void *config, struct err *e)
 		return err_set(e, EINVAL, "auth.jwt.key must have at least %d characters",
 			       JWT_KEY_MIN);
 	if (check_redis(c, e) < 0 || check_database(c, e) < 0)
+		return -e->code;
+	if (profile_port_parse(c->pprof_port, &pprof_port, e) < 0)
 		return -e->code;
 	return trace_config_check(&c->tracing, e);
 }

@@ -38,6 +38,7 @@ struct manager_config {
 	bool sign_up, require_password_change;
 	struct manager_oauth github, google;
 	struct trace_config tracing;
+	char *pprof_port;
 	bool metrics_enable;
 	char *metrics_addr;
 };

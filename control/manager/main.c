@@ -3,6 +3,7 @@
 #include "base/metrics_door.h"
 #include "base/net.h"
 #include "base/notify.h"
+#include "base/profile_door.h"
 #include "base/program.h"
 #include "base/timer.h"
 #include "control/manager/backup.h"
@@ -15,6 +16,16 @@
 #include <curl/curl.h>
 #include <string.h>
 #include <unistd.h>
+
+static int start_profiles(const struct manager_config *c, struct door **out, struct err *e)
+{
+	uint16_t port;
+	int r = profile_port_parse(c->pprof_port, &port, e);
+
+	if (r == 0 && port)
+		r = profile_door_new(NULL, port, out, e);
+	return r < 0 ? err_wrap(e, "pprofPort") : 0;
+}
 
 static int start_metrics(const struct manager_config *c, struct door **out, struct err *e)
 {
@@ -38,17 +49,20 @@ static int serve(const struct manager_config *c, struct db *db, const sigset_t *
 	const char *ip = c->grpc_ip ? c->grpc_ip : "::";
 	struct rest_server *rest = NULL;
 	struct rpc_server *server = NULL;
-	struct door *metrics = NULL;
+	struct door *metrics = NULL, *profiles = NULL;
 	int sig, r;
 
 	snprintf(listen, sizeof(listen), strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, c->grpc_port);
 	figures_start();
 	r = start_metrics(c, &metrics, e);
 	if (r == 0)
+		r = start_profiles(c, &profiles, e);
+	if (r == 0)
 		r = rest_server_new(c, db, &rest, e);
 	if (r == 0)
 		r = rpc_server_new(&rc, &server, e);
 	if (r < 0) {
+		door_free(profiles);
 		door_free(metrics);
 		rest_server_free(rest);
 		return r;
@@ -58,6 +72,7 @@ static int serve(const struct manager_config *c, struct db *db, const sigset_t *
 	sigwait(ends, &sig);
 	notify_stopping();
 	log_info("manager stops", "signal=%d", sig);
+	door_free(profiles);
 	door_free(metrics);
 	rest_server_free(rest);
 	rpc_server_free(server, 1000);

@@ -1,6 +1,8 @@
 /* The table of the scheduler's keys. */
 #include "control/scheduler/config.h"
 
+#include "base/profile_door.h"
+
 #define AT(field) offsetof(struct scheduler_config, field)
 
 const struct config_key scheduler_config_keys[] = {
@@ -167,13 +169,20 @@ const struct config_key scheduler_config_keys[] = {
 	 .fallback = "false",
 	 .help = "Announce the IPv6 address."},
 	{.path = "console", .type = CONFIG_IGNORED},
-	{.path = "pprofPort", .type = CONFIG_IGNORED},
+	{.path = "pprofPort",
+	 .type = CONFIG_STRING,
+	 .offset = AT(pprof_port),
+	 .fallback = "-1",
+	 .help = "Port of /debug/pprof on 127.0.0.1: profiles and threads. -1: none."},
 	{.path = NULL},
 };
 
 int scheduler_config_check(const void *config, struct err *e)
 {
 	const struct scheduler_config *c = config;
+	uint16_t pprof_port;
 
+	if (profile_port_parse(c->pprof_port, &pprof_port, e) < 0)
+		return -e->code;
 	return trace_config_check(&c->tracing, e);
 }

@@ -19,6 +19,7 @@ struct scheduler_config {
 	int64_t piece_timeout_ms, peer_ttl_ms, host_ttl_ms;
 	bool ipv6;
 	struct trace_config tracing;
+	char *pprof_port;
 	bool metrics_enable, metrics_hosts;
 	char *metrics_addr;
 };

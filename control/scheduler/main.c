@@ -3,6 +3,7 @@
 #include "base/metrics_door.h"
 #include "base/net.h"
 #include "base/notify.h"
+#include "base/profile_door.h"
 #include "base/program.h"
 #include "base/timer.h"
 #include "control/scheduler/config.h"
@@ -45,6 +46,16 @@ static unsigned thread_count(void)
 	return cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (unsigned)cores;
 }
 
+static int start_profiles(const struct scheduler_config *c, struct door **out, struct err *e)
+{
+	uint16_t port;
+	int r = profile_port_parse(c->pprof_port, &port, e);
+
+	if (r == 0 && port)
+		r = profile_door_new(NULL, port, out, e);
+	return r < 0 ? err_wrap(e, "pprofPort") : 0;
+}
+
 static int start_metrics(const struct scheduler_config *c, struct door **out, struct err *e)
 {
 	int r;
@@ -72,13 +83,15 @@ static int serve(const struct scheduler_config *c, const sigset_t *ends, struct 
 	const char *ip = c->listen_ip ? c->listen_ip : "::";
 	struct manager_link *link = NULL;
 	struct rpc_server *server = NULL;
-	struct door *metrics = NULL;
+	struct door *metrics = NULL, *profiles = NULL;
 	int sig, r;
 
 	gethostname(name, sizeof(name) - 1);
 	net_own_ip(own_ip, sizeof(own_ip), c->ipv6);
 	snprintf(listen, sizeof(listen), strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, c->port);
 	r = start_metrics(c, &metrics, e);
+	if (r == 0)
+		r = start_profiles(c, &profiles, e);
 	if (r == 0)
 		r = rpc_server_new(&rc, &server, e);
 	if (r == 0) {
@@ -94,6 +107,7 @@ static int serve(const struct scheduler_config *c, const sigset_t *ends, struct 
 		manager_link_free(link);
 		rpc_server_free(server, 200);
 	}
+	door_free(profiles);
 	door_free(metrics);
 	figures_stop();
 	service_free(service);
