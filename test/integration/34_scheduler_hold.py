@@ -18,7 +18,7 @@ def test_ten_minutes_of_asking_leave_no_trace():
     assert out.returncode == 0, out.stderr
     held = [int(line.split("rss_kib=")[1]) for line in out.stdout.splitlines()
             if line.startswith("held ")]
-    assert len(held) >= 9, out.stdout
+    assert len(held) >= 6, out.stdout  # one a minute, or a round later
     # The first minutes fill what is kept for use again.
     assert max(held[-2:]) < max(held[:3]) * 1.1, out.stdout
 
