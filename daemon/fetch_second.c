@@ -9,8 +9,9 @@
  *	the piece is one of the last	three times the usual time, and four times second_ms
  *	nothing comes any more		six times second_ms of silence, however long pieces take
  *
- * and not while bytes come so fast that the rest is here before a copy would be. If no other parent
- * has told of the piece, all are asked for it.
+ * and not while bytes come so fast that the rest is here before a copy would be. If a reader waits
+ *and no other parent has told of the piece, all are asked for it; not otherwise, as whoever is fed
+ *by the same parent would ask for the same pieces, and a crowd in step is slow.
  *
  * Bounds: a twentieth of the content (or one piece, if that is more) may come twice in an attempt:
  * when so much has, or may with those under way, no more are asked for. SECONDS_MAX at a time,
@@ -285,6 +286,7 @@ bool fetch_second_unknown(struct fetch *f, uint32_t *index_out)
 		struct flight *fl = list_entry(it, struct flight, link);
 
 		if (!may_double(fl) || fl->asked || due_ms(f, fl, last, now) > now ||
+		    !piece_is_awaited(f->pieces, fl->index) ||
 		    swarm_others_have(f->swarm, fl->index, fl->feeder))
 			continue;
 		fl->asked = true;
