@@ -136,7 +136,7 @@ static Skimmer__V1__SwarmTask *task_message(const struct task *t)
 
 	skimmer__v1__swarm_task__init(m);
 	m->id = mem_strdup(t->id);
-	m->url = mem_strndup(t->url ? t->url : "", URL_MAX);
+	m->url = mem_strndup(t->url ? t->url : "", t->url ? strnlen(t->url, URL_MAX) : 0);
 	m->content_length = t->content_length;
 	m->piece_length = t->piece_length;
 	m->piece_count = t->piece_count;
