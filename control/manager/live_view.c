@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "control/manager/field.h"
+#include "control/manager/job_fields.h"
 
 #include <string.h>
 
@@ -329,15 +330,24 @@ json_t *live_view_topology(const struct live_answer *list, size_t count)
 
 /* ---- tasks */
 
+/* Without credentials: who may look need not be who may fetch. */
+static json_t *url_json(const char *url)
+{
+	json_t *j = job_url_public(url);
+
+	return j ? j : json_string("?");
+}
+
 static json_t *task_json(int64_t cluster, const Skimmer__V1__SwarmTask *t)
 {
 	return json_pack("{s:o, s:I, s:o, s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:o}", "id",
 			 text(t->id), "scheduler_cluster_id", (json_int_t)cluster, "url",
-			 text(t->url), "content_length", number(t->content_length), "piece_length",
-			 (json_int_t)t->piece_length, "piece_count", (json_int_t)t->piece_count,
-			 "state", text(t->state), "peers", (json_int_t)t->peer_count, "running",
-			 (json_int_t)t->running_count, "finished", (json_int_t)t->finished_count,
-			 "updated_at", time_json(t->updated_ms));
+			 url_json(t->url), "content_length", number(t->content_length),
+			 "piece_length", (json_int_t)t->piece_length, "piece_count",
+			 (json_int_t)t->piece_count, "state", text(t->state), "peers",
+			 (json_int_t)t->peer_count, "running", (json_int_t)t->running_count,
+			 "finished", (json_int_t)t->finished_count, "updated_at",
+			 time_json(t->updated_ms));
 }
 
 struct row {

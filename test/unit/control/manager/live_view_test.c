@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "test/unit/unit.h"
 
+#include <string.h>
+
 /* A scheduler that knows two hosts, a feeding b. */
 struct answer {
 	Skimmer__V1__StatSwarmResponse m;
@@ -84,6 +86,28 @@ static void flows_that_name_no_host_are_passed_over(void **state)
 	assert_int_equal(json_array_size(json_object_get(view, "flows")), 0);
 }
 
+static void a_tasks_url_is_shown_without_its_secrets(void **state)
+{
+	Skimmer__V1__SwarmTask task = SKIMMER__V1__SWARM_TASK__INIT, *tasks[] = {&task};
+	Skimmer__V1__StatSwarmResponse m = SKIMMER__V1__STAT_SWARM_RESPONSE__INIT;
+	struct live_answer list[] = {{.cluster = 1, .m = &m}};
+	json_t *view cleanup(json_decref_at) = NULL;
+	char *text cleanup(free_at) = NULL;
+
+	(void)state;
+	task.url = (char *)"https://u:planted1@host/file?X-Amz-Signature=planted2";
+	m.tasks = tasks;
+	m.n_tasks = 1;
+	view = live_view_tasks(list, 1);
+	text = json_print(view);
+	assert_non_null(strstr(text, "host/file?"));
+	assert_null(strstr(text, "planted"));
+	task.url = (char *)"\xff";
+	json_decref(view);
+	view = live_view_tasks(list, 1);
+	assert_string_equal(json_str(at(view, "tasks", 0), "url"), "?");
+}
+
 static void the_overview_sums_and_says_who_is_silent(void **state)
 {
 	struct answer one, two;
@@ -115,6 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_host_of_two_schedulers_of_a_cluster_is_one),
 		cmocka_unit_test(flows_that_name_no_host_are_passed_over),
+		cmocka_unit_test(a_tasks_url_is_shown_without_its_secrets),
 		cmocka_unit_test(the_overview_sums_and_says_who_is_silent),
 	};
 
