@@ -257,7 +257,7 @@ static void content_comes_in_order(void **state)
 
 static void long_pieces_come_in_several_messages(void **state)
 {
-	enum { LONG = 10 << 20 };
+	enum { LONG = 10 << 20, MESSAGES = 10 };
 	struct store_meta m = meta_of(50, LONG, LONG);
 	char url[128];
 	struct store_task *st;
@@ -273,8 +273,8 @@ static void long_pieces_come_in_several_messages(void **state)
 	asking_init(&a, url)->need_piece_content = true;
 	download_local(&d, &h, &a);
 	assert_int_equal(await_end(&h), RPC_OK);
-	assert_int_equal(heard(&h), 1 + 3);
-	for (unsigned i = 0; i < 3; i++) {
+	assert_int_equal(heard(&h), 1 + MESSAGES);
+	for (unsigned i = 0; i < MESSAGES; i++) {
 		const Common__V2__Piece *p = piece(&h, i);
 		cleanup(free_at) unsigned char *want = mem_alloc(p->length);
 
