@@ -44,6 +44,17 @@ def test_containerd_sees_the_plugin():
     check(line.split()[-1] == "ok", line)
 
 
+def test_the_examples_say_what_they_mean_to_this_containerd():
+    """Version 2 of the file is 1.6's and 1.7's; of 2.x' version 3 this one reads the common parts only."""
+    examples = pathlib.Path(__file__).resolve().parents[2] / "examples/containerd"
+    address = 'address = "/run/containerd-skimmer/containerd-skimmer.sock"'
+    cri = ['snapshotter = "skimmer"', "disable_snapshot_annotations = false",
+           'config_path = "/etc/containerd/certs.d"']
+    for name, wanted in {"config-1.6.toml": cri, "config-1.7.toml": cri, "config-2.toml": []}.items():
+        p = subprocess.run(["containerd", "-c", examples / name, "config", "dump"], capture_output=True, text=True)
+        equal((p.returncode, [w for w in [address, *wanted] if w not in p.stdout]), (0, []), name)
+
+
 def test_pull_and_run():
     containerd.pull(REF)
     equal(len(committed()), len(layers), "committed snapshots of the image")
