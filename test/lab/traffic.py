@@ -15,6 +15,7 @@ from lab import LabError
 
 CLONE_NEWNET = 0x40000000
 DONE = "#c0392b"
+STEPS = 300  # of a plot
 
 
 class Traffic(threading.Thread):
@@ -61,10 +62,12 @@ class Traffic(threading.Thread):
                     now[name] = int(numbers[8]), int(numbers[0])
         self.samples.append((at, now))
 
-    def intervals(self):
-        """(from, to, {host: (received by then, receiving, sending)}), bytes and bytes per second."""
+    def intervals(self, most=None):
+        """(from, to, {host: (received by then, receiving, sending)}), bytes and bytes per second.
+        At most so many, then of several samples each."""
         base = self.samples[0][1]
-        for (t0, a), (t1, b) in zip(self.samples, self.samples[1:]):
+        samples = self.samples[::-(-len(self.samples) // most) if most else 1]
+        for (t0, a), (t1, b) in zip(samples, samples[1:]):
             span = max(t1 - t0, 1e-3)
             yield t0, t1, {n: (a[n][0] - base[n][0], (b[n][0] - a[n][0]) / span,
                                (b[n][1] - a[n][1]) / span) for n in b}
@@ -99,7 +102,7 @@ def plot(path, title, traffic, rows, finished, rate, x_max):
            '<rect width="100%" height="100%" fill="white"/>',
            f'<text x="{left}" y="18" font-size="13" font-weight="bold">{title}</text>']
     shares = {name: [] for name in rows}
-    for t0, t1, hosts in traffic.intervals():
+    for t0, t1, hosts in traffic.intervals(STEPS):
         for name in rows:
             share = min(hosts[name][2] / rate, 1)
             shares[name] += [(t0, share), (min(t1, x_max), share)]
