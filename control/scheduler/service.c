@@ -378,13 +378,13 @@ static void register_peer(struct service *s, struct rpc_call *call,
 		cleanup(free_at) char *why =
 			mem_printf("the cluster's block list has its %s", blocked);
 
-		figures_peer(FIGURE_REGISTER_FAILED, d->priority, h);
+		figures_peer(FIGURE_REGISTER_FAILED, (int)d->priority, h);
 		finish(s, call, RPC_PERMISSION_DENIED, why);
 		return;
 	}
 	p = state_peer_make(&s->state, rq->peer_id, h, task_of(s, rq->task_id, d), now);
 	if (!p || (p->stream && p->stream != call)) {
-		figures_peer(FIGURE_REGISTER_FAILED, d->priority, h);
+		figures_peer(FIGURE_REGISTER_FAILED, (int)d->priority, h);
 		finish(s, call, RPC_ALREADY_EXISTS, "another peer has that id");
 		return;
 	}

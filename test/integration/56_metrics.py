@@ -122,6 +122,9 @@ def test_every_query_is_answered():
         # Nothing of it is here: the reads come to us, not to the kernel alone.
         subprocess.run(node.host.enter("cat", str(node.blob(layers[0]))), check=True,
                        stdout=subprocess.DEVNULL)
+        # A series begins with its first event, and grows with those after the next scrape.
+        wait_for("the first schedule is seen", lambda: prometheus.query(
+            "dragonfly_scheduler_schedule_duration_milliseconds_count > 0"), 30)
         for layer in layers[1:]:
             pull(node, registry, layer)
         wait_for("bytes from peers", lambda: prometheus.query(
