@@ -263,7 +263,8 @@ int bugreport_run(int argc, char **argv)
 {
 	const char **rest cleanup(free_at) = mem_array((size_t)argc, sizeof(*rest));
 	struct options o = {.runtime_config = CONTAINERD_CONFIG};
-	struct config_strings *texts cleanup(command_texts_release) = &o.logs;
+	struct config_strings *texts cleanup(command_texts_release) __attribute__((unused)) =
+		&o.logs;
 	struct report r = {.options = &o, .fd = STDOUT_FILENO};
 	char *name cleanup(free_at) = default_name();
 	struct err e = {0};

@@ -166,7 +166,8 @@ int preheat_run(int argc, char **argv)
 	const char **rest cleanup(free_at) = mem_array((size_t)argc, sizeof(*rest));
 	struct options o = {.manager = "http://127.0.0.1:8080", .timeout_ms = 30 * 60 * 1000};
 	int count = cli_parse(&preheat_cli, argc, argv, &o, rest), code;
-	struct config_strings *texts cleanup(command_texts_release) = &o.clusters;
+	struct config_strings *texts cleanup(command_texts_release) __attribute__((unused)) =
+		&o.clusters;
 	char *body cleanup(free_at) = NULL, *token cleanup(free_at) = NULL;
 	json_t *job cleanup(json_decref_at) = NULL;
 

@@ -132,8 +132,8 @@ static const char *const migrations[] = {
 	" FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE)$keyed;",
 
 	/* 4: which manager is at a job, and until when nobody else may be. */
-	"ALTER TABLE jobs ADD COLUMN owner $word NOT NULL DEFAULT ('');"
-	"ALTER TABLE jobs ADD COLUMN lease_ms $int NOT NULL DEFAULT 0;",
+	("ALTER TABLE jobs ADD COLUMN owner $word NOT NULL DEFAULT ('');"
+	 "ALTER TABLE jobs ADD COLUMN lease_ms $int NOT NULL DEFAULT 0;"),
 };
 
 /* Of a new database. */
