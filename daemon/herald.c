@@ -67,10 +67,9 @@ static void sample_link(struct herald *h, int64_t now_ms)
 }
 
 /* With the lock. */
-static unsigned free_slots(struct herald *h, int64_t now_ms)
+static unsigned taken_slots(struct herald *h, int64_t now_ms)
 {
 	struct host_sending s;
-	unsigned taken;
 
 	host_sending(h->host, &s);
 	if (s.begun - h->begun >= h->expected || now_ms - h->expected_ms >= EXPECT_MS)
@@ -78,8 +77,7 @@ static unsigned free_slots(struct herald *h, int64_t now_ms)
 	else
 		h->expected -= (unsigned)(s.begun - h->begun);
 	h->begun = s.begun;
-	taken = s.running + h->expected;
-	return taken < h->slots.count ? h->slots.count - taken : 0;
+	return s.running + h->expected;
 }
 
 /* ---- whom; with the lock */
@@ -127,8 +125,8 @@ static bool grant_in(struct herald *h, struct round *r, bool urgent, unsigned ho
 }
 
 /* One piece to one follower. What nobody knows goes before all else, even before what is urgent:
- * the crowd has only that to exchange. */
-static bool grant_next(struct herald *h)
+ * the crowd has only that to exchange. fresh: nothing but that. */
+static bool grant_next(struct herald *h, bool fresh)
 {
 	static const struct {
 		bool urgent;
@@ -140,7 +138,9 @@ static bool grant_next(struct herald *h)
 			struct round *r = list_entry(it, struct round, link);
 
 			/* Who is alone helps himself. */
-			if (r->follower_count > 1 && grant_in(h, r, order[i].urgent, order[i].how))
+			if (r->follower_count < 2 || (fresh && order[i].how > 0))
+				continue;
+			if (grant_in(h, r, order[i].urgent, order[i].how))
 				return true;
 		}
 	return false;
@@ -171,14 +171,17 @@ static void grant_overdue(struct herald *h, struct round *r, int64_t now_ms)
 	}
 }
 
-/* True if somebody is held back. */
+/* True if somebody is held back. What nobody knows has a slot more: it does not wait for the end of
+ * something that others could have given as well. */
 static bool look(struct herald *h, int64_t now_ms)
 {
-	unsigned room = free_slots(h, now_ms);
+	unsigned taken = taken_slots(h, now_ms);
 
-	for (; room > 0; room--)
-		if (!grant_next(h))
+	for (; taken < h->slots.count; taken++)
+		if (!grant_next(h, false))
 			return false;
+	if (taken == h->slots.count)
+		(void)grant_next(h, true);
 	if (now_ms < h->next_overdue_ms)
 		return true;
 	h->next_overdue_ms = now_ms + OVERDUE_EACH_MS;

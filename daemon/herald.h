@@ -6,7 +6,8 @@
  *
  *	is told			when
  *	the only follower	of everything at once
- *	one of several		in its turn, while fewer uploads run than there are slots (slots.h)
+ *	one of several		in its turn, while fewer uploads run than there are slots (slots.h);
+ *				of what nobody knows while not more do
  *	who lists few pieces	before the others, of what some know: mostly a reader waits for it
  *	who was told nothing	in any case: after overdue_ms if nobody else was either, or after
  *	  for long		as many times that as there are followers

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define SLOTS_FIRST 4
-#define SLOTS_MIN   2
+#define SLOTS_MIN   1
 #define SLOTS_MAX   48
 
 /* Fields are private but count. */
