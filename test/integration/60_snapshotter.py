@@ -173,7 +173,9 @@ def pulled():
     try:
         containerd.pull(REF)
     except LabError as e:
-        check("connection refused" in str(e), f"{e}")
+        # What gRPC says of a plugin that is gone depends on how far its connection had come:
+        # refused, closed, an end before the first frame. All are "unavailable".
+        check(str(e).endswith(": unavailable"), f"{e}")
         return False
     return True
 
