@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import story
-from lab import Lab, wait_for
+from lab import Lab, listening, wait_for
 from skimmer import Daemon, Nginx, Scheduler, random_file
 from story import check, equal
 
@@ -171,6 +171,7 @@ class H(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("0.0.0.0", 8080), H).serve_forever()
 """
         self.process = host.start(["/usr/bin/python3", "-c", code], name="liar")
+        wait_for("the liar", lambda: listening(host, 8080))
         self.addr = f"{host.ip}:8080"
 
 
