@@ -156,6 +156,13 @@ void store_stat(struct store *s, struct store_stat *out);
 /* TTL and quota: removes what is due, least recently used first, never what is referenced. Run by
  * a timer's worker and before a create that would pass the high mark. Returns how many went. */
 unsigned store_gc(struct store *s);
+/* For a disk that is full: evicts something, need bytes at least if there is so much. False:
+ * nothing may go. */
+bool store_make_disk_room(struct store *s, uint64_t need);
+/* Bytes on the same account that others keep (daemon/layers.h): they count towards the quota. */
+void store_set_others(struct store *s, uint64_t bytes);
+/* So many bytes have to go, tasks' or others'; 0 while the high mark is not passed. */
+uint64_t store_excess(struct store *s);
 /* Calls fn for each task known (a snapshot; no lock held). present counts the pieces that are
  * recorded, unproven ones too. */
 void store_each(struct store *s,

@@ -58,7 +58,8 @@ static struct victims choose(struct store *s, uint64_t bytes_max)
 	for (size_t i = 0; i < count; i++) {
 		struct store_task *t = v.tasks[i];
 
-		if (!has_expired(s, t, now) && (s->bytes <= bytes_max || !may_go(s, t, now)))
+		if (!has_expired(s, t, now) &&
+		    (s->bytes + s->others <= bytes_max || !may_go(s, t, now)))
 			continue;
 		t->busy = true;
 		s->bytes -= t->bytes;
@@ -67,7 +68,7 @@ static struct victims choose(struct store *s, uint64_t bytes_max)
 		v.tasks[v.count++] = t;
 	}
 	s->evicted += v.count;
-	s->drained = s->bytes > bytes_max;
+	s->drained = s->bytes + s->others > bytes_max;
 	return v;
 }
 
@@ -95,7 +96,7 @@ unsigned store_gc(struct store *s)
 
 	{
 		lock_guard(&s->lock);
-		is_high = s->bytes > s->high;
+		is_high = s->bytes + s->others > s->high;
 	}
 	return evict(s, is_high ? s->low : UINT64_MAX);
 }
@@ -106,7 +107,7 @@ void store_make_room(struct store *s, uint64_t need)
 		lock_guard(&s->lock);
 		/* What cannot fit at all should not empty the store; nor is it worth looking again
 		 * before some task became idle. */
-		if (s->bytes + need <= s->high || need > s->low || s->drained)
+		if (s->bytes + s->others + need <= s->high || need > s->low || s->drained)
 			return;
 	}
 	evict(s, s->low - need);
@@ -114,19 +115,32 @@ void store_make_room(struct store *s, uint64_t need)
 
 bool store_make_disk_room(struct store *s, uint64_t need)
 {
-	uint64_t bytes, part;
+	uint64_t bytes, others, part;
 
 	{
 		lock_guard(&s->lock);
 		if (s->drained)
 			return false;
 		bytes = s->bytes;
+		others = s->others;
 	}
 	/* Enough for some pieces more, and not the whole store when many ask at once. */
 	part = need * 16 < bytes / 4 ? need * 16 : bytes / 4;
 	if (part < need)
 		part = need;
-	return evict(s, bytes > part ? bytes - part : 0) > 0;
+	return evict(s, others + (bytes > part ? bytes - part : 0)) > 0;
+}
+
+void store_set_others(struct store *s, uint64_t bytes)
+{
+	lock_guard(&s->lock);
+	s->others = bytes;
+}
+
+uint64_t store_excess(struct store *s)
+{
+	lock_guard(&s->lock);
+	return s->bytes + s->others > s->high ? s->bytes + s->others - s->low : 0;
 }
 
 void store_task_remove(struct store_task *t)

@@ -36,7 +36,8 @@ struct store {
 	/* under lock */
 	struct map *tasks; /* id -> struct store_task */
 	uint64_t bytes;
-	bool drained; /* nothing was left to evict, until some task becomes idle */
+	uint64_t others; /* bytes that are not in tasks and count all the same */
+	bool drained;	 /* nothing was left to evict, until some task becomes idle */
 	uint64_t evicted, torn_entries, dropped_pieces, volatile_pieces;
 	struct list volatiles; /* struct store_volatile */
 	uint64_t volatile_bytes;
@@ -132,7 +133,5 @@ must_check int store_scan(struct store *s, struct err *e);
 /* ---- store_gc.c */
 /* Before need more bytes are taken: evicts when the high mark would be passed. No lock held. */
 void store_make_room(struct store *s, uint64_t need);
-/* The disk is full: evicts whatever may go. False if nothing did. No lock held. */
-bool store_make_disk_room(struct store *s, uint64_t need);
 
 #endif

@@ -54,7 +54,7 @@ static bool take_room(struct store_task *t, struct store_piece_row *row)
 		return true;
 	store_make_room(s, row->piece.length);
 	lock_guard(&s->lock);
-	if (s->bytes + row->piece.length > s->quota)
+	if (s->bytes + s->others + row->piece.length > s->quota)
 		return false;
 	s->bytes += row->piece.length;
 	t->bytes += row->piece.length;

@@ -74,6 +74,28 @@ static void the_least_recently_used_go_until_the_low_mark(void **state)
 	assert_true(stat_of(f).bytes < 3 * MIB);
 }
 
+static void what_others_keep_counts(void **state)
+{
+	struct fixture *f = *state;
+	char text[9];
+
+	task_of_age(f, 1, 2, 1);
+	task_of_age(f, 2, 2, 2);
+	f->config.low_percent = 70;
+	quota(f, 10 * MIB);
+	assert_int_equal(store_excess(f->store), 0);
+	assert_int_equal(store_gc(f->store), 0);
+	store_set_others(f->store, 9 * MIB / 2);
+	assert_int_equal(store_excess(f->store),
+			 stat_of(f).bytes + 9 * MIB / 2 - 10 * MIB / 100 * 70);
+	assert_int_equal(store_gc(f->store), 1);
+	assert_string_equal(known(f, text), "1");
+	store_set_others(f->store, 20 * MIB);
+	assert_int_equal(store_gc(f->store), 1);
+	store_set_others(f->store, 0);
+	assert_int_equal(store_excess(f->store), 0);
+}
+
 static void a_touched_task_is_the_last_to_go(void **state)
 {
 	struct fixture *f = *state;
@@ -508,6 +530,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_store(the_least_recently_used_go_until_the_low_mark),
+		with_store(what_others_keep_counts),
 		with_store(a_touched_task_is_the_last_to_go),
 		with_store(what_is_referenced_stays),
 		with_store(the_unfinished_stay_for_their_time),
