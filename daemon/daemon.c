@@ -63,8 +63,15 @@ struct daemon {
 static void clean_store(void *arg)
 {
 	struct daemon *d = arg;
-	unsigned gone = store_gc(d->store);
+	unsigned gone;
 
+	/* Lazy layers first: each can be made again of a task. */
+	if (d->layers) {
+		store_set_others(d->store, layers_bytes(d->layers));
+		layers_gc(d->layers, store_excess(d->store));
+		store_set_others(d->store, layers_bytes(d->layers));
+	}
+	gone = store_gc(d->store);
 	if (gone)
 		log_info("old tasks removed from the store", "count=%u", gone);
 }
@@ -94,10 +101,22 @@ static int start_store(struct daemon *d, struct err *e)
 
 	if (r < 0)
 		return err_wrap(e, "storage.dir");
+	return 0;
+}
+
+static void start_gc(struct daemon *d)
+{
 	d->gc_pool = pool_new("store-gc", 1, 1);
 	d->gc_timer = (struct timer){.fire = on_gc_timer, .arg = d};
-	timer_arm(&d->gc_timer, c->gc.interval_ms);
-	return 0;
+	timer_arm(&d->gc_timer, d->config->gc.interval_ms);
+}
+
+static void stop_gc(struct daemon *d)
+{
+	if (!d->gc_pool)
+		return;
+	timer_cancel(&d->gc_timer);
+	pool_free(d->gc_pool);
 }
 
 /* ---- the network's clients */
@@ -411,6 +430,9 @@ static int start_layers(struct daemon *d, struct err *e)
 		.plain_http = &c->backend.plain_http,
 		.span_len_max = c->lazy.span_len_max,
 		.quiet_ms = c->lazy.quiet_ms,
+		.spare_ms = c->gc.interval_ms,
+		.ttl_ms = c->gc.task_ttl_ms,
+		.store = d->store,
 	};
 	const struct layer_build_config bc = {
 		.tasks = d->tasks, .dir = c->lazy.dir, .least_len = c->lazy.least_len};
@@ -527,6 +549,7 @@ static int start_all(struct daemon *d, struct err *e)
 	/* Only now: who hears of our tasks may come for their pieces. */
 	d->announcer = announcer_new(d->store, d->scheduler_client,
 				     d->config->scheduler.announce_interval_ms);
+	start_gc(d);
 	return start_admin(d, e);
 }
 
@@ -550,6 +573,7 @@ void daemon_stop(struct daemon *d)
 	if (!d)
 		return;
 	metrics_on_print_remove(show_figures, d);
+	stop_gc(d);
 	door_free(d->profiles);
 	admin_free(d->admin);
 	announcer_free(d->announcer);
@@ -570,11 +594,8 @@ void daemon_stop(struct daemon *d)
 	channels_close_idle();
 	relay_free(d->relay);
 	origin_free(d->origin);
-	if (d->gc_pool) {
-		timer_cancel(&d->gc_timer);
-		pool_free(d->gc_pool);
+	if (d->store)
 		store_close(d->store);
-	}
 	host_free(d->host);
 	holder_free(d->holder);
 	free(d);

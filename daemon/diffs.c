@@ -1,6 +1,7 @@
 /* Reads of uncompressed layers: what is there is answered at once, the rest by a worker. */
 #include "daemon/diffs.h"
 
+#include "base/lock.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "daemon/pending.h"
@@ -8,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#define RANK_DIFF 7
 #define WORKERS	  32
 #define QUEUE_MAX 4096
 #define ROOT	  "sha256"
@@ -18,6 +20,17 @@ struct diffs {
 	struct pendings pendings;
 };
 
+/* What the file system calls a blob: a name that the kernel remembers, for longer than the layer
+ * may be here. While it is open the layer is. */
+struct diff {
+	struct layers *layers;
+	unsigned refs; /* atomic */
+	char id[DIGEST_HEX_LEN + 1];
+	struct lock lock; /* all below */
+	unsigned opens;
+	struct layer *layer; /* while it is open */
+};
+
 struct reading {
 	struct pending pending;
 	struct layer *layer;
@@ -25,17 +38,44 @@ struct reading {
 	uint32_t len;
 };
 
-/* The file system's blob is a layer. */
-static struct layer *layer_of(struct fs_blob *b)
+static struct diff *diff_of(struct fs_blob *b)
 {
-	return (struct layer *)b;
+	return (struct diff *)b;
+}
+
+static struct diff *diff_new(struct layers *layers, const char *id)
+{
+	struct diff *d = mem_new(struct diff);
+
+	d->layers = layers;
+	d->refs = 1;
+	snprintf(d->id, sizeof(d->id), "%s", id);
+	lock_init(&d->lock, RANK_DIFF);
+	return d;
+}
+
+static void diffs_ref(void *src, struct fs_blob *b)
+{
+	(void)src;
+	__atomic_add_fetch(&diff_of(b)->refs, 1, __ATOMIC_RELAXED);
+}
+
+static void diffs_unref(void *src, struct fs_blob *b)
+{
+	struct diff *d = diff_of(b);
+
+	(void)src;
+	if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	lock_release(&d->lock);
+	free(d);
 }
 
 static void diffs_lookup(void *src, const char *path, struct fs_lookup *ask)
 {
 	struct fs_entry entry = {.kind = FS_DIR, .lasting = true};
 	struct diffs *d = src;
-	struct layer *l;
+	struct layer *l cleanup(layer_unref_at) = NULL;
 	struct err e = {0};
 
 	if (strcmp(path, ROOT) == 0) {
@@ -50,10 +90,11 @@ static void diffs_lookup(void *src, const char *path, struct fs_lookup *ask)
 		ask->done(ask, NULL, &e);
 		return;
 	}
-	entry = (struct fs_entry){.kind = FS_FILE,
-				  .size = layer_file_len(l),
-				  .blob = (struct fs_blob *)l,
-				  .lasting = true};
+	entry = (struct fs_entry){
+		.kind = FS_FILE,
+		.size = layer_file_len(l),
+		.blob = (struct fs_blob *)diff_new(d->layers, layer_info(l)->diff_id),
+		.lasting = true};
 	ask->done(ask, &entry, NULL);
 }
 
@@ -87,11 +128,40 @@ static void diffs_list(void *src, const char *path, fs_list_fn fn, void *arg)
 		layers_each_diff(d->layers, list_one, &l);
 }
 
+static bool open_diff(struct diff *d)
+{
+	lock_guard(&d->lock);
+	if (!d->layer) {
+		d->layer = layers_find_diff(d->layers, d->id);
+		if (!d->layer)
+			return false;
+		layer_opened(d->layer);
+	}
+	d->opens++;
+	return true;
+}
+
+/* While it is open. */
+static struct layer *layer_of(struct fs_blob *b)
+{
+	struct diff *d = diff_of(b);
+
+	lock_guard(&d->lock);
+	return d->layer;
+}
+
 static void diffs_open(void *src, struct fs_blob *b, struct fs_open *ask)
 {
+	struct diff *d = diff_of(b);
+	struct err e = {0};
+
 	(void)src;
-	(void)b;
-	ask->done(ask, NULL);
+	if (open_diff(d)) {
+		ask->done(ask, NULL);
+		return;
+	}
+	err_set(&e, ENOENT, "layer with diff id sha256:%s is not here any more", d->id);
+	ask->done(ask, &e);
 }
 
 static bool diffs_open_cancel(void *src, struct fs_open *ask)
@@ -103,8 +173,18 @@ static bool diffs_open_cancel(void *src, struct fs_open *ask)
 
 static void diffs_close(void *src, struct fs_blob *b)
 {
+	struct diff *d = diff_of(b);
+	struct layer *l = NULL;
+
 	(void)src;
-	(void)b;
+	lock_take(&d->lock);
+	if (--d->opens == 0)
+		l = take_ptr(&d->layer);
+	lock_drop(&d->lock);
+	if (!l)
+		return;
+	layer_closed(l);
+	layer_unref(l);
 }
 
 /* ---- read */
@@ -185,26 +265,14 @@ static int diffs_complete_fd(void *src, struct fs_blob *b)
 	return -1; /* the session has no passthrough */
 }
 
-static void diffs_ref(void *src, struct fs_blob *b)
-{
-	(void)src;
-	layer_ref(layer_of(b));
-}
-
-static void diffs_unref(void *src, struct fs_blob *b)
-{
-	(void)src;
-	layer_unref(layer_of(b));
-}
-
 static int diffs_attr(void *src, struct fs_blob *b, const char *name, char *text, size_t size)
 {
-	const struct layer *l = layer_of(b);
+	struct layer *l cleanup(layer_unref_at) = NULL;
 
-	(void)src;
-	if (strcmp(name, "digest") == 0)
-		return snprintf(text, size, "sha256:%s", layer_info(l)->digest);
-	return -1;
+	if (strcmp(name, "digest") != 0)
+		return -1;
+	l = layers_find_diff(((struct diffs *)src)->layers, diff_of(b)->id);
+	return l ? snprintf(text, size, "sha256:%s", layer_info(l)->digest) : -1;
 }
 
 const struct fs_source_ops diffs_ops = {

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,16 +26,18 @@ struct layer {
 	struct layer_place place;
 	unsigned refs; /* atomic */
 	struct layer_index *index;
-	char *erofs_path, *data_path, *done_path, *idx_path, *broken_path;
+	char *erofs_path, *data_path, *done_path, *idx_path, *from_path, *broken_path;
 	int fd;
 	uint64_t block_count;
 	int64_t last_wait_ms; /* atomic */
+	int64_t used_ms;      /* atomic */
 	bool complete;	      /* atomic */
 
 	struct lock lock; /* all below */
 	struct cond changed;
 	unsigned char *blocks; /* enum block */
-	bool broken;
+	bool broken, removed;
+	unsigned opens;
 	struct task *task; /* of the compressed bytes; NULL until they are needed */
 };
 
@@ -54,12 +57,23 @@ static void set_block(struct layer *l, uint64_t no, enum block to)
 	cond_wake_all(&l->changed);
 }
 
+static bool make_room(const struct layer *l, uint64_t need)
+{
+	int why = errno;
+	bool made = l->place.make_room && l->place.make_room(l->place.arg, need);
+
+	errno = why;
+	return made;
+}
+
 static int write_block(struct layer *l, uint64_t off, const char *data, size_t len, struct err *e)
 {
 	while (len > 0) {
 		ssize_t n = pwrite(l->fd, data, len, (off_t)off);
 
 		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == ENOSPC || errno == EDQUOT) && make_room(l, len))
 			continue;
 		if (n <= 0)
 			return err_set(e, n < 0 ? errno : EIO, "write %s", l->data_path);
@@ -296,6 +310,9 @@ static int fill(struct layer *l, uint64_t off, uint64_t len, struct err *e)
 		while (l->blocks[no] != PRESENT && r == 0) {
 			if (l->broken)
 				r = err_set(e, EIO, "layer %s is broken", layer_info(l)->digest);
+			else if (l->removed)
+				r = err_set(e, ESTALE, "layer %s was removed",
+					    layer_info(l)->digest);
 			else
 				r = advance(l, no, e);
 		}
@@ -319,7 +336,7 @@ static void condemn(struct layer *l, const struct err *why)
 	bool first;
 
 	lock_take(&l->lock);
-	first = !l->broken;
+	first = !l->broken && !l->removed;
 	l->broken = true;
 	memset(l->blocks, ABSENT, l->block_count);
 	cond_wake_all(&l->changed);
@@ -339,8 +356,10 @@ int layer_fill(struct layer *l, uint64_t off, uint64_t len, bool urgent, struct 
 {
 	int r;
 
-	if (urgent)
+	if (urgent) {
 		__atomic_store_n(&l->last_wait_ms, clock_ms(), __ATOMIC_RELAXED);
+		layer_touch(l);
+	}
 	r = fill(l, off, len, e);
 	if (urgent)
 		__atomic_store_n(&l->last_wait_ms, clock_ms(), __ATOMIC_RELAXED);
@@ -389,15 +408,19 @@ static int compare_whole(struct layer *l, struct err *e)
 	return 0;
 }
 
+/* By its descriptor: another layer object may have made a new file under the name meanwhile. */
 static int mark_done(struct layer *l, struct err *e)
 {
-	int fd cleanup(close_at) = -1;
+	char self[64];
 
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", l->fd);
 	if (fdatasync(l->fd) < 0)
 		return err_set(e, errno, "sync %s", l->data_path);
-	fd = open(l->done_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || fsync(fd) < 0)
+	if ((unlink(l->done_path) < 0 && errno != ENOENT) ||
+	    linkat(AT_FDCWD, self, AT_FDCWD, l->done_path, AT_SYMLINK_FOLLOW) < 0)
 		return err_set(e, errno, "make %s", l->done_path);
+	if (fsync(l->fd) < 0)
+		return err_set(e, errno, "sync %s", l->done_path);
 	__atomic_store_n(&l->complete, true, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -417,6 +440,12 @@ static int fetch_whole(struct layer *l, struct err *e)
 	return r;
 }
 
+static bool is_removed(struct layer *l)
+{
+	lock_guard(&l->lock);
+	return l->removed;
+}
+
 int layer_complete(struct layer *l, struct err *e)
 {
 	uint64_t len = layer_info(l)->len;
@@ -434,6 +463,8 @@ int layer_complete(struct layer *l, struct err *e)
 		r = compare_whole(l, e);
 	if (r == -EBADMSG)
 		condemn(l, e);
+	if (r == 0 && is_removed(l))
+		r = err_set(e, ESTALE, "layer %s was removed", layer_info(l)->digest);
 	if (r == 0)
 		r = mark_done(l, e);
 	drop_task(l);
@@ -445,10 +476,20 @@ int layer_complete(struct layer *l, struct err *e)
 static int open_index(struct layer *l, struct err *e)
 {
 	int fd cleanup(close_at) = open(l->idx_path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_set(e, errno, "open %s", l->idx_path);
+	l->used_ms = st.st_mtim.tv_sec * INT64_C(1000) + st.st_mtim.tv_nsec / 1000000;
 	return index_open(fd, &l->index, e);
+}
+
+static bool is_done(const struct layer *l)
+{
+	struct stat data, done;
+
+	return fstat(l->fd, &data) == 0 && stat(l->done_path, &done) == 0 &&
+	       data.st_dev == done.st_dev && data.st_ino == done.st_ino;
 }
 
 static int open_data(struct layer *l, struct err *e)
@@ -460,7 +501,7 @@ static int open_data(struct layer *l, struct err *e)
 		return err_set(e, errno, "length of %s", l->data_path);
 	l->block_count = (layer_info(l)->len + LAYER_BLOCK_LEN - 1) / LAYER_BLOCK_LEN;
 	l->blocks = mem_array(l->block_count + 1, 1);
-	l->complete = access(l->done_path, F_OK) == 0;
+	l->complete = is_done(l);
 	memset(l->blocks, l->complete ? PRESENT : UNKNOWN, l->block_count);
 	return 0;
 }
@@ -477,6 +518,7 @@ int layer_open(const struct layer_place *p, const char *digest, struct layer **o
 	l->erofs_path = mem_printf("%s/%s.erofs", p->dir, digest);
 	l->data_path = mem_printf("%s/%s.data", p->dir, digest);
 	l->done_path = mem_printf("%s/%s.done", p->dir, digest);
+	l->from_path = mem_printf("%s/%s.from", p->dir, digest);
 	l->broken_path = mem_printf("%s/%s.broken", p->dir, digest);
 	lock_init(&l->lock, RANK_LAYER);
 	cond_init(&l->changed);
@@ -512,6 +554,7 @@ void layer_unref(struct layer *l)
 	free(l->erofs_path);
 	free(l->data_path);
 	free(l->done_path);
+	free(l->from_path);
 	free(l->broken_path);
 	free(l);
 }
@@ -540,9 +583,9 @@ const char *layer_erofs_path(const struct layer *l)
 	return l->erofs_path;
 }
 
-const char *layer_data_path(const struct layer *l)
+const char *layer_whole_path(const struct layer *l)
 {
-	return l->data_path;
+	return l->done_path;
 }
 
 bool layer_is_complete(const struct layer *l)
@@ -564,4 +607,107 @@ int layer_fd(const struct layer *l)
 int64_t layer_last_wait_ms(const struct layer *l)
 {
 	return __atomic_load_n(&l->last_wait_ms, __ATOMIC_RELAXED);
+}
+
+/* ---- when it may go */
+
+void layer_opened(struct layer *l)
+{
+	lock_guard(&l->lock);
+	l->opens++;
+}
+
+void layer_closed(struct layer *l)
+{
+	lock_guard(&l->lock);
+	l->opens--;
+}
+
+void layer_touch(struct layer *l)
+{
+	__atomic_store_n(&l->used_ms, clock_wall_ms(), __ATOMIC_RELAXED);
+}
+
+int64_t layer_used_ms(const struct layer *l)
+{
+	return __atomic_load_n(&l->used_ms, __ATOMIC_RELAXED);
+}
+
+uint64_t layer_bytes(const struct layer *l)
+{
+	const char *paths[] = {l->idx_path, l->erofs_path, l->data_path};
+	uint64_t sum = 0;
+	struct stat st;
+
+	for (size_t i = 0; i < array_len(paths); i++) {
+		if (stat(paths[i], &st) == 0)
+			sum += (uint64_t)st.st_blocks * 512;
+	}
+	return sum;
+}
+
+/* Every mount of the layer, in whatever namespace, has the image open, and then there is no lease
+ * for writing to be had. Until *fd_out is closed nobody else can open it: whoever tries waits. */
+static bool lease_image(const struct layer *l, int *fd_out)
+{
+	*fd_out = open(l->erofs_path, O_RDONLY | O_CLOEXEC);
+	if (*fd_out < 0)
+		return errno == ENOENT;
+	/* Who tries makes the kernel send a signal: not the usual one, which kills. */
+	return fcntl(*fd_out, F_SETSIG, SIGURG) == 0 && fcntl(*fd_out, F_SETLEASE, F_WRLCK) == 0;
+}
+
+static void note_used(struct layer *l)
+{
+	int64_t ms = layer_used_ms(l);
+	const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	const struct timespec both[2] = {t, t};
+
+	if (utimensat(AT_FDCWD, l->idx_path, both, 0) < 0)
+		log_debug("time of use is not kept", "path=\"%s\"", l->idx_path);
+}
+
+static bool is_open(struct layer *l)
+{
+	lock_guard(&l->lock);
+	return l->opens > 0;
+}
+
+bool layer_is_in_use(struct layer *l)
+{
+	int fd cleanup(close_at) = -1;
+	bool used = is_open(l) || !lease_image(l, &fd);
+
+	if (used)
+		layer_touch(l);
+	note_used(l);
+	return used;
+}
+
+/* False: somebody has it open. */
+static bool let_go(struct layer *l)
+{
+	lock_guard(&l->lock);
+	if (l->opens > 0)
+		return false;
+	l->removed = true;
+	memset(l->blocks, ABSENT, l->block_count);
+	cond_wake_all(&l->changed);
+	return true;
+}
+
+bool layer_remove(struct layer *l)
+{
+	int fd cleanup(close_at) = -1;
+
+	if (!lease_image(l, &fd) || !let_go(l))
+		return false;
+	__atomic_store_n(&l->complete, false, __ATOMIC_RELEASE);
+	/* Without its index nothing else counts as a layer. */
+	unlink(l->idx_path);
+	unlink(l->erofs_path);
+	unlink(l->done_path);
+	unlink(l->data_path);
+	unlink(l->from_path);
+	return true;
 }

@@ -4,8 +4,8 @@
  *	<dir>/<digest>.idx	the index (fs/layer/index.h): all that is known of the layer
  *	<dir>/<digest>.erofs	the image made of it, to be mounted
  *	<dir>/<digest>.data	the uncompressed tar, sparse: what has been inflated
- *	<dir>/<digest>.done	empty; there when .data is whole, on disk, and has its diff id
- *	<dir>/<digest>.from	a line: the registry and repository it came from
+ *	<dir>/<digest>.done	a second name of .data, when it is whole, on disk, and has its diff
+ *id <dir>/<digest>.from	a line: the registry and repository it came from
  *	<dir>/<digest>.broken	empty; its bytes or its index were wrong, it is not lazy here any
  *more
  *
@@ -35,6 +35,9 @@ struct layer_place {
 	const char *dir;	    /* borrowed */
 	const bool *stopping;	    /* atomic */
 	int64_t complete_within_ms; /* of all its compressed bytes in the background */
+	/* The disk is full: gets rid of something. False: there is nothing. May block. */
+	bool (*make_room)(void *arg, uint64_t need);
+	void *arg;
 };
 
 /* What is in the place's directory. ENOENT; EBADMSG: the index is not this layer's. */
@@ -45,9 +48,10 @@ void layer_unref(struct layer *l);
 void layer_unref_at(struct layer **l);
 
 const struct layer_info *layer_info(const struct layer *l);
-/* Paths of its files; they live as long as the layer. */
+/* Paths of its files; they live as long as the layer. The second one is there while the layer is
+ * complete, and only then. */
 const char *layer_erofs_path(const struct layer *l);
-const char *layer_data_path(const struct layer *l);
+const char *layer_whole_path(const struct layer *l);
 /* All there and compared with the diff id. */
 bool layer_is_complete(const struct layer *l);
 /* Its bytes or its index turned out wrong: nothing of it is given out any more. */
@@ -60,12 +64,29 @@ int layer_fd(const struct layer *l);
 /* Never blocks. */
 bool layer_has(struct layer *l, uint64_t off, uint64_t len);
 /* Inflates what is missing of [off, off + len), which is inside .data. Blocks on the network.
- * EIO: the layer is broken, and told of in the log; ETIMEDOUT, EHOSTUNREACH, ENOSPC. urgent: a
- * reader waits for it. */
+ * EIO: the layer is broken, and told of in the log; ESTALE: it was removed; ETIMEDOUT,
+ * EHOSTUNREACH, ENOSPC. urgent: a reader waits for it. */
 must_check int layer_fill(struct layer *l, uint64_t off, uint64_t len, bool urgent, struct err *e);
 /* When somebody last waited for bytes of it, clock_ms(). */
 int64_t layer_last_wait_ms(const struct layer *l);
-/* Fetches, inflates and compares the whole. Blocks for as long as that takes. */
+/* Fetches, inflates and compares the whole. Blocks for as long as that takes. ESTALE. */
 must_check int layer_complete(struct layer *l, struct err *e);
+
+/* ---- when it may go; these look at the disk */
+
+/* An open file of it begins, ends. */
+void layer_opened(struct layer *l);
+void layer_closed(struct layer *l);
+/* It is wanted now. */
+void layer_touch(struct layer *l);
+/* When it was touched, read or found in use last, clock_wall_ms(); known after a restart as of the
+ * last layer_is_in_use(). */
+int64_t layer_used_ms(const struct layer *l);
+/* What its files take. */
+uint64_t layer_bytes(const struct layer *l);
+/* Mounted somewhere, by whomever, or open. */
+bool layer_is_in_use(struct layer *l);
+/* Removes its files, unless it is in use: false. No bytes of it are given out any more. */
+bool layer_remove(struct layer *l);
 
 #endif

@@ -34,7 +34,7 @@ static void reply(const struct layer_service *s, struct rpc_call *call, const st
 	m.diff_id = diff_id;
 	m.erofs_path = (char *)layer_erofs_path(l);
 	m.complete = layer_is_complete(l);
-	m.data_path = m.complete ? (char *)layer_data_path(l) : lazy;
+	m.data_path = m.complete ? (char *)layer_whole_path(l) : lazy;
 	m.size = (int64_t)i->len;
 	m.inodes = (int64_t)i->inode_count;
 	m.implied_dirs = i->implied_dirs;

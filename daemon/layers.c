@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "daemon/registry_base.h"
+#include "daemon/store.h"
 #include "daemon/task_wait.h"
 
 #include <dirent.h>
@@ -153,7 +154,7 @@ static void complete(void *arg)
 		if (layer_complete(c->layer, &e) == 0)
 			log_info("layer is complete", "layer=sha256:%s",
 				 layer_info(c->layer)->digest);
-		else if (e.code != ECANCELED)
+		else if (e.code != ECANCELED && e.code != ESTALE)
 			log_warn("layer is not completed", "layer=sha256:%s why=\"%s\"",
 				 layer_info(c->layer)->digest, e.text);
 	}
@@ -201,6 +202,23 @@ static struct layer *find(struct layers *ls, struct map *map, const char *key)
 	if (l)
 		layer_ref(l);
 	return l;
+}
+
+/* Out of both maps, with the lock. Another layer may have the same content. */
+static void take_out(struct layers *ls, struct layer *l)
+{
+	const char *diff_id = layer_info(l)->diff_id, *digest;
+	size_t at = 0;
+	void *value;
+
+	map_remove(ls->by_digest, layer_info(l)->digest);
+	if (map_get(ls->by_diff, diff_id) != l)
+		return;
+	map_remove(ls->by_diff, diff_id);
+	while (map_next(ls->by_digest, &at, &digest, &value)) {
+		if (strcmp(layer_info(value)->diff_id, diff_id) == 0)
+			map_put(ls->by_diff, diff_id, value);
+	}
 }
 
 struct layer *layers_find_diff(struct layers *ls, const char *diff_id)
@@ -403,6 +421,21 @@ static int make(struct layers *ls, const char *digest, const char *image, struct
 	return 0;
 }
 
+/* find(), as one who wants it. */
+static struct layer *want(struct layers *ls, const char *digest)
+{
+	struct layer *l;
+
+	lock_guard(&ls->lock);
+	l = map_get(ls->by_digest, digest);
+	if (!l)
+		return NULL;
+	/* Under the lock: whoever would remove it looks once more, there. */
+	layer_touch(l);
+	layer_ref(l);
+	return l;
+}
+
 static int get(struct layers *ls, const char *digest, const char *image, struct layer **out,
 	       struct err *e)
 {
@@ -410,18 +443,20 @@ static int get(struct layers *ls, const char *digest, const char *image, struct 
 
 	if (image)
 		note_source(ls, digest, image);
-	*out = find(ls, ls->by_digest, digest);
-	if (*out)
-		return 0;
-	if (making_begin(ls, digest)) {
-		/* Another may have ended just before we began. */
-		*out = find(ls, ls->by_digest, digest);
+	*out = want(ls, digest);
+	/* Twice: another who was there first may have removed it. */
+	for (int i = 0; i < 2 && r == 0 && !*out; i++) {
+		bool mine = making_begin(ls, digest);
+
+		*out = want(ls, digest);
+		if (!mine)
+			continue;
 		if (!*out)
 			r = make(ls, digest, image, e);
 		making_end(ls, digest);
+		if (r == 0 && !*out)
+			*out = want(ls, digest);
 	}
-	if (r == 0 && !*out)
-		*out = find(ls, ls->by_digest, digest);
 	if (r == 0 && !*out)
 		r = err_set(e, ENOENT, "no index of layer sha256:%s is known", digest);
 	return r;
@@ -439,9 +474,129 @@ int layers_get(struct layers *ls, const char *digest, const char *image, struct 
 	return r;
 }
 
+/* ---- room */
+
+struct candidate {
+	struct layer *layer; /* a reference */
+	int64_t used_ms;
+};
+
+static struct candidate *list_all(struct layers *ls, size_t *count_out)
+{
+	struct candidate *all;
+	const char *digest;
+	size_t at = 0;
+	void *value;
+
+	lock_guard(&ls->lock);
+	all = mem_array(map_count(ls->by_digest) + 1, sizeof(*all));
+	for (*count_out = 0; map_next(ls->by_digest, &at, &digest, &value); (*count_out)++) {
+		all[*count_out].layer = value;
+		layer_ref(value);
+	}
+	return all;
+}
+
+static void unref_all(struct candidate *all, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		layer_unref(all[i].layer);
+	free(all);
+}
+
+uint64_t layers_bytes(struct layers *ls)
+{
+	size_t count;
+	struct candidate *all = list_all(ls, &count);
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < count; i++)
+		sum += layer_bytes(all[i].layer);
+	unref_all(all, count);
+	return sum;
+}
+
+static int by_use(const void *a, const void *b)
+{
+	int64_t x = ((const struct candidate *)a)->used_ms;
+	int64_t y = ((const struct candidate *)b)->used_ms;
+
+	return (x > y) - (x < y);
+}
+
+static bool is_spared(const struct layers *ls, const struct layer *l)
+{
+	return clock_wall_ms() - layer_used_ms(l) < ls->config.spare_ms;
+}
+
+/* Out of the table, unless somebody wants it or makes it; nobody will before making_end(). */
+static bool removing_begin(struct layers *ls, struct layer *l)
+{
+	const char *digest = layer_info(l)->digest;
+
+	lock_guard(&ls->lock);
+	if (map_get(ls->making, digest) || map_get(ls->by_digest, digest) != l || is_spared(ls, l))
+		return false;
+	take_out(ls, l);
+	map_put(ls->making, digest, ls);
+	return true;
+}
+
+static bool remove_one(struct layers *ls, struct layer *l)
+{
+	bool gone;
+
+	if (!removing_begin(ls, l))
+		return false;
+	gone = layer_remove(l);
+	if (gone)
+		layer_unref(l); /* the table's */
+	else
+		insert(ls, l);
+	making_end(ls, layer_info(l)->digest);
+	return gone;
+}
+
+uint64_t layers_gc(struct layers *ls, uint64_t bytes)
+{
+	size_t count, gone = 0;
+	struct candidate *all = list_all(ls, &count);
+	int64_t now = clock_wall_ms();
+	uint64_t freed = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		bool used = layer_is_in_use(all[i].layer);
+
+		all[i].used_ms = used ? now : layer_used_ms(all[i].layer);
+	}
+	qsort(all, count, sizeof(*all), by_use);
+	for (size_t i = 0; i < count; i++) {
+		bool old = ls->config.ttl_ms && now - all[i].used_ms > ls->config.ttl_ms;
+		uint64_t size = layer_bytes(all[i].layer);
+
+		if ((freed < bytes || old) && remove_one(ls, all[i].layer)) {
+			freed += size;
+			gone++;
+		}
+	}
+	unref_all(all, count);
+	if (gone)
+		log_info("lazy layers removed", "count=%zu bytes=%llu", gone,
+			 (unsigned long long)freed);
+	return freed;
+}
+
+static bool make_room(void *arg, uint64_t need)
+{
+	struct layers *ls = arg;
+
+	return layers_gc(ls, need) > 0 ||
+	       (ls->config.store && store_make_disk_room(ls->config.store, need));
+}
+
 /* ---- life */
 
-static void open_one(struct layers *ls, const char *name)
+static void open_one(struct layers *ls, int dir_fd, const char *name)
 {
 	char digest[DIGEST_HEX_LEN + 1];
 	struct layer *l;
@@ -456,10 +611,33 @@ static void open_one(struct layers *ls, const char *name)
 	recall_source(ls, digest);
 	if (layer_open(&ls->place, digest, &l, &e) < 0) {
 		log_warn("layer on disk is left out", "layer=sha256:%s why=\"%s\"", digest, e.text);
+		/* It cannot become one again; then the rest is a stray. */
+		if (e.code == EBADMSG)
+			unlinkat(dir_fd, name, 0);
 		return;
 	}
 	insert(ls, l);
 	complete_later(ls, l);
+}
+
+/* A file without the index that makes it part of a layer: of a crash, or of a layer that turned out
+ * broken, whose mark stays. */
+static void remove_if_stray(int dir_fd, const char *name)
+{
+	char idx[DIGEST_HEX_LEN + 5];
+	const char *ending = name + DIGEST_HEX_LEN;
+
+	if (strlen(name) <= DIGEST_HEX_LEN || *ending != '.' || strcmp(ending, ".broken") == 0)
+		return;
+	snprintf(idx, sizeof(idx), "%.64s.idx", name);
+	idx[DIGEST_HEX_LEN] = '\0';
+	if (!digest_is_hex64(idx))
+		return;
+	idx[DIGEST_HEX_LEN] = '.';
+	if (!strstr(ending, ".tmp") && faccessat(dir_fd, idx, F_OK, 0) == 0)
+		return;
+	if (unlinkat(dir_fd, name, 0) == 0)
+		log_info("stray file of a lazy layer removed", "name=%s", name);
 }
 
 static void closedir_at(DIR **d)
@@ -476,7 +654,10 @@ static int open_all(struct layers *ls, struct err *e)
 	if (!d)
 		return err_set(e, errno, "open %s", ls->dir);
 	while ((entry = readdir(d)))
-		open_one(ls, entry->d_name);
+		open_one(ls, dirfd(d), entry->d_name);
+	rewinddir(d);
+	while ((entry = readdir(d)))
+		remove_if_stray(dirfd(d), entry->d_name);
 	return 0;
 }
 
@@ -490,7 +671,9 @@ int layers_new(const struct layers_config *c, struct layers **out, struct err *e
 	ls->place = (struct layer_place){.tasks = c->tasks,
 					 .dir = ls->dir,
 					 .stopping = &ls->stopping,
-					 .complete_within_ms = COMPLETE_WITHIN_MS};
+					 .complete_within_ms = COMPLETE_WITHIN_MS,
+					 .make_room = make_room,
+					 .arg = ls};
 	lock_init(&ls->lock, RANK_LAYERS);
 	cond_init(&ls->changed);
 	ls->by_digest = map_new();

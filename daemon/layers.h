@@ -19,10 +19,14 @@ struct layers_config {
 	const char *dir;
 	const struct config_strings *plain_http; /* as registry_base.h; borrowed */
 	uint64_t span_len_max;			 /* more to inflate for a byte: not lazy */
-	int64_t quiet_ms; /* nobody has waited for a byte for so long: it is completed */
+	int64_t quiet_ms;    /* nobody has waited for a byte for so long: it is completed */
+	int64_t spare_ms;    /* wanted since: not removed, who asked is about to mount it */
+	int64_t ttl_ms;	     /* not wanted for so long: removed; 0 = never */
+	struct store *store; /* has room to give when the disk is full; NULL = none; borrowed */
 };
 
-/* Makes the directory, opens what is in it; a broken layer is told of and left out. */
+/* Makes the directory, opens what is in it, removes what belongs to nothing; a broken layer is told
+ * of and left out. */
 must_check int layers_new(const struct layers_config *c, struct layers **out, struct err *e);
 /* Whoever waits for bytes or an index gets ECANCELED, now and later. NULL is fine. */
 void layers_stop(struct layers *ls);
@@ -39,6 +43,12 @@ must_check int layers_get(struct layers *ls, const char *digest, const char *ima
 struct layer *layers_find_diff(struct layers *ls, const char *diff_id);
 /* Calls fn with each diff id; a lock is held. */
 void layers_each_diff(struct layers *ls, void (*fn)(void *arg, const char *diff_id), void *arg);
+
+/* What they take on disk. */
+uint64_t layers_bytes(struct layers *ls);
+/* Removes what has not been wanted for long, and of the rest, least recently used first, so many
+ * bytes; nothing that is mounted or open. Returns the bytes that went. Blocks on the disk. */
+uint64_t layers_gc(struct layers *ls, uint64_t bytes);
 
 /* What the id of an index's task is made of; the caller frees. */
 char *layers_index_name(const char *digest);

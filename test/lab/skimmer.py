@@ -113,6 +113,13 @@ class Daemon:
         self.process.restart()
         self.ready()
 
+    def reconfigure(self, config):
+        """Stops it as an operator does, and starts it with these keys changed."""
+        self.process.stop()
+        self.config = merge(self.config, config)
+        write_config(self.file, self.config)
+        self.restart()
+
     def in_swarm(self):
         """Waits until it has a scheduler."""
         wait_for(f"{self.host.name} in the swarm", lambda: self.metric("skimmer_schedulers_alive") >= 1)

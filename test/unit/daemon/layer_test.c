@@ -4,6 +4,8 @@
 #include "test/unit/daemon/layer_fixture.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <sys/mount.h>
 
 #define STEP (FILE_LEN / 24)
 
@@ -198,6 +200,71 @@ static void a_complete_layer_needs_nobody(void **state)
 	layer_unref(l);
 }
 
+/* ---- a full disk */
+
+static bool can_mount;
+
+static int set_up_full(void **state)
+{
+	char *path cleanup(free_at) = NULL;
+
+	make_layer();
+	if (can_mount && mount("none", dir, "tmpfs", 0, "size=3m") < 0)
+		return -1;
+	path = path_of("idx");
+	make_index_at(path);
+	*state = NULL;
+	return 0;
+}
+
+static int tear_down_full(void **state)
+{
+	(void)state;
+	place.make_room = NULL;
+	if (can_mount && umount(dir) < 0)
+		return -1;
+	return remove_layer();
+}
+
+static void a_full_disk_is_told_and_bytes_are_right_when_there_is_room_again(void **state)
+{
+	struct layer *l;
+	struct err e = {0};
+
+	(void)state;
+	if (!can_mount)
+		skip();
+	l = open_layer();
+	assert_int_equal(layer_fill(l, 0, FILE_LEN, true, &e), -ENOSPC);
+	assert_false(layer_has(l, 0, FILE_LEN));
+	assert_int_equal(layer_complete(l, &e), -ENOSPC);
+	assert_false(layer_is_complete(l) || layer_is_broken(l) || is_there("done"));
+	assert_int_equal(mount("none", dir, "tmpfs", MS_REMOUNT, "size=30m"), 0);
+	expect_bytes(l, 0, TAR_LEN);
+	layer_unref(l);
+}
+
+static bool enlarge(void *arg, uint64_t need)
+{
+	assert_ptr_equal(arg, &place);
+	assert_true(need > 0);
+	return mount("none", dir, "tmpfs", MS_REMOUNT, "size=30m") == 0;
+}
+
+static void room_is_made_for_a_reader(void **state)
+{
+	struct layer *l;
+
+	(void)state;
+	if (!can_mount)
+		skip();
+	place.make_room = enlarge;
+	place.arg = &place;
+	l = open_layer();
+	expect_bytes(l, 0, TAR_LEN);
+	layer_unref(l);
+}
+
 static void an_index_of_another_layer_is_refused(void **state)
 {
 	char *from cleanup(free_at) = path_of("idx");
@@ -224,7 +291,15 @@ int main(void)
 		layer_test(a_network_that_fails_is_tried_again),
 		layer_test(a_complete_layer_needs_nobody),
 		layer_test(an_index_of_another_layer_is_refused),
+		cmocka_unit_test_setup_teardown(
+			a_full_disk_is_told_and_bytes_are_right_when_there_is_room_again,
+			set_up_full, tear_down_full),
+		cmocka_unit_test_setup_teardown(room_is_made_for_a_reader, set_up_full,
+						tear_down_full),
 	};
+
+	can_mount = geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+		    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

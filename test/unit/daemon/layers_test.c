@@ -5,6 +5,8 @@
 #include "daemon/task_wait.h"
 #include "test/unit/daemon/layer_fixture.h"
 
+#include <sched.h>
+
 static struct {
 	int fd;	      /* what the cluster has as the index; -1: nobody has one */
 	int opened;   /* how often it was asked for */
@@ -229,6 +231,250 @@ static void a_broken_layer_stays_refused_after_a_restart(void **state)
 	layers_free(ls);
 }
 
+/* ---- room */
+
+/* Times of use differ. */
+static void until_the_clock_moves(void)
+{
+	int64_t now = clock_wall_ms();
+
+	while (clock_wall_ms() == now)
+		sched_yield();
+}
+
+static struct layer *get_unheld(struct layers *ls)
+{
+	struct layer *l = get(ls);
+
+	/* The table holds it. */
+	layer_unref(l);
+	return l;
+}
+
+static void what_nobody_uses_goes_and_comes_again(void **state)
+{
+	struct layers *ls = open_layers(LONG_MS, ANY_SPAN);
+	struct layer *l = get(ls);
+	char diff_id[DIGEST_HEX_LEN + 1];
+	struct err e = {0};
+	uint64_t bytes;
+
+	(void)state;
+	strcpy(diff_id, layer_info(l)->diff_id);
+	assert_int_equal(layer_fill(l, 0, FILE_LEN, true, &e), 0);
+	bytes = layers_bytes(ls);
+	assert_true(bytes >= FILE_LEN);
+	assert_int_equal(layers_gc(ls, 0), 0); /* nothing has to go */
+	assert_int_equal(layers_gc(ls, 1), bytes);
+	assert_int_equal(layers_bytes(ls), 0);
+	assert_null(layers_find_diff(ls, diff_id));
+	assert_false(is_there("idx") || is_there("erofs") || is_there("data") || is_there("from"));
+	assert_int_equal(layer_fill(l, 0, FILE_LEN, true, &e), -ESTALE);
+	assert_false(layer_has(l, 0, 1));
+	layer_unref(l);
+	l = get(ls);
+	assert_int_equal(layer_fill(l, 0, FILE_LEN, true, &e), 0);
+	assert_int_equal(cluster.opened, 2);
+	layer_unref(l);
+	layers_free(ls);
+}
+
+static void a_complete_layer_goes_with_both_of_its_names(void **state)
+{
+	struct layers *ls = open_layers(LONG_MS, ANY_SPAN);
+	struct layer *l = get(ls);
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(layer_complete(l, &e), 0);
+	assert_true(is_there("done"));
+	assert_true(layers_gc(ls, 1) > 0);
+	assert_false(is_there("done") || is_there("data"));
+	assert_false(layer_is_complete(l));
+	layer_unref(l);
+	layers_free(ls);
+}
+
+static void a_layer_that_is_removed_is_not_completed(void **state)
+{
+	struct layers *ls = open_layers(LONG_MS, ANY_SPAN);
+	struct layer *l = get(ls);
+	struct err e = {0};
+
+	(void)state;
+	assert_true(layers_gc(ls, 1) > 0);
+	assert_int_equal(layer_complete(l, &e), -ESTALE);
+	assert_false(is_there("done") || is_there("data") || is_there("broken"));
+	layer_unref(l);
+	layers_free(ls);
+}
+
+static void what_is_open_stays(void **state)
+{
+	struct layers *ls = open_layers(LONG_MS, ANY_SPAN);
+	struct layer *l = get_unheld(ls);
+
+	(void)state;
+	layer_opened(l);
+	assert_int_equal(layers_gc(ls, UINT64_MAX), 0);
+	layer_closed(l);
+	assert_true(layers_gc(ls, UINT64_MAX) > 0);
+	layers_free(ls);
+}
+
+static void what_is_mounted_stays(void **state)
+{
+	struct layers *ls = open_layers(LONG_MS, ANY_SPAN);
+	char *path cleanup(free_at) = path_of("erofs");
+	int64_t before;
+	struct layer *l = get_unheld(ls);
+	int fd = open(path, O_RDONLY | O_CLOEXEC); /* as a mount has it */
+
+	(void)state;
+	assert_true(fd >= 0);
+	before = layer_used_ms(l);
+	until_the_clock_moves();
+	assert_int_equal(layers_gc(ls, UINT64_MAX), 0);
+	assert_true(layer_used_ms(l) > before); /* it counts as used */
+	assert_true(is_there("idx"));
+	close(fd);
+	assert_true(layers_gc(ls, UINT64_MAX) > 0);
+	layers_free(ls);
+}
+
+static void what_was_asked_for_a_moment_ago_stays(void **state)
+{
+	const struct layers_config c = {.dir = dir,
+					.quiet_ms = LONG_MS,
+					.span_len_max = ANY_SPAN,
+					.spare_ms = LONG_MS,
+					.ttl_ms = 1};
+	struct layers *ls = NULL;
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(layers_new(&c, &ls, &e), 0);
+	get_unheld(ls);
+	assert_int_equal(layers_gc(ls, UINT64_MAX), 0);
+	layers_free(ls);
+}
+
+/* Of the only layer, as an earlier process left it. */
+static void used_hours_ago(int hours)
+{
+	char *path cleanup(free_at) = path_of("idx");
+	const struct timespec t = {.tv_sec = clock_wall_ms() / 1000 - hours * 3600};
+	const struct timespec both[2] = {t, t};
+
+	assert_int_equal(utimensat(AT_FDCWD, path, both, 0), 0);
+}
+
+static void what_was_not_used_for_long_goes_though_there_is_room(void **state)
+{
+	const struct layers_config c = {
+		.dir = dir, .quiet_ms = LONG_MS, .span_len_max = ANY_SPAN, .ttl_ms = 2 * LONG_MS};
+	struct layers *ls = open_layers(LONG_MS, ANY_SPAN);
+	struct err e = {0};
+
+	(void)state;
+	get_unheld(ls);
+	layers_free(ls);
+	used_hours_ago(1);
+	assert_int_equal(layers_new(&c, &ls, &e), 0);
+	assert_int_equal(layers_gc(ls, 0), 0);
+	layers_free(ls);
+	used_hours_ago(3);
+	assert_int_equal(layers_new(&c, &ls, &e), 0);
+	assert_true(layers_gc(ls, 0) > 0);
+	assert_false(is_there("idx"));
+	layers_free(ls);
+}
+
+/* Another layer in the table: the same tar, compressed once more. Its digest. */
+static char *make_second(struct layers *ls)
+{
+	char *first = mem_strdup(fake.digest), *path cleanup(free_at) = NULL;
+
+	make_blob();
+	fake.blob[4] ^= 1; /* gzip's time */
+	sha256_hex(fake.blob, fake.blob_len, fake.digest);
+	assert_string_not_equal(first, fake.digest);
+	close(cluster.fd);
+	path = path_of("second-index");
+	make_index_at(path);
+	cluster.fd = open(path, O_RDWR | O_CLOEXEC);
+	get_unheld(ls);
+	return first;
+}
+
+static void the_least_recently_used_goes_first(void **state)
+{
+	struct layers *ls = open_layers(LONG_MS, ANY_SPAN);
+	char *first cleanup(free_at) = NULL;
+	unsigned char *blob = fake.blob;
+	char diff_id[DIGEST_HEX_LEN + 1];
+	struct layer *l;
+
+	(void)state;
+	l = get_unheld(ls);
+	strcpy(diff_id, layer_info(l)->diff_id);
+	until_the_clock_moves();
+	first = make_second(ls);
+	free(blob);
+	assert_true(layers_gc(ls, 1) > 0);
+	assert_true(is_there("idx"));
+	/* Its content is the other's, too. */
+	l = layers_find_diff(ls, diff_id);
+	assert_non_null(l);
+	assert_string_equal(layer_info(l)->digest, fake.digest);
+	layer_unref(l);
+	layers_free(ls);
+}
+
+static void put_file(const char *ending)
+{
+	char *path cleanup(free_at) = path_of(ending);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "x", 1), 1);
+	close(fd);
+}
+
+static void strays_of_a_crash_are_removed_and_the_mark_of_a_broken_layer_stays(void **state)
+{
+	static const char *const strays[] = {"erofs", "data",	 "done",
+					     "from",  "idx.tmp", "erofs.tmp"};
+	struct layers *ls;
+
+	(void)state;
+	for (size_t i = 0; i < array_len(strays); i++)
+		put_file(strays[i]);
+	put_file("broken");
+	layers_free(open_layers(LONG_MS, ANY_SPAN));
+	for (size_t i = 0; i < array_len(strays); i++)
+		assert_false(is_there(strays[i]));
+	assert_true(is_there("broken"));
+	ls = open_layers(LONG_MS, ANY_SPAN);
+	assert_int_equal(refusal(ls), -EBADMSG);
+	layers_free(ls);
+}
+
+static void a_damaged_index_on_disk_goes_with_all_of_its_layer(void **state)
+{
+	struct layers *ls = open_layers(LONG_MS, ANY_SPAN);
+
+	(void)state;
+	get_unheld(ls);
+	layers_free(ls);
+	put_file("idx");
+	ls = open_layers(LONG_MS, ANY_SPAN);
+	assert_false(is_there("idx") || is_there("erofs") || is_there("data"));
+	get_unheld(ls);
+	assert_int_equal(cluster.opened, 2);
+	layers_free(ls);
+}
+
 static void a_layer_is_completed_when_it_is_quiet(void **state)
 {
 	struct layers *ls = open_layers(1, ANY_SPAN);
@@ -254,6 +500,16 @@ int main(void)
 		layers_test(every_changed_bit_of_an_index_is_refused_and_forgotten),
 		layers_test(an_index_of_another_layer_is_refused_and_forgotten),
 		layers_test(a_broken_layer_stays_refused_after_a_restart),
+		layers_test(what_nobody_uses_goes_and_comes_again),
+		layers_test(a_complete_layer_goes_with_both_of_its_names),
+		layers_test(a_layer_that_is_removed_is_not_completed),
+		layers_test(what_is_open_stays),
+		layers_test(what_is_mounted_stays),
+		layers_test(what_was_asked_for_a_moment_ago_stays),
+		layers_test(what_was_not_used_for_long_goes_though_there_is_room),
+		layers_test(the_least_recently_used_goes_first),
+		layers_test(strays_of_a_crash_are_removed_and_the_mark_of_a_broken_layer_stays),
+		layers_test(a_damaged_index_on_disk_goes_with_all_of_its_layer),
 		layers_test(a_layer_is_completed_when_it_is_quiet),
 	};
 
