@@ -235,6 +235,11 @@ int lazy_mount(struct lazy *z, const char *dir, const char *digest, struct err *
 	return r < 0 ? err_wrap(e, "lazy layer %s", digest) : 0;
 }
 
+int lazy_keep(struct lazy *z, const char *dir, const char *digest, struct err *e)
+{
+	return is_mounted(dir) ? 0 : lazy_mount(z, dir, digest, e);
+}
+
 void lazy_unmount(struct lazy *z, const char *dir)
 {
 	begin(z, dir);

@@ -40,6 +40,8 @@ bool lazy_is_chain(const char *chain_id, const char *parent_chain_id, const char
 /* Sees to it that the layer is mounted at dir: does nothing when this process mounted it there and
  * what is below still lives. */
 must_check int lazy_mount(struct lazy *z, const char *dir, const char *digest, struct err *e);
+/* The same, but whatever is mounted there already is good enough. */
+must_check int lazy_keep(struct lazy *z, const char *dir, const char *digest, struct err *e);
 /* Whatever is mounted at dir; good when nothing is. */
 void lazy_unmount(struct lazy *z, const char *dir);
 

@@ -168,6 +168,29 @@ static void remove_leftovers(struct snapshots *s)
 	}
 }
 
+/* A lazy layer is mounted as long as its snapshot is there, also after a reboot: the daemon removes
+ * layers that nobody has mounted. */
+static void keep_mounted(struct snapshots *s)
+{
+	struct snapshot *all = NULL;
+	size_t count = 0;
+	struct err e = {0};
+	int r = state_all(s->state, &all, &count, &e);
+
+	for (size_t i = 0; i < count && r != -EHOSTUNREACH; i++) {
+		char *fs cleanup(free_at) = path_of(s, all[i].id, "/fs");
+
+		if (all[i].lazy[0])
+			r = lazy_keep(s->lazy, fs, all[i].lazy, &e);
+	}
+	/* The next sweep tries again, and so does whoever needs it. */
+	if (e.code)
+		log_info("lazy layers are not all mounted yet", "why=\"%s\"", e.text);
+	for (size_t i = 0; i < count; i++)
+		snapshot_release(&all[i]);
+	free(all);
+}
+
 static void sweep(void *arg)
 {
 	struct snapshots *s = arg;
@@ -182,6 +205,7 @@ static void sweep(void *arg)
 	}
 	for (size_t i = 0; i < count; i++)
 		sweep_one(s, ids[i]);
+	keep_mounted(s);
 }
 
 void snapshots_sweep(struct snapshots *s)

@@ -144,12 +144,42 @@ def test_layers_are_completed_in_the_background():
     two.daemon.restart()
 
 
+def test_the_node_is_rebooted():
+    """Nothing runs and nothing is mounted any more; the registry is gone, too."""
+    for process in (two.containerd.process, two.snapshotter.process, two.daemon.process):
+        process.kill()
+    points = [l.split()[4] for l in open("/proc/self/mountinfo") if str(two.host.dir) in l.split()[4]]
+    check(points, "there is something to unmount")
+    for point in reversed(points):
+        subprocess.run(["umount", "-l", point], check=True)
+    for process in (two.daemon, two.snapshotter, two.containerd.process):
+        process.restart()
+    wait_for("containerd", lambda: two.containerd.ctr("version", check=False).count("Server:"))
+    # The snapshotter mounts what its images need, before anybody asks.
+    wait_for("lazy mounts", lambda: len([l for l in open("/proc/self/mountinfo") if " erofs " in l and
+                                         str(two.snapshotter.root) in l]) == len(layers))
+    equal(two.run("c6", *PRINT), "42", "what the container prints")
+
+
+def layer_files():
+    return [p.name for p in (two.daemon.dir / "layers").iterdir()]
+
+
+def test_what_is_mounted_stays_whatever_the_limits():
+    """From now on what was not used for a second goes: tasks at once, layers when nothing has them."""
+    two.daemon.reconfigure({"gc": {"interval": "1s", "policy": {"taskTTL": "1s"}}})
+    wait_for("no task left", lambda: not list((two.daemon.dir / "store").rglob("*.rec")), timeout_s=60)
+    equal(len([n for n in layer_files() if n.endswith(".done")]), len(layers), "layers")
+    equal(two.run("c7", *PRINT), "42", "what the container prints")
+
+
 def test_removed_with_the_image():
     for ref in two.containerd.ctr("-n", K8S, "images", "ls", "-q").split():
         two.containerd.ctr("-n", K8S, "images", "rm", "--sync", ref)
     wait_for("no directory left", lambda: not two.snapshotter.ids(), timeout_s=60)
     left = [l for l in open("/proc/self/mountinfo") if str(two.snapshotter.root) in l]
     equal(left, [], "mounts left")
+    wait_for("no layer left", lambda: not layer_files(), timeout_s=60)
 
 
 with lab:
