@@ -92,19 +92,21 @@ static void info_release(struct wire_info *w)
 	free(w->list);
 }
 
-struct wire_mounts {
-	Containerd__Types__Mount mount;
-	Containerd__Types__Mount *list[1];
-};
-
-static void mounts_fill(struct wire_mounts *w, const struct mount_plan *m)
+/* The answers to Prepare, View and Mounts are the same on the wire: a list of mounts. */
+static int reply_mounts(struct rpc_call *call, const struct mount_plan *m)
 {
-	w->mount = (Containerd__Types__Mount)CONTAINERD__TYPES__MOUNT__INIT;
-	w->mount.type = (char *)m->type;
-	w->mount.source = m->source;
-	w->mount.options = m->options;
-	w->mount.n_options = m->option_count;
-	w->list[0] = &w->mount;
+	wire(MountsResponse) answer = wire_init(MOUNTS_RESPONSE);
+	Containerd__Types__Mount mount = CONTAINERD__TYPES__MOUNT__INIT;
+	Containerd__Types__Mount *list[] = {&mount};
+
+	mount.type = (char *)m->type;
+	mount.source = m->source;
+	mount.options = m->options;
+	mount.n_options = m->option_count;
+	answer.mounts = list;
+	answer.n_mounts = array_len(list);
+	rpc_call_reply(call, &answer.base);
+	return 0;
 }
 
 static int reply_empty(struct rpc_call *call)
@@ -117,78 +119,50 @@ static int reply_empty(struct rpc_call *call)
 
 /* ---- the questions */
 
-static int prepare(struct service *sv, const char *key, const char *parent, enum snapshot_kind kind,
-		   struct labels *labels, struct mount_plan *out, struct err *e)
+/* Of s the name, the parent and the kind are set; takes it over. */
+static int prepare(struct service *sv, struct rpc_call *call, struct snapshot *s,
+		   const void *label_entries, size_t label_count, struct err *e)
 {
-	struct snapshot s cleanup(snapshot_release) = {.name = mem_strdup(key),
-						       .parent = mem_strdup(parent),
-						       .kind = kind,
-						       .labels = *labels};
+	struct mount_plan m cleanup(mount_plan_release) = {0};
+	int r;
 
-	*labels = (struct labels){0};
-	if (!key[0])
-		return err_set(e, EINVAL, "a key is needed");
-	return snapshots_prepare(sv->snapshots, &s, out, e);
+	labels_read(&s->labels, label_entries, label_count);
+	r = s->name[0] ? snapshots_prepare(sv->snapshots, s, &m, e)
+		       : err_set(e, EINVAL, "a key is needed");
+	snapshot_release(s);
+	return r < 0 ? r : reply_mounts(call, &m);
 }
 
 static int serve_prepare(struct service *sv, struct rpc_call *call, const ProtobufCMessage *req,
 			 struct err *e)
 {
 	const wire(PrepareSnapshotRequest) *rq = (const void *)req;
-	wire(PrepareSnapshotResponse) answer = wire_init(PREPARE_SNAPSHOT_RESPONSE);
-	struct mount_plan m cleanup(mount_plan_release) = {0};
-	struct labels labels = {0};
-	struct wire_mounts w;
-	int r;
+	struct snapshot s = {.name = mem_strdup(rq->key),
+			     .parent = mem_strdup(rq->parent),
+			     .kind = SNAPSHOT_ACTIVE};
 
-	labels_read(&labels, rq->labels, rq->n_labels);
-	r = prepare(sv, rq->key, rq->parent, SNAPSHOT_ACTIVE, &labels, &m, e);
-	if (r < 0)
-		return r;
-	mounts_fill(&w, &m);
-	answer.mounts = w.list;
-	answer.n_mounts = 1;
-	rpc_call_reply(call, &answer.base);
-	return 0;
+	return prepare(sv, call, &s, rq->labels, rq->n_labels, e);
 }
 
 static int serve_view(struct service *sv, struct rpc_call *call, const ProtobufCMessage *req,
 		      struct err *e)
 {
 	const wire(ViewSnapshotRequest) *rq = (const void *)req;
-	wire(ViewSnapshotResponse) answer = wire_init(VIEW_SNAPSHOT_RESPONSE);
-	struct mount_plan m cleanup(mount_plan_release) = {0};
-	struct labels labels = {0};
-	struct wire_mounts w;
-	int r;
+	struct snapshot s = {.name = mem_strdup(rq->key),
+			     .parent = mem_strdup(rq->parent),
+			     .kind = SNAPSHOT_VIEW};
 
-	labels_read(&labels, rq->labels, rq->n_labels);
-	r = prepare(sv, rq->key, rq->parent, SNAPSHOT_VIEW, &labels, &m, e);
-	if (r < 0)
-		return r;
-	mounts_fill(&w, &m);
-	answer.mounts = w.list;
-	answer.n_mounts = 1;
-	rpc_call_reply(call, &answer.base);
-	return 0;
+	return prepare(sv, call, &s, rq->labels, rq->n_labels, e);
 }
 
 static int serve_mounts(struct service *sv, struct rpc_call *call, const ProtobufCMessage *req,
 			struct err *e)
 {
 	const wire(MountsRequest) *rq = (const void *)req;
-	wire(MountsResponse) answer = wire_init(MOUNTS_RESPONSE);
 	struct mount_plan m cleanup(mount_plan_release) = {0};
-	struct wire_mounts w;
 	int r = snapshots_mounts(sv->snapshots, rq->key, &m, e);
 
-	if (r < 0)
-		return r;
-	mounts_fill(&w, &m);
-	answer.mounts = w.list;
-	answer.n_mounts = 1;
-	rpc_call_reply(call, &answer.base);
-	return 0;
+	return r < 0 ? r : reply_mounts(call, &m);
 }
 
 static int serve_commit(struct service *sv, struct rpc_call *call, const ProtobufCMessage *req,
