@@ -27,6 +27,8 @@ skimmer_install(manager skimmer-manager manager)
 install(DIRECTORY ${CMAKE_BINARY_DIR}/console/ DESTINATION share/skimmer/console COMPONENT manager
   OPTIONAL)
 install(FILES ${here}/dfinit.yaml DESTINATION /etc/dragonfly COMPONENT dfdaemon)
+install(FILES ${CMAKE_SOURCE_DIR}/contrib/systemd/no-mount.conf DESTINATION share/skimmer
+  COMPONENT dfdaemon)
 install(FILES ${here}/dfdaemon.tmpfiles DESTINATION lib/tmpfiles.d
   RENAME skimmer-dfdaemon.conf COMPONENT dfdaemon)
 

@@ -111,7 +111,7 @@ backendDB: {{ .backendDB }}
 
 {{- define "skimmer.managerConfig" -}}
 {{- $values := .Values.manager }}
-{{- $out := dict "server" (dict "grpc" (dict "port" (dict "start" $values.grpcPort "end" $values.grpcPort)) "rest" (dict "addr" (printf ":%v" $values.restPort))) "metrics" (dict "enable" $values.metrics.enable "addr" ":8000") }}
+{{- $out := dict "server" (dict "grpc" (dict "port" (dict "start" $values.grpcPort "end" $values.grpcPort)) "rest" (dict "addr" (printf ":%v" $values.restPort)) "consoleDir" "/usr/share/skimmer/console") "metrics" (dict "enable" $values.metrics.enable "addr" ":8000") }}
 {{- $database := dict "type" "sqlite" "sqlite" (dict "path" "/var/lib/dragonfly/manager.db") }}
 {{- if .Values.mysql.enable }}{{ fail "mysql.enable: the chart brings no MySQL. The manager has an embedded database; an external one is named by externalMysql.host" }}{{ end }}
 {{- with .Values.externalMysql }}{{ if .host }}{{ $database = dict "type" "mysql" "mysql" (dict "host" .host "port" .port "user" .username "password" .password "dbname" .database "migrate" .migrate) }}{{ end }}{{ end }}
