@@ -3,6 +3,7 @@
 
 #include "base/cli_page.h"
 #include "base/config_value.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/nearest.h"
 
@@ -26,7 +27,7 @@ void cli_usage_error(const struct cli *c, const char *fmt, ...)
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "\nTry \"%s --help\".\n", c->program);
+	fprintf(stderr, " (%s)\nTry \"%s --help\".\n", fault_of_exit(EXIT_USAGE), c->program);
 	exit(EXIT_USAGE);
 }
 

@@ -70,7 +70,9 @@ static int fail(struct walk *w, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	return err_set(w->e, EINVAL, "%s:%zu:%zu: %s", w->name, at->line + 1, at->column + 1, text);
+	return err_blame(w->e, "SK100",
+			 err_set(w->e, EINVAL, "%s:%zu:%zu: %s", w->name, at->line + 1,
+				 at->column + 1, text));
 }
 
 static bool has_anchor(const yaml_event_t *ev)
@@ -459,7 +461,9 @@ static int parse(struct walk w, const struct config_key *keys, const char *text,
 
 	config_defaults(keys, out);
 	if (len > FILE_LEN_MAX)
-		return err_set(w.e, EINVAL, "%s: longer than %u bytes", w.name, FILE_LEN_MAX);
+		return err_blame(
+			w.e, "SK100",
+			err_set(w.e, EINVAL, "%s: longer than %u bytes", w.name, FILE_LEN_MAX));
 	while (keys[key_count].path)
 		key_count++;
 	given = mem_array(key_count, sizeof(bool));

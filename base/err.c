@@ -38,6 +38,7 @@ int err_set(struct err *e, int errno_code, const char *fmt, ...)
 	if (!e)
 		return -errno_code;
 	e->code = errno_code;
+	e->fault = NULL;
 	va_start(ap, fmt);
 	n = vsnprintf(e->text, sizeof(e->text), fmt, ap);
 	va_end(ap);
@@ -74,4 +75,37 @@ int err_copy(struct err *dst, const struct err *src)
 	if (dst)
 		*dst = *src;
 	return -src->code;
+}
+
+int err_blame(struct err *e, const char *fault, int r)
+{
+	if (r < 0 && e && !e->fault)
+		e->fault = fault;
+	return r;
+}
+
+static const struct {
+	int code;
+	const char *fault;
+} by_errno[] = {
+	{EADDRINUSE, "SK130"},	 {EADDRNOTAVAIL, "SK132"}, {EACCES, "SK150"},
+	{EPERM, "SK150"},	 {EROFS, "SK150"},	   {ENOENT, "SK151"},
+	{ENOTDIR, "SK151"},	 {EEXIST, "SK152"},	   {EISDIR, "SK152"},
+	{EBUSY, "SK153"},	 {EMFILE, "SK154"},	   {ENFILE, "SK154"},
+	{ENOMEM, "SK155"},	 {EIO, "SK156"},	   {EINVAL, "SK157"},
+	{E2BIG, "SK158"},	 {EFBIG, "SK158"},	   {EMSGSIZE, "SK158"},
+	{ECANCELED, "SK159"},	 {ENOSPC, "SK113"},	   {EDQUOT, "SK113"},
+	{ECONNREFUSED, "SK240"}, {EHOSTUNREACH, "SK240"},  {ENETUNREACH, "SK240"},
+	{ENOTCONN, "SK240"},	 {ECONNRESET, "SK240"},	   {EPIPE, "SK240"},
+	{ETIMEDOUT, "SK241"},	 {EPROTO, "SK242"},	   {EBADMSG, "SK243"},
+};
+
+const char *err_fault(const struct err *e)
+{
+	if (e->fault)
+		return e->fault;
+	for (size_t i = 0; i < array_len(by_errno); i++)
+		if (by_errno[i].code == e->code)
+			return by_errno[i].fault;
+	return "SK199";
 }

@@ -162,7 +162,8 @@ static void line_pair(struct line *l, const char *key, size_t key_len, const cha
 	}
 }
 
-static void line_begin(struct line *l, enum log_level level, const char *sentence)
+static void line_begin(struct line *l, enum log_level level, const char *fault,
+		       const char *sentence)
 {
 	int64_t now_ms = clock_wall_ms();
 	time_t now_s = (time_t)(now_ms / 1000);
@@ -180,6 +181,8 @@ static void line_begin(struct line *l, enum log_level level, const char *sentenc
 	line_pair(l, "level", 5, level_names[level], strlen(level_names[level]), false);
 	if (l->json && sink.program[0])
 		line_pair(l, "program", 7, sink.program, strlen(sink.program), false);
+	if (fault)
+		line_pair(l, "code", 4, fault, strlen(fault), false);
 	line_pair(l, "msg", 3, sentence, strlen(sentence), false);
 }
 
@@ -414,7 +417,7 @@ int log_open_dir(const char *program, const char *dir, uint64_t size_max, unsign
 	return 0;
 }
 
-void log_write(enum log_level level, const char *sentence, const char *keys, ...)
+void log_write(enum log_level level, const char *fault, const char *sentence, const char *keys, ...)
 {
 	int saved = errno;
 	struct line l;
@@ -426,7 +429,7 @@ void log_write(enum log_level level, const char *sentence, const char *keys, ...
 	l.json = sink.format == LOG_JSON;
 	l.cut = false;
 	l.len = 0;
-	line_begin(&l, level, sentence);
+	line_begin(&l, level, fault, sentence);
 	if (keys) {
 		va_start(a.ap, keys);
 		line_values(&l, keys, &a);

@@ -2,6 +2,7 @@
  * The log: a constant sentence, then keys.
  *
  *	log_warn("peer refused piece", "task=%s piece=%u why=\"%s\"", id, no, e.text);
+ *	log_error(err_fault(&e), "record cannot be written", "task=%s why=\"%s\"", id, e.text);
  *
  * error = someone must act; warn = we coped; info = at most one line per task; debug = free when
  * off. logfmt on a terminal, JSON lines elsewhere (values keep their text). Thread-safe; never call
@@ -30,17 +31,20 @@ void log_open_stderr(const char *program, enum log_format format);
 must_check int log_open_dir(const char *program, const char *dir, uint64_t size_max,
 			    unsigned files_max, struct err *e);
 
-/* keys may be NULL; otherwise logfmt text "a=%s b=\"%s\"". */
-void log_write(enum log_level level, const char *sentence, const char *keys, ...) printf_like(3, 4);
+/* fault: NULL, or a code of base/fault.h, shown as the key "code". keys may be NULL; otherwise
+ * logfmt text "a=%s b=\"%s\"". */
+void log_write(enum log_level level, const char *fault, const char *sentence, const char *keys, ...)
+	printf_like(4, 5);
 
 #define log_at(level, ...)                                                                         \
 	do {                                                                                       \
 		if ((int)(level) <= (int)__atomic_load_n(&log_level_now, __ATOMIC_RELAXED))        \
-			log_write(level, __VA_ARGS__);                                             \
+			log_write(level, NULL, __VA_ARGS__);                                       \
 	} while (0)
-#define log_error(...) log_at(LOG_ERROR, __VA_ARGS__)
-#define log_warn(...)  log_at(LOG_WARN, __VA_ARGS__)
-#define log_info(...)  log_at(LOG_INFO, __VA_ARGS__)
-#define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
+/* Takes the fault first ("SK156", err_fault(&e)): an error is something that somebody must do. */
+#define log_error(fault, ...) log_write(LOG_ERROR, fault, __VA_ARGS__)
+#define log_warn(...)	      log_at(LOG_WARN, __VA_ARGS__)
+#define log_info(...)	      log_at(LOG_INFO, __VA_ARGS__)
+#define log_debug(...)	      log_at(LOG_DEBUG, __VA_ARGS__)
 
 #endif

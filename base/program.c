@@ -1,6 +1,7 @@
 /* main() of the servers. */
 #include "base/program.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -39,7 +40,7 @@ static int load(const struct program *p, const struct options *o, void *config, 
 		config_defaults(p->keys, config);
 		r = 0;
 	}
-	return r == 0 && p->check ? p->check(config, e) : r;
+	return r == 0 && p->check ? err_blame(e, "SK100", p->check(config, e)) : r;
 }
 
 static int set_log(const struct program *p, const struct cli *c, const struct options *o,
@@ -72,14 +73,15 @@ static int serve(const struct program *p, const struct cli *c, const struct opti
 	int r = load(p, o, config, &e), code = EXIT_DONE;
 
 	if (r < 0) {
-		fprintf(stderr, "%s: %s\n", p->name, e.text);
+		fault_tell(p->name, err_fault(&e), e.text);
 		code = EXIT_CONFIG;
 	} else if (!o->check_config) {
 		r = set_log(p, c, o, &e);
 		if (r == 0)
 			r = run(p, config, &e);
 		if (r < 0) {
-			log_error("the program ends", "why=\"%s\"", e.text);
+			log_error(err_fault(&e), "the program ends", "why=\"%s\" fix=\"%s\"",
+				  e.text, fault_find(err_fault(&e))->fix);
 			code = EXIT_OTHER;
 		}
 	}

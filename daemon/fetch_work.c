@@ -557,7 +557,7 @@ static void whole_is_wrong(struct fetch *f, const struct err *e)
 	uint64_t from_peers = f->from_peers - f->began_from_peers;
 	lock_drop(&f->lock);
 	pieces_forget_all(f->pieces);
-	log_error("task has wrong bytes, all of it is dropped",
+	log_error("SK243", "task has wrong bytes, all of it is dropped",
 		  "task=%s from_origin=%" PRIu64 " from_peers=%" PRIu64 " hosts=%s why=\"%s\"",
 		  f->meta->id, from_origin, from_peers, hosts, e->text);
 }
@@ -590,7 +590,8 @@ static void verify(struct fetch *f)
 	if (r == -EBADMSG)
 		whole_is_wrong(f, &e);
 	else if (r < 0)
-		log_error("task cannot be verified", "task=%s why=\"%s\"", f->meta->id, e.text);
+		log_error(err_fault(&e), "task cannot be verified", "task=%s why=\"%s\"",
+			  f->meta->id, e.text);
 	lock_guard(&f->lock);
 	attempt_verified(f->record, clock_us() - since_us);
 	f->verifying = false;

@@ -375,7 +375,8 @@ void holder_tend(struct holder *h)
 		const struct kept *k = &h->kept[i];
 
 		if (!k->left && keep(h, k->name, &k->held, &e) < 0) {
-			log_error("mounts do not outlive this process", "why=\"%s\"", e.text);
+			log_error(err_fault(&e), "mounts do not outlive this process", "why=\"%s\"",
+				  e.text);
 			return;
 		}
 	}

@@ -87,22 +87,26 @@ static bool is_retryable(int status)
 
 static int status_error(const struct exchange *x, struct err *e)
 {
+	const char *fault = "SK242";
+	int code = EPROTO;
 	char what[200];
-	int code;
 
 	exchange_print(x, what, sizeof(what));
-	if (x->answer.status == 404 || x->answer.status == 410)
+	if (x->answer.status == 404 || x->answer.status == 410) {
 		code = ENOENT;
-	else if (x->answer.status == 401 || x->answer.status == 403 || x->answer.status == 407 ||
-		 x->answer.status == 451)
+		fault = "SK233";
+	} else if (x->answer.status == 401 || x->answer.status == 403 || x->answer.status == 407 ||
+		   x->answer.status == 451) {
 		code = EACCES;
-	else if (x->answer.status == 429)
+		fault = "SK232";
+	} else if (x->answer.status == 429) {
 		code = EBUSY;
-	else if (is_retryable(x->answer.status) || x->answer.status >= 500)
+		fault = "SK234";
+	} else if (is_retryable(x->answer.status) || x->answer.status >= 500) {
 		code = EHOSTUNREACH;
-	else
-		code = EPROTO;
-	return err_set(e, code, "%s: HTTP %d", what, x->answer.status);
+		fault = "SK231";
+	}
+	return err_blame(e, fault, err_set(e, code, "%s: HTTP %d", what, x->answer.status));
 }
 
 /* Seconds or a date (RFC 9110 §10.2.3); 0 if absent or nonsense. */

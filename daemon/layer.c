@@ -348,8 +348,8 @@ static void condemn(struct layer *l, const struct err *why)
 	unlink(l->done_path);
 	unlink(l->idx_path);
 	unlink(l->data_path);
-	log_error("layer is broken and refused from now on", "layer=sha256:%s why=\"%s\"",
-		  layer_info(l)->digest, why->text);
+	log_error(err_fault(why), "layer is broken and refused from now on",
+		  "layer=sha256:%s why=\"%s\"", layer_info(l)->digest, why->text);
 }
 
 int layer_fill(struct layer *l, uint64_t off, uint64_t len, bool urgent, struct err *e)

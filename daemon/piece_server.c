@@ -674,7 +674,7 @@ static void start_accepting(struct loop_job *job)
 
 	free(job);
 	if (loop_watch(s->workers[0].loop, &s->accept_watch, &e) < 0)
-		log_error("piece server cannot accept", "why=\"%s\"", e.text);
+		log_error(err_fault(&e), "piece server cannot accept", "why=\"%s\"", e.text);
 }
 
 int piece_server_new(const struct piece_server_config *c, struct store *store, struct host *host,

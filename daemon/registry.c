@@ -247,13 +247,11 @@ static int read_token(const struct token_call *t, struct slot *out, struct err *
 
 static int refusal(const struct url *realm, int status, struct err *e)
 {
-	int code = EACCES;
+	const char *fault = status == 429 ? "SK234" : status >= 500 ? "SK231" : "SK232";
+	int code = status == 429 ? EBUSY : status >= 500 ? EHOSTUNREACH : EACCES;
 
-	if (status == 429)
-		code = EBUSY;
-	else if (status >= 500)
-		code = EHOSTUNREACH;
-	return err_set(e, code, "token service %s: HTTP %d", realm->host, status);
+	return err_blame(e, fault,
+			 err_set(e, code, "token service %s: HTTP %d", realm->host, status));
 }
 
 /* Runs the request to the token service: GET with Basic or nothing, or POST with a refresh token.
@@ -344,8 +342,9 @@ static int make_answer(struct registry *r, const struct registry_ask *ask,
 	if (ch->scheme == CHALLENGE_BEARER)
 		return fetch_token(r, ask, ch, repository, c, out, e);
 	if (!c->user)
-		return err_set(e, EACCES, "%s asks for a password, none is configured",
-			       ask->url->host);
+		return err_blame(e, "SK232",
+				 err_set(e, EACCES, "%s asks for a password, none is configured",
+					 ask->url->host));
 	out->authorization = basic_of(c);
 	return 0;
 }
@@ -363,7 +362,9 @@ static int read_challenges(const char *lines, struct challenge *out, struct err 
 			return r;
 	}
 	if (out->scheme == CHALLENGE_NONE)
-		return err_set(e, EACCES, "HTTP 401 without a challenge that can be answered");
+		return err_blame(
+			e, "SK232",
+			err_set(e, EACCES, "HTTP 401 without a challenge that can be answered"));
 	return 0;
 }
 
@@ -464,7 +465,9 @@ int registry_answer(struct registry *r, const struct registry_ask *ask, const ch
 	}
 	if (result >= 0 && refused && strcmp(refused, s->authorization) == 0) {
 		secret_free(take_ptr(&s->authorization));
-		result = err_set(e, EACCES, "%s refuses the configured credential", ask->url->host);
+		result = err_blame(
+			e, "SK232",
+			err_set(e, EACCES, "%s refuses the configured credential", ask->url->host));
 	}
 	if (result >= 0)
 		*authorization_out = mem_strdup(s->authorization);

@@ -116,7 +116,7 @@ static int call(struct scheduler_client *sc, const char *task_id, const char *pa
 		if (r == 0 || code != RPC_UNAVAILABLE)
 			return r;
 	}
-	return err_set(e, ENOENT, "no scheduler answers");
+	return err_blame(e, "SK210", err_set(e, ENOENT, "no scheduler answers"));
 }
 
 int scheduler_client_find_task(struct scheduler_client *sc, const char *task_id,

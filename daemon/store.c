@@ -338,16 +338,18 @@ static int open_dirs(struct store *s, struct err *e)
 	int r = dir_make(s->dir, 0700, e);
 
 	if (r < 0)
-		return r;
+		return err_blame(e, "SK112", r);
 	s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir_fd < 0)
-		return err_set(e, errno, "open %s", s->dir);
+		return err_blame(e, "SK112", err_set(e, errno, "open %s", s->dir));
 	s->lock_fd = openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->lock_fd < 0)
-		return err_set(e, errno, "open %s/lock", s->dir);
+		return err_blame(e, "SK112", err_set(e, errno, "open %s/lock", s->dir));
 	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? err_set(e, EBUSY, "another process uses %s", s->dir)
-					    : err_set(e, errno, "lock %s", s->dir);
+		return errno == EWOULDBLOCK
+			       ? err_blame(e, "SK114",
+					   err_set(e, EBUSY, "another process uses %s", s->dir))
+			       : err_set(e, errno, "lock %s", s->dir);
 	return 0;
 }
 

@@ -118,7 +118,8 @@ static void write_place(struct store_task *t, uint32_t index,
 	if (pwrite(t->record_fd, place, STORE_PLACE_SIZE, at) == STORE_PLACE_SIZE)
 		return;
 	if (!__atomic_exchange_n(&t->store->record_warned, true, __ATOMIC_RELAXED))
-		log_error("record cannot be written, pieces will be fetched again after a restart",
+		log_error(err_fault(&(struct err){.code = errno}),
+			  "record cannot be written, pieces will be fetched again after a restart",
 			  "task=%s piece=%u errno=%d", t->meta.id, index, errno);
 }
 

@@ -272,7 +272,7 @@ void tasks_free(struct tasks *ts)
 	lock_drop(&ts->lock);
 	free_all(&out);
 	if (held) {
-		log_error("tasks are still held at the end", NULL);
+		log_error("SK198", "tasks are still held at the end", NULL);
 		return;
 	}
 	fetchers_free(ts->fetchers);

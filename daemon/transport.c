@@ -37,7 +37,9 @@ static int load_roots(struct transport *t, const char *ca_file, struct err *e)
 		log_warn("the system's certificates cannot be loaded", NULL);
 	if (ca_file && X509_STORE_load_locations(t->roots, ca_file, NULL) != 1) {
 		ERR_clear_error();
-		return err_set(e, EINVAL, "%s: no certificate can be read from it", ca_file);
+		return err_blame(
+			e, "SK230",
+			err_set(e, EINVAL, "%s: no certificate can be read from it", ca_file));
 	}
 	ERR_clear_error();
 	return 0;
@@ -146,7 +148,7 @@ int transport_error(CURLcode code, bool refused, const char *detail, const char 
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_ISSUER_ERROR:
 	case CURLE_SSL_CIPHER:
-		return err_set(e, EHOSTUNREACH, "%s: %s", what, why);
+		return err_blame(e, "SK230", err_set(e, EHOSTUNREACH, "%s: %s", what, why));
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_CONNECT:
 	case CURLE_OPERATION_TIMEDOUT: /* only connecting has a time limit of curl's own */
@@ -157,7 +159,7 @@ int transport_error(CURLcode code, bool refused, const char *detail, const char 
 	case CURLE_HTTP2:
 	case CURLE_HTTP2_STREAM:
 		*retryable_out = true;
-		return err_set(e, EHOSTUNREACH, "%s: %s", what, why);
+		return err_blame(e, "SK231", err_set(e, EHOSTUNREACH, "%s: %s", what, why));
 	case CURLE_PARTIAL_FILE:
 		*retryable_out = true;
 		return err_set(e, EPROTO, "%s: the body ended early", what);

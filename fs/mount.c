@@ -80,7 +80,7 @@ int mount_point_attach(const char *path, bool allow_other, struct mount_point *o
 		return r;
 	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	if (fd < 0)
-		return err_set(e, errno, "open /dev/fuse");
+		return err_blame(e, "SK120", err_set(e, errno, "open /dev/fuse"));
 	r = mount_fuse(real, fd, allow_other, e);
 	if (r < 0)
 		return r;

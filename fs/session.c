@@ -221,7 +221,7 @@ static int fuse_start(struct fs_session *s, int fuse_fd, struct err *e)
 	fuse_opt_free_args(&args);
 	if (!s->fuse || fuse_session_custom_io(s->fuse, &io, fuse_fd) < 0) {
 		close(fuse_fd);
-		return err_set(e, EINVAL, "libfuse refuses the session");
+		return err_blame(e, "SK122", err_set(e, EINVAL, "libfuse refuses the session"));
 	}
 	s->fuse_fd = fuse_fd;
 	/* INIT is there since mount(2); afterwards everything is negotiated. */
@@ -297,7 +297,8 @@ int fs_session_new(const struct fs_config *c, const struct fs_source_ops *ops, v
 	struct fs_session *s = session_alloc(c, ops, src);
 	struct ledger_head *head;
 	int fuse_fd = -1;
-	int r = mount_point_attach(c->path, c->allow_other, &s->mount, &fuse_fd, e);
+	int r = err_blame(e, "SK122",
+			  mount_point_attach(c->path, c->allow_other, &s->mount, &fuse_fd, e));
 
 	s->tree = fs_tree_new(ops, src, names_bytes(c));
 	if (r == 0)

@@ -164,7 +164,7 @@ struct tree *fs_tree_new(const struct fs_source_ops *ops, void *src, size_t byte
 
 	/* Twice as many as bytes_max has slots: a node counts for half a slot and more. */
 	if (ledger_new((uint32_t)(bytes_max / LEDGER_SLOT * 2), &l, &e) < 0) {
-		log_error("no memory for the mount's names", "why=\"%s\"", e.text);
+		log_error(err_fault(&e), "no memory for the mount's names", "why=\"%s\"", e.text);
 		abort();
 	}
 	return tree_alloc(ops, src, bytes_max, l);

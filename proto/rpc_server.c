@@ -229,7 +229,7 @@ static int listen_tls(struct rpc_server *s, const char *address, grpc_server_cre
 	net_addr_print(&a, text, sizeof(text));
 	r = grpc_server_add_http2_port(s->server, text, tls);
 	if (r == 0)
-		return err_set(e, EIO, "gRPC cannot listen on %s", text);
+		return err_blame(e, "SK130", err_set(e, EIO, "gRPC cannot listen on %s", text));
 	*port_out = (uint16_t)r;
 	return 0;
 }

@@ -29,7 +29,8 @@ COMMAND(bugreport);
 COMMAND(errors);
 COMMAND(config_show);
 
-/* "dfctl: what is wrong" on standard error; returns code. */
+/* "dfctl: what is wrong" on standard error, with the error code behind the exit code, which it
+ * returns. */
 int command_fail(enum cli_exit code, const char *fmt, ...) printf_like(2, 3);
 
 /* For an option that may be given again: cleanup(command_texts_release) on a pointer to it. */

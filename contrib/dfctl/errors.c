@@ -1,8 +1,8 @@
 /* dfctl errors: what a code means. */
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "contrib/dfctl/command.h"
-#include "contrib/dfctl/fault.h"
 
 struct options {
 	bool json, reference;

@@ -3,7 +3,7 @@
 #define CONTRIB_DFCTL_FINDING_H
 
 #include "base/cleanup.h"
-#include "contrib/dfctl/fault.h"
+#include "base/fault.h"
 
 #include <jansson.h>
 #include <stdbool.h>

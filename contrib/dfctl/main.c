@@ -1,4 +1,5 @@
 /* dfctl: looks inside a node of Skimmer. */
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/nearest.h"
@@ -55,14 +56,14 @@ static const struct cli program = {
 
 int command_fail(enum cli_exit code, const char *fmt, ...)
 {
+	char *text cleanup(free_at) = NULL;
 	va_list ap;
 
-	fflush(stdout);
-	fputs("dfctl: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	if (vasprintf(&text, fmt, ap) < 0)
+		abort();
 	va_end(ap);
-	fputc('\n', stderr);
+	fault_tell("dfctl", fault_of_exit((int)code), text);
 	return (int)code;
 }
 

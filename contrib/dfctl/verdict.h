@@ -2,7 +2,7 @@
 #ifndef CONTRIB_DFCTL_VERDICT_H
 #define CONTRIB_DFCTL_VERDICT_H
 
-#include "contrib/dfctl/fault.h"
+#include "base/fault.h"
 
 #include <skimmer_v1.pb-c.h>
 

@@ -1,4 +1,5 @@
 /* dfinit: sets up container runtimes to pull through the daemon of this node, and undoes it. */
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -118,7 +119,7 @@ static int restart(struct session *s, const struct runtime *r)
 		return 0;
 	}
 	if (shell_run(command, r->name, NULL, RESTART_MS, &s->err) < 0) {
-		err_wrap(&s->err, "restart %s", r->name);
+		err_blame(&s->err, "SK303", err_wrap(&s->err, "restart %s", r->name));
 		return EXIT_OTHER;
 	}
 	json_array_append_new(json_object_get(s->result, "restarted"), json_string(r->name));
@@ -131,7 +132,7 @@ static int probe(struct session *s, const struct runtime *r, const struct wish *
 	const char *command = s->o.probe_command ? s->o.probe_command : r->pull;
 	uint64_t before = 0, after = 0;
 
-	if (probe_requests(s->o.metrics, &before, &s->err) < 0)
+	if (err_blame(&s->err, "SK200", probe_requests(s->o.metrics, &before, &s->err)) < 0)
 		return EXIT_NO_DAEMON;
 	if (shell_run(command, s->o.probe, w->mirror_dir, PULL_MS, &s->err) < 0) {
 		err_wrap(&s->err, "probe");
@@ -146,6 +147,7 @@ static int probe(struct session *s, const struct runtime *r, const struct wish *
 			"%s was pulled, but the daemon was asked for nothing: is it stored "
 			"already, or the registry one that was not set up?",
 			s->o.probe);
+		err_blame(&s->err, "SK300", -ENOENT);
 		return EXIT_NO_P2P;
 	}
 	say(s, "%s was pulled through the daemon (%llu requests)\n", s->o.probe,
@@ -223,10 +225,12 @@ int main(int argc, char **argv)
 		code = s.o.undo ? undo(&s) : setup(&s);
 	}
 	if (code != EXIT_DONE)
-		fprintf(stderr, "dfinit: %s\n", s.err.text);
+		fault_tell("dfinit", err_fault(&s.err), s.err.text);
 	json_object_set_new(s.result, "exit_code", json_integer(code));
 	if (code != EXIT_DONE)
 		json_object_set_new(s.result, "error", json_string(s.err.text));
+	if (code != EXIT_DONE)
+		json_object_set_new(s.result, "code", json_string(err_fault(&s.err)));
 	if (s.o.json) {
 		char *text cleanup(free_at) = json_print(s.result);
 

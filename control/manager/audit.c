@@ -44,5 +44,5 @@ void audit_record(struct rest_call *c)
 		   "sssissisii", actor_type(c), c->actor ? c->actor : c->rq->peer, c->route->method,
 		   now, c->answer->status < 400 ? "SUCCESS" : "FAILURE", path,
 		   (int64_t)c->answer->status, "", now, now) < 0)
-		log_error("audit row is lost", "path=%s why=\"%s\"", path, e.text);
+		log_error(err_fault(&e), "audit row is lost", "path=%s why=\"%s\"", path, e.text);
 }

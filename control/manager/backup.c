@@ -2,6 +2,7 @@
 #include "control/manager/backup.h"
 
 #include "base/cli.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/manager/config.h"
@@ -80,7 +81,7 @@ int backup_main(int argc, char **argv)
 	else if (back_up(&c, files[0], &e) < 0)
 		code = EXIT_OTHER;
 	if (code != EXIT_DONE)
-		fprintf(stderr, "manager backup: %s\n", e.text);
+		fault_tell("manager backup", err_fault(&e), e.text);
 	config_release(manager_config_keys, &c);
 	return code;
 }

@@ -69,7 +69,8 @@ int db_connect(const struct db_config *config, struct db **out, struct err *e)
 		r = db_schema_migrate(db->driver, db->conn, db_schema_version(), config->migrate,
 				      e);
 	if (r < 0)
-		return err_wrap(e, "%s", config->path ? config->path : config->host);
+		return err_blame(e, "SK250",
+				 err_wrap(e, "%s", config->path ? config->path : config->host));
 	*out = take_ptr(&db);
 	return 0;
 }
@@ -128,8 +129,8 @@ static int connect_again(struct db *db, struct err *e)
 	now = clock_ms();
 	db->next_try_ms = now + AWAY_REST_MS;
 	if (now >= db->next_tell_ms)
-		log_error("the database is away", "host=%s port=%u why=\"%s\"", db->config.host,
-			  db->config.port, why.text);
+		log_error("SK250", "the database is away", "host=%s port=%u why=\"%s\"",
+			  db->config.host, db->config.port, why.text);
 	if (now >= db->next_tell_ms)
 		db->next_tell_ms = now + AWAY_LOG_MS;
 	return err_copy(e, &why);

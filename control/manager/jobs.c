@@ -98,8 +98,8 @@ void jobs_progress(struct jobs *j, const struct job *job, const char *state, con
 		      " args_sealed = CASE WHEN ? = 1 THEN '' ELSE args_sealed END"
 		      " WHERE id = ? AND owner = ?",
 		      "ssiiis", state, text, now, (int64_t)over, job->id, j->name) < 0) {
-		log_error("job's state is not recorded", "job=%lld why=\"%s\"", (long long)job->id,
-			  e.text);
+		log_error(err_fault(&e), "job's state is not recorded", "job=%lld why=\"%s\"",
+			  (long long)job->id, e.text);
 		if (!over || !is_away(&e) || !jobs_wait(j, BEAT_MS))
 			return;
 	}
@@ -272,12 +272,13 @@ static void *beat_main(void *arg)
 		struct err e = {0};
 
 		if (beat(j, &e) < 0 && !is_away(&e))
-			log_error("leases of jobs are not kept", "why=\"%s\"", e.text);
+			log_error(err_fault(&e), "leases of jobs are not kept", "why=\"%s\"",
+				  e.text);
 		if (clock_ms() < gc_ms)
 			continue;
 		gc_ms = clock_ms() + GC_INTERVAL_MS;
 		if (gc_run_all(j->db, &e) < 0)
-			log_error("old rows are not removed", "why=\"%s\"", e.text);
+			log_error(err_fault(&e), "old rows are not removed", "why=\"%s\"", e.text);
 	}
 	return NULL;
 }

@@ -131,7 +131,7 @@ static void refresh_keys(struct jwt *j, bool unknown)
 	due = clock_ms() - j->looked_ms > (unknown ? LOOK_EVERY_MS / 60 : LOOK_EVERY_MS);
 	lock_drop(&j->lock);
 	if (due && !j->given_key && load_keys(j, &e) < 0)
-		log_error("signing keys cannot be read", "why=\"%s\"", e.text);
+		log_error(err_fault(&e), "signing keys cannot be read", "why=\"%s\"", e.text);
 }
 
 /* The key's secret, a copy, or NULL. id 0: the newest, whose id is told. */

@@ -88,8 +88,8 @@ void rest_refuse_error(struct rest_call *c, struct err *e)
 		refuse_as(c, 503, "message", "the database does not answer: try again");
 		return;
 	}
-	log_error("request failed", "method=%s path=%s why=\"%s\"", c->rq->method, c->route->path,
-		  e->text);
+	log_error(err_fault(e), "request failed", "method=%s path=%s why=\"%s\"", c->rq->method,
+		  c->route->path, e->text);
 	refuse_as(c, 500, "message", "internal error: the manager's log says more");
 }
 
@@ -280,7 +280,7 @@ static void handle(struct rest_call *c)
 	if (access_check(c) && c->route->handle(c, &e) < 0)
 		rest_refuse_error(c, &e);
 	if (c->answer->body.overflow)
-		log_error("answer is too large", "path=%s", c->route->path);
+		log_error("SK158", "answer is too large", "path=%s", c->route->path);
 	if (strcmp(c->route->method, "GET") != 0 ? !(c->route->flags & ROUTE_UNAUDITED)
 						 : c->route->flags & ROUTE_AUDITED)
 		audit_record(c);

@@ -67,12 +67,17 @@ static int read_key(const char *file, struct vault *v, struct err *e)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_set(e, errno, "open the key file %s", file);
 	if (st.st_mode & 077)
-		return err_set(e, EPERM, "others may read the key file %s: chmod 600 it", file);
+		return err_blame(
+			e, "SK251",
+			err_set(e, EPERM, "others may read the key file %s: chmod 600 it", file));
 	if (read(fd, hex, 2 * KEY_LEN) != 2 * KEY_LEN)
-		return err_set(e, EINVAL, "the key file %s is not 64 hex digits", file);
+		return err_blame(e, "SK251",
+				 err_set(e, EINVAL, "the key file %s is not 64 hex digits", file));
 	for (size_t i = 0; i < KEY_LEN; i++)
 		if (sscanf(hex + 2 * i, "%2hhx", &v->key[i]) != 1)
-			return err_set(e, EINVAL, "the key file %s is not 64 hex digits", file);
+			return err_blame(
+				e, "SK251",
+				err_set(e, EINVAL, "the key file %s is not 64 hex digits", file));
 	OPENSSL_cleanse(hex, sizeof(hex));
 	return 0;
 }
@@ -156,5 +161,6 @@ int vault_open_text(const struct vault *v, const char *what, const char *sealed,
 		return 0;
 	}
 	free(text);
-	return err_set(e, EBADMSG, "%s was sealed with another key file", what);
+	return err_blame(e, "SK251",
+			 err_set(e, EBADMSG, "%s was sealed with another key file", what));
 }

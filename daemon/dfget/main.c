@@ -1,6 +1,7 @@
 /* dfget: fetches one file through the daemon of this host, or without one straight from the origin.
  */
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -58,6 +59,26 @@ static void download(const struct options *o, struct progress *p, struct result 
 	r->direct = true;
 }
 
+/* The daemon tells what an error means as a status, which has become the exit code. */
+static const char *fault_of(const struct result *r)
+{
+	if (r->err.fault)
+		return r->err.fault;
+	switch (r->exit) {
+	case EXIT_OTHER:
+		return "SK400";
+	case EXIT_NOT_FOUND:
+		return "SK233";
+	case EXIT_NETWORK:
+		return "SK231";
+	case EXIT_OUTPUT:
+	case EXIT_NO_SPACE:
+		return err_fault(&r->err);
+	default:
+		return fault_of_exit((int)r->exit);
+	}
+}
+
 static void print_json(const struct options *o, const struct result *r, int64_t ms)
 {
 	const struct tally *t = &r->tally;
@@ -71,8 +92,10 @@ static void print_json(const struct options *o, const struct result *r, int64_t 
 			  "parents", (int)t->parents, "elapsed_ms", (json_int_t)ms);
 	char *text;
 
-	if (r->exit != EXIT_DONE)
+	if (r->exit != EXIT_DONE) {
 		json_object_set_new(j, "error", json_string(r->err.text));
+		json_object_set_new(j, "code", json_string(fault_of(r)));
+	}
 	text = json_print(j);
 	fprintf(o->output_path ? stdout : stderr, "%s\n", text);
 	free(text);
@@ -86,7 +109,10 @@ static void report(const struct options *o, const struct progress *p, const stru
 	if (o->json) {
 		print_json(o, r, ms);
 	} else if (r->exit != EXIT_DONE) {
-		fprintf(stderr, "dfget: %s: %s\n", o->url ? o->url : o->digest, r->err.text);
+		char *text cleanup(free_at) =
+			mem_printf("%s: %s", o->url ? o->url : o->digest, r->err.text);
+
+		fault_tell("dfget", fault_of(r), text);
 		if (r->exit == EXIT_NO_DAEMON)
 			fprintf(stderr, "dfget: is dfdaemon running? (socket %s)\n", o->endpoint);
 	} else if (p->kind != PROGRESS_NONE) {

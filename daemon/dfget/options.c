@@ -2,6 +2,7 @@
 #include "daemon/dfget/options.h"
 
 #include "base/digest.h"
+#include "base/fault.h"
 #include "base/geometry.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -84,8 +85,8 @@ static const struct cli program = {
 
 static _Noreturn void usage(const char *what, const char *value)
 {
-	fprintf(stderr, "dfget: %s%s%s; see dfget --help\n", what, value ? ": " : "",
-		value ? value : "");
+	fprintf(stderr, "dfget: %s%s%s (%s); see dfget --help\n", what, value ? ": " : "",
+		value ? value : "", fault_of_exit(EXIT_USAGE));
 	exit(EXIT_USAGE);
 }
 

@@ -1,8 +1,10 @@
 """What every program owes its user before it does any work: --help, --version, --man, --completion,
 a hint for a mistyped option, and a configuration check that names file, line and nearest key."""
+import json
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -173,7 +175,7 @@ def test_config_check_names_file_line_and_nearest_key():
         equal((code, out), (3, ""), f"{program} --check-config: {err}")
         check(f"{file}:{line}" in err, f"{program} names {file}:{line}: {err}")
         check(f'did you mean "{meant}"' in err, f"{program} names {meant}: {err}")
-        equal(len(err.splitlines()), 1, f"lines that {program} needs to say it")
+        equal(len(err.splitlines()), 2, f"lines that {program} needs to say it and what helps: {err}")
 
 
 def test_bad_config_does_not_start_the_program():
@@ -200,6 +202,55 @@ def test_config_reference_lists_the_keys():
     for program, (_, _, meant) in MISTYPED.items():
         out = asked_well(program, "--print-config-reference")
         check(meant in out, f"{program}'s reference has {meant}")
+
+
+def told(text):
+    """The one code of an error that a program told, which its page explains."""
+    codes = set(re.findall(r"\bSK\d{3}\b", text))
+    equal(len(codes), 1, f"error codes in {text}")
+    code = codes.pop()
+    check(f"## {code}: " in (ROOT / "docs/reference/errors.md").read_text(), f"the page of {code}")
+    return code
+
+
+def test_an_error_at_a_terminal_has_a_code_with_a_page():
+    for program in PROGRAMS:
+        equal(told(run(program, "--no-such-option")[2]), "SK160", f"{program}, wrong usage")
+    for program, (text, _, _) in MISTYPED.items():
+        err = with_file(text, lambda f: run(program, "--config", f)[2])
+        equal(told(err), "SK100", f"{program}, a mistyped key")
+    with tempfile.TemporaryDirectory(prefix="skm-") as d:
+        away = pathlib.Path(d) / "nobody.sock"
+        said = {
+            "SK200": [("dfctl", "top", "--count", "1", "--endpoint", away),
+                      ("dfget", "--endpoint", away, "--disable-back-to-source", "-O", f"{d}/file",
+                       "http://127.0.0.1:1/file")],
+            "SK231": [("dfget", "--endpoint", away, "-O", f"{d}/file", "http://127.0.0.1:1/file")],
+            "SK151": [("dfctl", "errors", "SK000")],
+        }
+        for code, commands in said.items():
+            for command in commands:
+                exit_code, _, err = run(*command)
+                check(exit_code > 2, f"{command} fails: {exit_code} {err}")
+                equal(told(err.replace("SK000", "")), code, f"{command}")
+
+
+def test_an_error_that_ends_a_server_is_logged_with_its_code_and_what_helps():
+    with socket.socket() as taken, tempfile.TemporaryDirectory(prefix="skm-") as d:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        file = pathlib.Path(d) / "config.yaml"
+        configs = {
+            "SK130": f"server:\n  listenIP: 127.0.0.1\n  port: {port}\nmetrics:\n  enable: false\n",
+            "SK132": "server:\n  listenIP: 192.0.2.1\n  port: 8002\nmetrics:\n  enable: false\n",
+        }
+        for want, text in configs.items():
+            file.write_text(text)
+            code, _, err = run("scheduler", "--config", file)
+            line = json.loads(err.splitlines()[-1])
+            equal((code, line["level"], line["code"]), (1, "error", want), f"the line: {err}")
+            check(line["why"] and line["fix"], f"it says why, and what helps: {err}")
 
 
 story.run(globals())

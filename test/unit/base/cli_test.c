@@ -148,9 +148,10 @@ static void wrong_usage_is_told(void **state)
 	static const struct {
 		const char *first, *second, *words;
 	} cases[] = {
-		{"--ouptut", NULL, "prog: unknown option --ouptut; did you mean --output?\n"},
+		{"--ouptut", NULL,
+		 "prog: unknown option --ouptut; did you mean --output? (SK160)\n"},
 		{"--hepl", NULL, "did you mean --help?"},
-		{"--xyzzy=1", NULL, "unknown option --xyzzy\n"},
+		{"--xyzzy=1", NULL, "unknown option --xyzzy (SK160)\n"},
 		{"-qx", NULL, "unknown option -x"},
 		{"--output", NULL, "--output needs a value"},
 		{"-O", NULL, "-O needs a value"},

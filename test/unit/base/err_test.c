@@ -65,6 +65,23 @@ static void long_texts_are_cut_visibly(void **state)
 	assert_string_equal(e.text + last - 3, "aaa");
 }
 
+static void the_first_who_knows_names_the_fault(void **state)
+{
+	struct err e, copy;
+
+	(void)state;
+	assert_int_equal(err_blame(&e, "SK130", 7), 7);
+	assert_int_equal(err_blame(&e, "SK120", err_set(&e, ENOENT, "open /dev/fuse")), -ENOENT);
+	assert_int_equal(err_blame(&e, "SK122", err_wrap(&e, "mount")), -ENOENT);
+	assert_string_equal(err_fault(&e), "SK120");
+	err_copy(&copy, &e);
+	assert_string_equal(err_fault(&copy), "SK120");
+	/* another error is another fault */
+	err_set(&e, EADDRINUSE, "listen");
+	assert_string_equal(err_fault(&e), "SK130");
+	assert_int_equal(err_blame(NULL, "SK122", -EIO), -EIO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -72,6 +89,7 @@ int main(void)
 		cmocka_unit_test(nobody_need_listen),
 		cmocka_unit_test(wrapping_puts_what_one_knows_in_front),
 		cmocka_unit_test(long_texts_are_cut_visibly),
+		cmocka_unit_test(the_first_who_knows_names_the_fault),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

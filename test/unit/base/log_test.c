@@ -237,9 +237,10 @@ static void a_level_that_is_off_writes_nothing(void **state)
 	assert_false(log_level_parse("loud", &level));
 	log_set_level(level);
 	log_info("not seen", NULL);
-	log_error("seen", NULL);
+	log_error("SK156", "seen", NULL);
 	j = only_line();
 	assert_member(j, "msg", "seen");
+	assert_member(j, "code", "SK156");
 	json_decref(j);
 }
 

@@ -1,14 +1,16 @@
 /* The table of faults. */
-#include "contrib/dfctl/fault.h"
+#include "base/fault.h"
+
+#include "base/cli.h"
 
 #include <string.h>
 
 const struct fault faults[] = {
 	/* this host */
 	{"SK100", "the configuration is wrong",
-	 "dfdaemon.yaml has an unknown key, a bad value or is no YAML.",
-	 "dfdaemon does not start (exit code 3).",
-	 "Correct the line that is named; `dfdaemon --check-config` looks without starting."},
+	 "A configuration file has an unknown key, a bad value, or is no YAML or TOML.",
+	 "The program does not start (exit code 3).",
+	 "Correct the line that is named; `--check-config` looks without starting."},
 	{"SK101", "the clock is off",
 	 "This host's time and a registry's differ by more than a minute.",
 	 "Certificates count as not yet or no longer valid, registry tokens are refused, ages in "
@@ -28,6 +30,12 @@ const struct fault faults[] = {
 	{"SK112", "the store cannot be written",
 	 "storage.dir is absent and cannot be made, or belongs to somebody else.",
 	 "dfdaemon does not start.", "Make it and give it to the user that runs dfdaemon."},
+	{"SK113", "no room on a disk", "The disk, or a quota of it, is used up.",
+	 "What was being written is not there; what was there before is unharmed.",
+	 "Free space there, or name another place."},
+	{"SK114", "the store is in use", "Another dfdaemon runs with the same storage.dir.",
+	 "The second one does not start.",
+	 "Stop the other one, or give this one a storage.dir of its own."},
 	{"SK120", "there is no /dev/fuse",
 	 "The kernel's module fuse is not loaded, or the container was not given the device.",
 	 "dfdaemon does not start while mount.enable is true; mirror and proxy need no mount.",
@@ -38,18 +46,66 @@ const struct fault faults[] = {
 	 "or it is in another mount namespace.",
 	 "Reading blobs as files does not work; mirror and proxy do.",
 	 "`systemctl restart skimmer-dfdaemon`."},
-	{"SK130", "a port is taken", "Another program listens on a port that dfdaemon wants.",
-	 "dfdaemon does not start, or this door of it does not.",
-	 "Stop that program, or give dfdaemon another port."},
+	{"SK122", "the mount cannot be made",
+	 "mount.path is no directory, is in use, or the kernel or fusermount3 refuses.",
+	 "dfdaemon does not start while mount.enable is true.",
+	 "`umount` what is left there; run dfdaemon as root or with CAP_SYS_ADMIN; or set "
+	 "mount.enable to false."},
+	{"SK130", "a port is taken", "Another program listens on a port that this one wants.",
+	 "The program does not start, or this door of it does not.",
+	 "Stop that program (`ss -ltnp` names it), or configure another port."},
 	{"SK131", "a port is closed",
 	 "dfdaemon runs, and does not listen on a port of its configuration.",
 	 "Who uses that port finds nobody. The running daemon may have another configuration.",
 	 "`systemctl restart skimmer-dfdaemon`, and read its log."},
+	{"SK132", "an address is not this host's",
+	 "A program is to listen on, or to call from, an IP address that no interface has.",
+	 "The program does not start.", "Correct the address; `ip addr` shows those there are."},
 	{"SK140", "a proxy is set in the environment",
 	 "http_proxy or https_proxy is set for dfdaemon, which uses no proxies.",
 	 "Origins that are reachable through that proxy only cannot be reached.",
 	 "Let the origin be reached directly, or set backend.* to a registry inside; take the "
 	 "variables away so that nobody counts on them."},
+	/* this host, whatever the program did: the system's own refusals */
+	{"SK150", "no permission",
+	 "The user that runs the program may not do this, or the file system is read-only.",
+	 "What was asked for is not done.",
+	 "Give that user the file or directory that is named, or run the program as root."},
+	{"SK151", "something is not there",
+	 "A file, a task or another thing that is named does not exist.",
+	 "What was asked for is not done.", "Correct the name, or make what is missing."},
+	{"SK152", "something is in the way",
+	 "What was to be made exists already, or is of another kind.",
+	 "It is left as it was: nothing is replaced unasked.",
+	 "Remove it, choose another name, or ask for it to be replaced (`dfget --overwrite`)."},
+	{"SK153", "something is in use", "Another program, or another request, has it now.",
+	 "What was asked for is not done.", "Wait for the other one, or stop it."},
+	{"SK154", "too many open files",
+	 "The limit of open files of the process or host is reached.",
+	 "New connections and downloads fail.",
+	 "Raise it: LimitNOFILE= of the unit, `ulimit -n`, or the sysctl fs.file-max."},
+	{"SK155", "no memory",
+	 "The kernel gives no more memory, or a control group's limit is met.",
+	 "What was asked for is not done.", "Give the host or the container more memory."},
+	{"SK156", "a disk or device fails", "The kernel reports an I/O error.",
+	 "What is there cannot be trusted.",
+	 "Read `dmesg`; replace the disk, or name another place."},
+	{"SK157", "a value makes no sense", "Something that was given cannot be what was meant.",
+	 "What was asked for is not done.", "Correct the value that is named."},
+	{"SK158", "larger than it may be", "Something is longer than the bound that is set for it.",
+	 "It is refused whole.",
+	 "Check that it is what was meant; raise the limit where there is one."},
+	{"SK159", "it was stopped",
+	 "A signal, or the end of the program, ended it before its time.",
+	 "What was fetched by then is kept.", "Ask for it again: it goes on where it stood."},
+	{"SK160", "wrong usage", "The command line has an unknown option or a bad argument.",
+	 "Nothing is done.", "`--help` shows what there is."},
+	{"SK198", "a fault of the program itself", "Something happened that its authors ruled out.",
+	 "Unknown; the program goes on where that is safe.",
+	 "Report it with the log: `dfctl bugreport`."},
+	{"SK199", "another failure of the system", "The kernel refused; the text is its own.",
+	 "What was asked for is not done.",
+	 "Read the text; if it tells nothing, report it with `dfctl bugreport`."},
 	/* who else there must be */
 	{"SK200", "the daemon does not answer",
 	 "dfdaemon does not run, or its socket is elsewhere.",
@@ -78,6 +134,46 @@ const struct fault faults[] = {
 	{"SK231", "a registry does not answer",
 	 "The registry is down, its address is wrong, or the network is.",
 	 "What no peer has cannot be pulled.", "Correct the address, or repair the way to it."},
+	{"SK232", "a server refuses",
+	 "A registry, origin or other server answered 401 or 403: no credential, a wrong one, or "
+	 "one without the right.",
+	 "What it guards cannot be had.",
+	 "Give the credential: `docker login`, dfget's --header, or a token of the manager; check "
+	 "that it may do this."},
+	{"SK233", "the origin does not have it", "The origin answered 404 or 410.",
+	 "Nobody can be given it.", "Correct the name; look whether it was removed there."},
+	{"SK234", "asked too often", "A server answered 429: it limits how often it is asked.",
+	 "This request failed; it was tried again for a while.",
+	 "Wait; sign in for a higher limit; preheat, so that one host asks and not all."},
+	{"SK240", "nobody answers there",
+	 "The program there is down, the address is wrong, or the network is interrupted.",
+	 "What was asked for is not done.",
+	 "Start it, correct the address, or repair the way; `dfctl doctor` looks at all of them."},
+	{"SK241", "it took too long",
+	 "The other side answers, and not within the time it is given.",
+	 "What was asked for was given up.",
+	 "Look at the load of the other side and at the network; try again."},
+	{"SK242", "an answer makes no sense",
+	 "The other side speaks another protocol or another version, or is broken.",
+	 "Its answer is thrown away.",
+	 "Check that the address is that of the right program; compare versions."},
+	{"SK243", "bytes are not what they should be",
+	 "Size or digest of what came, or of what a disk gave back, is not the one that was "
+	 "promised.",
+	 "They are not delivered: dropped, and fetched again from somebody else where that is "
+	 "possible.",
+	 "If it comes again, look at this host's disk and memory, and compare the origin's file "
+	 "with its digest."},
+	{"SK250", "the database does not answer",
+	 "The manager's database is down, full or refuses the manager.",
+	 "The manager answers errors; peers keep the schedulers they know.",
+	 "Start it, correct database.*, or free its disk; the manager reconnects by itself."},
+	{"SK251", "a key does not fit",
+	 "The key that seals secrets in the manager's database is another database's, is no key, "
+	 "or may be read by others.",
+	 "Nobody can sign in.",
+	 "Put back the <database>.key (auth.keyFile) that belongs to it, with mode "
+	 "600."},
 	/* the container runtime */
 	{"SK300", "the runtime does not use the mirror",
 	 "containerd's configuration names no directory of hosts.toml, or no hosts.toml there "
@@ -91,6 +187,9 @@ const struct fault faults[] = {
 	 "The runtime is set up, and dfdaemon has not been asked for anything since its start.",
 	 "Nothing was pulled yet, or pulls go another way.",
 	 "Pull something: `dfinit --probe IMAGE containerd` proves the way."},
+	{"SK303", "the runtime did not restart", "The command that restarts it failed.",
+	 "It runs with its old configuration, or not at all.",
+	 "Read its log (`journalctl -u containerd`); `dfinit --undo` puts its files back."},
 	/* why one pull was slow */
 	{"SK400", "the pull failed", "The task could not be had from anywhere.",
 	 "The reader got an error.", "Read the error that is shown; it names the source."},
@@ -137,6 +236,11 @@ const struct fault faults[] = {
 	{"SK412", "the scheduler was slow to answer",
 	 "Most of the time passed before the scheduler had answered.", "Every pull begins late.",
 	 "Look at the scheduler's host; lower scheduler.answerTimeout."},
+	{"SK413", "no peer has it",
+	 "Only peers were to be asked, or the origin may not be, and none of them has it.",
+	 "It cannot be had.", "Allow the origin, or preheat (`dfctl preheat`)."},
+	{"SK414", "only a part was done", "Some of what was asked for failed.",
+	 "The rest is done and stays so.", "Read which failed; ask for it again."},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -153,4 +257,29 @@ void faults_print_reference(FILE *out)
 	for (const struct fault *f = faults; f->code; f++)
 		fprintf(out, "## %s: %s\n\n**Cause.** %s\n\n**Effect.** %s\n\n**Fix.** %s\n\n",
 			f->code, f->name, f->cause, f->effect, f->fix);
+}
+
+const char *fault_of_exit(int exit)
+{
+	static const char *const codes[] = {
+		[EXIT_USAGE] = "SK160",	      [EXIT_CONFIG] = "SK100",	 [EXIT_NOT_FOUND] = "SK151",
+		[EXIT_NOT_ALLOWED] = "SK232", [EXIT_NETWORK] = "SK240",	 [EXIT_TIMED_OUT] = "SK241",
+		[EXIT_MISMATCH] = "SK243",    [EXIT_NO_SPACE] = "SK113", [EXIT_OUTPUT] = "SK152",
+		[EXIT_NO_DAEMON] = "SK200",   [EXIT_NO_P2P] = "SK413",	 [EXIT_BUSY] = "SK234",
+		[EXIT_PARTLY] = "SK414",
+	};
+
+	if (exit > 128)
+		return "SK159";
+	return exit > 0 && (size_t)exit < array_len(codes) && codes[exit] ? codes[exit] : "SK199";
+}
+
+void fault_tell(const char *program, const char *code, const char *text)
+{
+	const struct fault *f = fault_find(code);
+
+	fflush(stdout);
+	fprintf(stderr, "%s: %s\n", program, text);
+	if (f)
+		fprintf(stderr, "%s: %s, %s: %s\n", program, f->code, f->name, f->fix);
 }
