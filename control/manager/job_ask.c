@@ -5,6 +5,7 @@
 #include "proto/message.h"
 #include "proto/task_id.h"
 #include "scheduler_v2.pb-c.h"
+#include "skimmer_v1.pb-c.h"
 
 #include <errno.h>
 #include <google/protobuf/empty.pb-c.h>
@@ -285,6 +286,11 @@ void ask_hosts_release(struct ask_hosts *h)
 	*h = (struct ask_hosts){0};
 }
 
+void ask_target(const struct ask_host *h, char *out, size_t size)
+{
+	snprintf(out, size, strchr(h->ip, ':') ? "[%s]:%d" : "%s:%d", h->ip, h->port);
+}
+
 int ask_list_hosts(struct rpc_channel *ch, struct ask_hosts *out, struct err *e)
 {
 	Scheduler__V2__ListHostsRequest rq = SCHEDULER__V2__LIST_HOSTS_REQUEST__INIT;
@@ -329,6 +335,69 @@ bool ask_has_failed(struct rpc_channel *ch, const char *task_id)
 	return failed;
 }
 
+void ask_downloads_release(struct ask_downloads *d)
+{
+	for (size_t i = 0; i < d->count; i++)
+		free(d->items[i].failures);
+	free(d->items);
+	message_free(d->message);
+	*d = (struct ask_downloads){0};
+}
+
+/* A daemon that went away, or did not answer, may be back or be replaced. */
+static bool is_final(int code)
+{
+	return code != RPC_UNAVAILABLE && code != RPC_CANCELLED && code != RPC_DEADLINE_EXCEEDED;
+}
+
+static void take_download(struct ask_download *out, const Skimmer__V1__PreheatTask *t)
+{
+	out->pending = t->pending_count;
+	out->failures = mem_array(t->n_failures + 1, sizeof(*out->failures));
+	for (; out->failure_count < t->n_failures; out->failure_count++) {
+		const Skimmer__V1__PreheatFailure *f = t->failures[out->failure_count];
+
+		out->failures[out->failure_count] =
+			(struct ask_failure){f->host, f->why, is_final(f->code)};
+	}
+}
+
+int ask_downloads(struct rpc_channel *ch, struct ask_downloads *d, struct err *e)
+{
+	char **ids cleanup(free_at) = mem_array(d->count + 1, sizeof(*ids));
+	Skimmer__V1__StatPreheatRequest rq = SKIMMER__V1__STAT_PREHEAT_REQUEST__INIT;
+	const Skimmer__V1__StatPreheatResponse *m;
+	int r;
+
+	for (; rq.n_task_ids < d->count; rq.n_task_ids++)
+		ids[rq.n_task_ids] = d->items[rq.n_task_ids].task_id;
+	rq.task_ids = ids;
+	r = call(ch, "/skimmer.v1.Swarm/StatPreheat", &rq.base,
+		 &skimmer__v1__stat_preheat_response__descriptor, QUESTION_MS, &d->message, e);
+	if (r < 0)
+		return r;
+	m = d->message;
+	for (size_t i = 0; i < d->count && i < m->n_tasks; i++)
+		if (strcmp(m->tasks[i]->task_id, ids[i]) == 0)
+			take_download(&d->items[i], m->tasks[i]);
+	return 0;
+}
+
+/* Whether the daemons name blobs by their digest, as the scheduler is told by the same header. */
+static bool has_blob_digest_id(const json_t *args)
+{
+	json_t *headers = json_object_get(args, "headers"), *value;
+	const char *name;
+
+	json_object_foreach(headers, name, value)
+	{
+		if (strcasecmp(name, "X-Dragonfly-Enable-Task-ID-Based-Blob-Digest") == 0 &&
+		    json_is_string(value))
+			return strcasecmp(json_string_value(value), "false") != 0;
+	}
+	return true;
+}
+
 int ask_task_id(const struct ask *a, char id_out[65], struct err *e)
 {
 	struct common c cleanup(common_release);
@@ -338,7 +407,7 @@ int ask_task_id(const struct ask *a, char id_out[65], struct err *e)
 		.application = json_str(a->args, "application"),
 		.piece_length = json_u64(a->args, "piece_length", 0),
 		.content_for_id = json_str(a->args, "content_for_calculating_task_id"),
-		.blob_digest_id = true,
+		.blob_digest_id = has_blob_digest_id(a->args),
 	};
 
 	common_fill(&c, a->args);

@@ -21,6 +21,8 @@ struct ask_host {
 	bool is_seed;
 	const void *message; /* Common__V2__Host */
 };
+/* Where it takes questions, "ip:port". */
+void ask_target(const struct ask_host *h, char *out, size_t size);
 struct ask_hosts {
 	struct ask_host *items;
 	size_t count;
@@ -48,6 +50,28 @@ must_check int ask_stat(struct rpc_channel *ch, const struct ask *a, struct ask_
 must_check int ask_list_hosts(struct rpc_channel *ch, struct ask_hosts *out, struct err *e);
 /* Whether the scheduler says that the task has failed; false also if it says nothing. */
 bool ask_has_failed(struct rpc_channel *ch, const char *task_id);
+
+/* How the downloads of one layer stand that the scheduler was asked for. */
+struct ask_download {
+	const char *url;
+	char task_id[65];
+	size_t pending; /* hosts that download it or will be asked to */
+	struct ask_failure {
+		const char *host; /* "ip:port" */
+		const char *why;
+		bool is_final; /* asking again does not mend it */
+	} * failures;
+	size_t failure_count;
+};
+struct ask_downloads {
+	struct ask_download *items;
+	size_t count;
+	void *message; /* owns the texts of failures */
+};
+void ask_downloads_release(struct ask_downloads *d);
+/* Fills in the rest of items whose url and task_id are set. ENOSYS: Dragonfly's schedulers do not
+ * know the question. */
+must_check int ask_downloads(struct rpc_channel *ch, struct ask_downloads *d, struct err *e);
 /* The id that a pull will use. EINVAL. */
 must_check int ask_task_id(const struct ask *a, char id_out[65], struct err *e);
 

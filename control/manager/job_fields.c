@@ -1,6 +1,7 @@
 /* Arguments of jobs; bounds are Dragonfly's. Durations are nanoseconds, as there. */
 #include "control/manager/job_fields.h"
 
+#include "base/mem.h"
 #include "base/redact.h"
 #include "control/manager/cluster_fields.h"
 
@@ -124,6 +125,28 @@ json_t *job_url_public(const char *url)
 	if (url[n])
 		buf_puts(&out, "?" REDACTED);
 	return json_string(out.data ? out.data : "");
+}
+
+char *job_text_public(const char *text)
+{
+	struct buf plain cleanup(buf_release) = BUF_INIT(1 << 20);
+	struct buf out = BUF_INIT(1 << 20);
+
+	while (*text) {
+		size_t word = strcspn(text, " \t\"'()<>"), shown = word;
+
+		if (memmem(text, word, "://", 3) && memchr(text, '?', word))
+			shown = strcspn(text, "?");
+		buf_append(&plain, text, shown);
+		if (shown < word)
+			buf_puts(&plain, "?" REDACTED);
+		text += word;
+		if (*text)
+			buf_append(&plain, text++, 1);
+	}
+	if (plain.len)
+		redact_append(&out, plain.data, plain.len);
+	return out.data ? buf_take(&out) : mem_strdup("");
 }
 
 static json_t *public_headers(const json_t *headers)

@@ -13,5 +13,7 @@ extern const struct field job_body_fields[]; /* of POST jobs; args is one of tho
 /* The arguments as people may see them: without credentials. */
 json_t *job_args_public(const json_t *args);
 json_t *job_url_public(const char *url);
+/* What a daemon said: without credentials and without queries of URLs. malloc'ed. */
+char *job_text_public(const char *text);
 
 #endif

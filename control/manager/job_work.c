@@ -23,7 +23,9 @@
 #define TIMEOUT_MS	3600000
 #define POLL_MS		1000
 #define SCHEDULER_MS	20000
-#define FAILED_LOOKS	5 /* looks at a failed task before it is believed */
+#define FAILED_LOOKS	5 /* looks at a failed or forgotten task before it is believed */
+#define LAYERS_MAX	1024
+#define AGAIN_MAX	15 /* times POLL_MS before a preheat is asked for again */
 #define HOST_TIMEOUT_MS 10000
 
 /* ---- schedulers of clusters */
@@ -142,17 +144,26 @@ static void add_success(json_t *state, const struct ask *a, const char *layer,
 					"hostname", h->hostname, "ip", h->ip, "task_id", id));
 }
 
-/* Fills in who has what; true if that is all that was wanted. *failed: a task of it has failed. */
-static bool look(struct rpc_channel *ch, const struct ask *a, const struct ask_shares *shares,
-		 const struct ask_hosts *hosts, json_t *state, bool *failed)
+static void add_missing(struct ask_downloads *missing, const struct ask *a, const char *layer)
+{
+	struct ask blob = {.args = a->args, .url = layer};
+	struct ask_download *d = &missing->items[missing->count];
+
+	*d = (struct ask_download){.url = layer};
+	if (missing->count < LAYERS_MAX && ask_task_id(&blob, d->task_id, NULL) == 0)
+		missing->count++;
+}
+
+/* Fills in who has what; true if that is all that was wanted, else *missing is what is not. */
+static bool look(const struct ask *a, const struct ask_shares *shares,
+		 const struct ask_hosts *hosts, json_t *state, struct ask_downloads *missing)
 {
 	size_t needed = needed_hosts(a->args, hosts);
 	bool all = shares->layer_count > 0;
 
+	missing->items = mem_array(LAYERS_MAX + 1, sizeof(*missing->items));
 	for (size_t i = 0; i < shares->layer_count; i++) {
-		struct ask blob = {.args = a->args, .url = shares->layers[i]};
 		size_t have = 0;
-		char id[65];
 
 		for (size_t k = 0; k < shares->host_count; k++) {
 			const struct ask_share *h = &shares->hosts[k];
@@ -165,8 +176,7 @@ static bool look(struct rpc_channel *ch, const struct ask *a, const struct ask_s
 		if (have >= needed)
 			continue;
 		all = false;
-		if (ask_task_id(&blob, id, NULL) == 0 && ask_has_failed(ch, id))
-			*failed = true;
+		add_missing(missing, a, shares->layers[i]);
 	}
 	return all;
 }
@@ -182,6 +192,7 @@ struct preheat {
 	/* Until when a cluster may be without a scheduler: after a start each has to say first that
 	 * it is there. */
 	int64_t scheduler_deadline_ms;
+	bool told; /* how hosts failed is in the results */
 };
 
 static json_t *results_of(const struct preheat *p)
@@ -189,33 +200,15 @@ static json_t *results_of(const struct preheat *p)
 	return json_array_get(json_object_get(p->state, "results"), 0);
 }
 
-static void add_failure(struct preheat *p, const struct ask *a, const char *why)
+static void add_failure(struct preheat *p, const char *url, const char *hostname, const char *ip,
+			const char *why)
 {
+	char *text cleanup(free_at) = job_text_public(why);
+
 	json_array_append_new(json_object_get(results_of(p), "failure_tasks"),
-			      json_pack("{s:o, s:s, s:s, s:s}", "url", job_url_public(a->url),
-					"hostname", "", "ip", "", "description", why));
-	json_object_set_new(p->state, "error", json_string(why));
-}
-
-/* One look; forgets what an earlier look at this URL added. Negative: ask another time. */
-static int look_once(struct preheat *p, struct rpc_channel *ch, const struct ask *a, size_t before,
-		     bool *done, bool *failed, struct err *e)
-{
-	struct ask_shares shares cleanup(ask_shares_release) = {0};
-	struct ask_hosts hosts cleanup(ask_hosts_release) = {0};
-	json_t *list = json_object_get(results_of(p), "success_tasks");
-	int r = ask_list_hosts(ch, &hosts, e);
-
-	if (r == 0)
-		r = ask_stat(ch, a, &shares, e);
-	if (r < 0)
-		return r;
-	while (json_array_size(list) > before)
-		json_array_remove(list, before);
-	*failed = false;
-	*done = look(ch, a, &shares, &hosts, p->state, failed);
-	jobs_progress(p->jobs, p->job, "STARTED", p->states);
-	return 0;
+			      json_pack("{s:o, s:s, s:s, s:s}", "url", job_url_public(url),
+					"hostname", hostname, "ip", ip, "description", text));
+	json_object_set_new(p->state, "error", json_string(text));
 }
 
 /* An error that asking again does not mend. */
@@ -233,23 +226,103 @@ static bool is_final(const struct err *e)
 	}
 }
 
+/* A row for each host that failed, by the name it has at the scheduler. */
+static void add_failures(struct preheat *p, const struct ask_download *d,
+			 const struct ask_hosts *hosts)
+{
+	for (size_t i = 0; i < d->failure_count; i++) {
+		const struct ask_failure *f = &d->failures[i];
+		const char *hostname = "", *ip = "";
+
+		for (size_t k = 0; k < hosts->count; k++) {
+			char target[300];
+
+			ask_target(&hosts->items[k], target, sizeof(target));
+			if (strcmp(target, f->host) != 0)
+				continue;
+			hostname = hosts->items[k].hostname;
+			ip = hosts->items[k].ip;
+		}
+		add_failure(p, d->url, hostname, ip, f->why);
+		p->told = true;
+	}
+}
+
+enum layers_state { LAYERS_WHOLE, LAYERS_MISSING, LAYERS_FAILED, LAYERS_FORGOTTEN };
+
+/* What the scheduler says of what is not there. FAILED: in a way that asking again does not mend;
+ * FORGOTTEN: nobody downloads a layer any more. Both with *e. */
+static enum layers_state judge(struct preheat *p, struct rpc_channel *ch,
+			       const struct ask_hosts *hosts, struct ask_downloads *missing,
+			       struct err *e)
+{
+	enum layers_state state = LAYERS_MISSING;
+
+	if (ask_downloads(ch, missing, e) < 0) {
+		for (size_t i = 0; i < missing->count; i++)
+			if (ask_has_failed(ch, missing->items[i].task_id))
+				state = LAYERS_FORGOTTEN;
+		err_set(e, EBADMSG, "the download has failed: see the seed peers' logs");
+		return state;
+	}
+	for (size_t i = 0; i < missing->count; i++) {
+		const struct ask_download *d = &missing->items[i];
+
+		if (d->pending)
+			continue;
+		state = LAYERS_FORGOTTEN;
+		err_set(e, EPROTO, "%s",
+			d->failure_count ? d->failures[0].why
+					 : "the download has ended before it was whole");
+		for (size_t k = 0; k < d->failure_count; k++) {
+			if (!d->failures[k].is_final)
+				continue;
+			err_set(e, EBADMSG, "%s", d->failures[k].why);
+			add_failures(p, d, hosts);
+			return LAYERS_FAILED;
+		}
+	}
+	return state;
+}
+
+/* One look; forgets what an earlier look at this URL added. Negative: ask another time. */
+static int look_once(struct preheat *p, struct rpc_channel *ch, const struct ask *a, size_t before,
+		     enum layers_state *state, struct err *e)
+{
+	struct ask_shares shares cleanup(ask_shares_release) = {0};
+	struct ask_hosts hosts cleanup(ask_hosts_release) = {0};
+	struct ask_downloads missing cleanup(ask_downloads_release) = {0};
+	json_t *list = json_object_get(results_of(p), "success_tasks");
+	int r = ask_list_hosts(ch, &hosts, e);
+
+	if (r == 0)
+		r = ask_stat(ch, a, &shares, e);
+	if (r < 0)
+		return r;
+	while (json_array_size(list) > before)
+		json_array_remove(list, before);
+	*state = LAYERS_WHOLE;
+	if (!look(a, &shares, &hosts, p->state, &missing))
+		*state = judge(p, ch, &hosts, &missing, e);
+	jobs_progress(p->jobs, p->job, "STARTED", p->states);
+	return 0;
+}
+
 static enum job_end wait_for_layers(struct preheat *p, struct rpc_channel *ch, const struct ask *a,
 				    struct err *e)
 {
 	size_t before = json_array_size(json_object_get(results_of(p), "success_tasks"));
-	unsigned failed_looks = 0;
-	bool done = false, failed = false;
+	enum layers_state state = LAYERS_MISSING;
+	unsigned forgotten_looks = 0;
 
 	while (clock_ms() < p->deadline_ms) {
-		if (look_once(p, ch, a, before, &done, &failed, e) < 0)
+		if (look_once(p, ch, a, before, &state, e) < 0 || state == LAYERS_FAILED)
 			return JOB_FAILED;
-		if (done)
+		if (state == LAYERS_WHOLE)
 			return JOB_DONE;
-		failed_looks = failed ? failed_looks + 1 : 0;
-		if (failed_looks >= FAILED_LOOKS) {
-			err_set(e, EBADMSG, "the download has failed: see the seed peers' logs");
+		forgotten_looks = state == LAYERS_FORGOTTEN ? forgotten_looks + 1 : 0;
+		if (forgotten_looks >= FAILED_LOOKS)
 			return JOB_FAILED;
-		}
 		if (!jobs_wait(p->jobs, POLL_MS))
 			return JOB_STOPPED;
 	}
@@ -261,6 +334,7 @@ static enum job_end preheat_url(struct preheat *p, const struct ask *a)
 {
 	struct err e = {0};
 
+	p->told = false;
 	for (unsigned turn = 0;; turn++) {
 		struct rpc_channel *ch cleanup(channel_free_at) = NULL;
 		enum job_end end;
@@ -276,10 +350,11 @@ static enum job_end preheat_url(struct preheat *p, const struct ask *a)
 			break;
 		log_warn("preheat is asked for again", "job=%lld cluster=%lld why=\"%s\"",
 			 (long long)p->job->id, (long long)p->cluster, e.text);
-		if (!jobs_wait(p->jobs, POLL_MS))
+		if (!jobs_wait(p->jobs, POLL_MS * (turn < AGAIN_MAX ? turn + 1 : AGAIN_MAX)))
 			return JOB_STOPPED;
 	}
-	add_failure(p, a, e.text);
+	if (!p->told)
+		add_failure(p, a->url, "", "", e.text);
 	return JOB_FAILED;
 }
 
@@ -360,7 +435,7 @@ static void ask_daemon(const struct sweep *s, const struct ask_host *h)
 	char target[300];
 	int r;
 
-	snprintf(target, sizeof(target), strchr(h->ip, ':') ? "[%s]:%d" : "%s:%d", h->ip, h->port);
+	ask_target(h, target, sizeof(target));
 	ch = rpc_channel_new(target, NULL, NULL, NULL);
 	stat.task_id = del.task_id = (char *)s->task_id;
 	r = rpc_unary(ch, "/dfdaemon.v2.DfdaemonUpload/StatLocalTask", &stat.base,

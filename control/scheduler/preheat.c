@@ -12,6 +12,8 @@
 #include "proto/rpc.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #define RANK_PREHEATS 50
 #define WORKERS	      4
@@ -22,6 +24,7 @@ struct progress {
 };
 
 struct running {
+	struct list link; /* preheats.runs */
 	struct preheat *preheat;
 	struct progress *tasks;
 	size_t out; /* downloads under way */
@@ -39,11 +42,19 @@ struct order {
 	struct rpc_stream *stream;
 };
 
+/* One that ended badly, until the task is asked for again. */
+struct failed {
+	struct list link; /* preheats.failures */
+	char task_id[DIGEST_HEX_LEN + 1];
+	struct preheat_failure how;
+};
+
 struct preheats {
 	struct pool *workers;
 	struct lock lock;
 	bool stopping;
-	struct list orders;
+	struct list orders, runs, failures; /* the oldest failure first */
+	size_t failure_count;
 	uint64_t well, failed;
 };
 
@@ -53,6 +64,8 @@ struct preheats *preheats_new(void)
 
 	lock_init(&s->lock, RANK_PREHEATS);
 	list_init(&s->orders);
+	list_init(&s->runs);
+	list_init(&s->failures);
 	s->workers = pool_new("preheat", WORKERS, PREHEATS_MAX);
 	return s;
 }
@@ -77,9 +90,74 @@ void preheat_free(struct preheat *p)
 
 static void running_free(struct running *r)
 {
+	list_remove(&r->link);
 	preheat_free(r->preheat);
 	free(r->tasks);
 	free(r);
+}
+
+/* ---- failures, under the lock */
+
+static void forget(struct preheats *s, struct failed *f)
+{
+	list_remove(&f->link);
+	s->failure_count--;
+	free(f);
+}
+
+static void forget_task(struct preheats *s, const char *task_id)
+{
+	list_each_safe (it, &s->failures) {
+		struct failed *f = list_entry(it, struct failed, link);
+
+		if (strcmp(f->task_id, task_id) == 0)
+			forget(s, f);
+	}
+}
+
+static void remember(struct preheats *s, const struct order *o, enum rpc_code code,
+		     const char *text)
+{
+	struct failed *f = mem_new(struct failed);
+
+	snprintf(f->task_id, sizeof(f->task_id), "%s", o->running->preheat->tasks[o->task].id);
+	snprintf(f->how.host, sizeof(f->how.host), "%s", o->target);
+	snprintf(f->how.why, sizeof(f->how.why), "%s", text ? text : "");
+	f->how.code = code;
+	list_push_back(&s->failures, &f->link);
+	if (s->failure_count++ == PREHEAT_FAILURES_MAX)
+		forget(s, list_entry(s->failures.next, struct failed, link));
+}
+
+static size_t pending(const struct preheats *s, const char *task_id)
+{
+	size_t count = 0;
+
+	list_each (it, &s->runs) {
+		const struct running *r = list_entry(it, struct running, link);
+
+		for (size_t i = 0; i < r->preheat->task_count; i++)
+			if (strcmp(r->preheat->tasks[i].id, task_id) == 0)
+				count += r->tasks[i].running + r->preheat->tasks[i].target_count -
+					 r->tasks[i].next;
+	}
+	return count;
+}
+
+size_t preheats_failures(struct preheats *s, const char *task_id, struct preheat_failure *out,
+			 size_t max, size_t *pending_out)
+{
+	size_t count = 0;
+
+	lock_guard(&s->lock);
+	*pending_out = pending(s, task_id);
+	list_each (it, &s->failures) {
+		const struct failed *f = list_entry(it, struct failed, link);
+
+		if (count < max && strcmp(f->task_id, task_id) == 0)
+			out[count++] = f->how;
+	}
+	return count;
 }
 
 static void order_free(struct order *o)
@@ -112,6 +190,8 @@ void preheats_free(struct preheats *s)
 			running_free(o->running);
 		order_free(o);
 	}
+	while (!list_empty(&s->failures))
+		forget(s, list_entry(s->failures.next, struct failed, link));
 	lock_release(&s->lock);
 	free(s);
 }
@@ -147,8 +227,12 @@ static void on_closed(struct rpc_stream *stream, enum rpc_code code, const char 
 	r->out--;
 	*(code == RPC_OK ? &r->well : &r->failed) += 1;
 	*(code == RPC_OK ? &s->well : &s->failed) += 1;
+	if (code != RPC_OK)
+		remember(s, o, code, text);
 	start_next(s, r);
 	over = r->out == 0;
+	if (over)
+		list_remove(&r->link);
 	lock_drop(&s->lock);
 	if (over) {
 		log_info("preheat ended",
@@ -216,10 +300,15 @@ void preheats_start(struct preheats *s, struct preheat *p)
 
 	r->preheat = p;
 	r->tasks = mem_array(p->task_count + 1, sizeof(*r->tasks));
+	list_init(&r->link);
 	lock_take(&s->lock);
+	for (size_t i = 0; i < p->task_count; i++)
+		forget_task(s, p->tasks[i].id);
 	if (!s->stopping)
 		start_next(s, r);
 	idle = r->out == 0;
+	if (!idle)
+		list_push_back(&s->runs, &r->link);
 	lock_drop(&s->lock);
 	if (idle)
 		running_free(r);

@@ -5,17 +5,20 @@
 #ifndef CONTROL_SCHEDULER_PREHEAT_H
 #define CONTROL_SCHEDULER_PREHEAT_H
 
+#include "base/digest.h"
 #include "base/err.h"
 #include "dfdaemon_v2.pb-c.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PREHEATS_MAX 100 /* under way, those being resolved among them */
+#define PREHEATS_MAX	     100 /* under way, those being resolved among them */
+#define PREHEAT_FAILURES_MAX 256 /* remembered */
 
 struct preheats;
 
 struct preheat_task {
+	char id[DIGEST_HEX_LEN + 1];
 	Common__V2__Download *download; /* malloc'ed, freed with the rest */
 	char **targets;			/* "ip:port" of each daemon */
 	size_t target_count;
@@ -37,6 +40,17 @@ must_check bool preheats_run(struct preheats *s, void (*job)(void *arg), void *a
 /* Takes p over and what it points to; ends by telling the log how it went. Never blocks. */
 void preheats_start(struct preheats *s, struct preheat *p);
 void preheat_free(struct preheat *p);
+
+/* A download that ended badly. */
+struct preheat_failure {
+	char host[96]; /* "ip:port" */
+	int code;      /* enum rpc_code */
+	char why[232];
+};
+/* Copies out how downloads of the task failed since it was last asked for, at most max; the oldest
+ * are forgotten when there are many. *pending_out: hosts that download it or will be asked to. */
+size_t preheats_failures(struct preheats *s, const char *task_id, struct preheat_failure *out,
+			 size_t max, size_t *pending_out);
 /* How many downloads have ended well and not, since the start. */
 void preheats_count(struct preheats *s, uint64_t *well_out, uint64_t *failed_out);
 

@@ -394,13 +394,13 @@ static char *target_of(const struct host *h)
 }
 
 static void give_targets(const struct wish *w, const struct draw *hosts, size_t host_count,
-			 const char *id, struct preheat_task *t)
+			 struct preheat_task *t)
 {
 	const struct host *seed;
 
 	t->targets = mem_array(host_count + 1, sizeof(*t->targets));
 	if (w->scope == SCOPE_SINGLE_SEED) {
-		seed = seeds_choose(&w->service->state, id);
+		seed = seeds_choose(&w->service->state, t->id);
 		if (seed)
 			t->targets[t->target_count++] = target_of(seed);
 		return;
@@ -413,7 +413,6 @@ static int plan(const struct wish *w, const struct list_of_urls *l, struct prehe
 		struct err *e)
 {
 	cleanup(free_at) struct draw *hosts = NULL;
-	char id[DIGEST_HEX_LEN + 1];
 	size_t host_count;
 
 	lock_guard(&w->service->lock);
@@ -421,10 +420,10 @@ static int plan(const struct wish *w, const struct list_of_urls *l, struct prehe
 	for (size_t i = 0; i < l->count; i++) {
 		struct preheat_task *t = &p->tasks[p->task_count++];
 
-		if (id_of(w, l->urls[i], id, e) < 0)
+		if (id_of(w, l->urls[i], t->id, e) < 0)
 			return -e->code;
 		t->download = download_of(w, l->urls[i], l->image.authorization);
-		give_targets(w, hosts, host_count, id, t);
+		give_targets(w, hosts, host_count, t);
 		if (t->target_count == 0)
 			return err_set(e, ENODEV, "no host is there to download: %s",
 				       w->scope == SCOPE_ALL ? "none is announced"

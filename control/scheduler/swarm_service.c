@@ -16,6 +16,9 @@
 #define PEERS_MAX 1000
 #define URL_MAX	  1024
 
+#define PREHEATS_ASKED_MAX 1024
+#define FAILURES_MAX	   16 /* of each task */
+
 static void reply_free(struct rpc_call *call, ProtobufCMessage *m)
 {
 	rpc_call_reply(call, m);
@@ -274,6 +277,48 @@ static void stat_pieces(struct rpc_call *call, const ProtobufCMessage *req, void
 	rpc_call_finish(call, RPC_NOT_FOUND, "no such task");
 }
 
+/* ---- preheats */
+
+static Skimmer__V1__PreheatFailure *failure_message(const struct preheat_failure *f)
+{
+	Skimmer__V1__PreheatFailure *m = mem_new(Skimmer__V1__PreheatFailure);
+
+	skimmer__v1__preheat_failure__init(m);
+	m->host = mem_strdup(f->host);
+	m->code = f->code;
+	m->why = mem_strdup(f->why);
+	return m;
+}
+
+static Skimmer__V1__PreheatTask *preheat_message(struct service *s, const char *task_id)
+{
+	struct preheat_failure failures[FAILURES_MAX];
+	Skimmer__V1__PreheatTask *m = mem_new(Skimmer__V1__PreheatTask);
+	size_t pending,
+		count = preheats_failures(s->preheats, task_id, failures, FAILURES_MAX, &pending);
+
+	skimmer__v1__preheat_task__init(m);
+	m->task_id = mem_strdup(task_id);
+	m->pending_count = (uint32_t)pending;
+	m->failures = mem_array(count + 1, sizeof(*m->failures));
+	for (; m->n_failures < count; m->n_failures++)
+		m->failures[m->n_failures] = failure_message(&failures[m->n_failures]);
+	return m;
+}
+
+static void stat_preheat(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	const Skimmer__V1__StatPreheatRequest *rq = (const void *)req;
+	Skimmer__V1__StatPreheatResponse *m = mem_new(Skimmer__V1__StatPreheatResponse);
+	size_t count = least(rq->n_task_ids, PREHEATS_ASKED_MAX);
+
+	skimmer__v1__stat_preheat_response__init(m);
+	m->tasks = mem_array(count + 1, sizeof(*m->tasks));
+	for (; m->n_tasks < count; m->n_tasks++)
+		m->tasks[m->n_tasks] = preheat_message(arg, rq->task_ids[m->n_tasks]);
+	reply_free(call, &m->base);
+}
+
 const struct rpc_method service_swarm_methods[] = {
 	{
 		.path = "/skimmer.v1.Swarm/StatSwarm",
@@ -284,6 +329,11 @@ const struct rpc_method service_swarm_methods[] = {
 		.path = "/skimmer.v1.Swarm/StatPieces",
 		.request = &skimmer__v1__stat_pieces_request__descriptor,
 		.message = stat_pieces,
+	},
+	{
+		.path = "/skimmer.v1.Swarm/StatPreheat",
+		.request = &skimmer__v1__stat_preheat_request__descriptor,
+		.message = stat_preheat,
 	},
 	{.path = NULL},
 };

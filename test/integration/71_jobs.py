@@ -122,6 +122,14 @@ def tasks_are_found_and_deleted(w):
 def what_cannot_be_done_fails_with_a_reason(w):
     row = w.wait(w.start("preheat", {"type": "image", "url": w.image_url() + "0"}), "FAILURE")
     check(row["result"]["job_states"][0]["error"], "a reason")
+    url = f"http://{w.origin.ip}/no/such.bin?signature=planted-query-secret"
+    for scope, hosts in (("single_seed_peer", {"seed"}), ("all_peers", {"seed", "node1", "node2"})):
+        row = w.wait(w.start("preheat", {"type": "file", "url": url, "scope": scope}), "FAILURE")
+        state = row["result"]["job_states"][0]
+        rows = state["results"][0]["failure_tasks"]
+        equal({r["hostname"] for r in rows}, hosts, "who has failed")
+        for text in (state["error"], *(r["description"] for r in rows)):
+            check("404" in text and "planted" not in text, text)
     empty = w.manager.add_cluster("empty", {"idc": "x"})
     row = w.wait(w.start("preheat", {"type": "image", "url": w.image_url()},
                          scheduler_cluster_ids=[empty]), "FAILURE")

@@ -10,6 +10,7 @@
 #include "base/timer.h"
 #include "dfdaemon_v2.pb-c.h"
 #include "proto/message.h"
+#include "proto/task_id.h"
 #include "scheduler_v2.pb-c.h"
 #include "test/state_config.h"
 #include "test/unit/unit.h"
@@ -55,7 +56,7 @@ static void note_download(struct rpc_call *call, const ProtobufCMessage *req, vo
 		d->asked[d->count++] = common__v2__download__unpack(NULL, len, bytes);
 	lock_drop(&d->lock);
 	rpc_call_send(call, &started.base);
-	rpc_call_finish(call, fails ? RPC_INTERNAL : RPC_OK, NULL);
+	rpc_call_finish(call, fails ? RPC_INTERNAL : RPC_OK, fails ? "the origin says 404" : NULL);
 }
 
 static const struct rpc_method daemon_methods[] = {
@@ -299,6 +300,79 @@ static void a_failed_download_does_not_keep_the_next_from_starting(void **state)
 	rq.concurrent_peer_count = 1;
 	assert_int_equal(preheat(f, &rq), RPC_OK);
 	wait_asked(f, 3);
+}
+
+static void set_fails(struct fixture *f, bool fails)
+{
+	lock_guard(&f->daemon.lock);
+	f->daemon.fails = fails;
+}
+
+/* Of the task that file_request() asks for, when nobody downloads it any more. */
+static size_t failures_of(struct fixture *f, struct preheat_failure *out, size_t max)
+{
+	const struct task_id_input in = {
+		.url = "http://10.9.9.9/f?Signature=x",
+		.filtered_params = task_id_default_filter,
+		.filtered_param_count = task_id_default_filter_count,
+		.blob_digest_id = true,
+	};
+	int64_t until = clock_ms() + WAIT_MS;
+	size_t pending = 1, count = 0;
+	char id[DIGEST_HEX_LEN + 1];
+
+	assert_int_equal(task_id_make(&in, id, NULL), 0);
+	while (pending && clock_ms() < until) {
+		count = preheats_failures(f->service->preheats, id, out, max, &pending);
+		poll(NULL, 0, 5);
+	}
+	assert_int_equal(pending, 0);
+	return count;
+}
+
+static void how_a_preheat_failed_is_known_until_it_is_asked_for_again(void **state)
+{
+	Scheduler__V2__PreheatFileRequest rq = file_request("all_peers");
+	struct preheat_failure failures[3];
+	struct fixture *f = *state;
+	char host[32];
+
+	announce(f, "a", "127.0.0.1", false);
+	announce(f, "b", "127.0.0.2", false);
+	set_fails(f, true);
+	assert_int_equal(preheat(f, &rq), RPC_OK);
+	assert_int_equal(failures_of(f, failures, 3), 2);
+	assert_int_equal(failures[1].code, RPC_INTERNAL);
+	assert_string_equal(failures[1].why, "the origin says 404");
+	assert_int_equal(failures_of(f, failures, 1), 1);
+	snprintf(host, sizeof(host), ":%u", rpc_server_port(f->daemon.server));
+	assert_non_null(strstr(failures[0].host, host));
+	set_fails(f, false);
+	assert_int_equal(preheat(f, &rq), RPC_OK);
+	assert_int_equal(failures_of(f, failures, 3), 0);
+}
+
+static void only_so_many_failures_are_remembered(void **state)
+{
+	Scheduler__V2__PreheatFileRequest rq = file_request("all_peers");
+	struct preheat_failure failures[3];
+	struct fixture *f = *state;
+	char url[64];
+
+	announce(f, "a", "127.0.0.1", false);
+	set_fails(f, true);
+	assert_int_equal(preheat(f, &rq), RPC_OK);
+	assert_int_equal(failures_of(f, failures, 3), 1);
+	for (unsigned i = 0; i < PREHEAT_FAILURES_MAX; i++) {
+		snprintf(url, sizeof(url), "http://10.9.9.9/other-%u", i);
+		rq.url = url;
+		while (preheat(f, &rq) == RPC_RESOURCE_EXHAUSTED)
+			poll(NULL, 0, 5);
+	}
+	for (int64_t until = clock_ms() + WAIT_MS;
+	     failures_of(f, failures, 3) && clock_ms() < until;)
+		poll(NULL, 0, 5);
+	assert_int_equal(failures_of(f, failures, 3), 0);
 }
 
 /* ---- streams */
@@ -608,6 +682,8 @@ int main(void)
 		TEST(one_seed_gets_all_that_was_asked_for),
 		TEST(scopes_addresses_counts_and_percentages_choose_hosts),
 		TEST(a_failed_download_does_not_keep_the_next_from_starting),
+		TEST(how_a_preheat_failed_is_known_until_it_is_asked_for_again),
+		TEST(only_so_many_failures_are_remembered),
 		TEST(stat_says_who_has_the_file),
 		TEST(what_is_on_the_block_list_is_refused),
 		TEST(the_block_list_of_dragonflys_manager_is_read),
