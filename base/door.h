@@ -27,6 +27,7 @@
 
 struct door;
 struct door_conn;
+struct door_tls;
 
 struct door_config {
 	const char *name;	  /* of its threads, at most 8 characters */
@@ -37,6 +38,9 @@ struct door_config {
 	int64_t idle_timeout_ms;  /* 0 = 90 s */
 	int64_t head_timeout_ms;  /* 0 = 10 s */
 	int64_t stall_timeout_ms; /* 0 = 60 s */
+	/* Every connection begins with TLS (base/door_tls.h); who speaks plain HTTP is told so by a
+	 * 400. The caller's, longer than the door. NULL = plain. */
+	struct door_tls *tls;
 	/* "Name: value\r\n" lines of the answers to what is no good HTTP; NULL = none. */
 	const char *refusal_headers;
 	/* A request: must answer with door_reply(), or door_take() it and answer at any later time.
@@ -105,7 +109,7 @@ bool door_has_body(const struct door_conn *c);
 int door_lend(struct door_conn *c, struct buf *early);
 void door_give_back(struct door_conn *c);
 
-/* How a connection's bytes travel: plain (door_conn.c) or through TLS (intercept.c). Results: bytes
+/* How a connection's bytes travel: plain (door_conn.c) or through TLS (door_tls.c). Results: bytes
  * (> 0), 0 the end (read only), -EAGAIN with *wait set to EPOLLIN or EPOLLOUT, or -errno. */
 struct door_stream {
 	ssize_t (*read)(void *arg, void *data, size_t len, uint32_t *wait);

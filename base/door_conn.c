@@ -14,6 +14,7 @@
 #include "base/door_conn.h"
 
 #include "base/clock.h"
+#include "base/door_tls.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -32,6 +33,7 @@
 #define LINGER_MS	 2000
 #define REFUSALS_MS	 60000
 #define LINGER_BYTES_MAX (1 << 20)
+#define TLS_HANDSHAKE	 0x16 /* the first byte of who speaks TLS (RFC 8446 §5.1) */
 
 enum { TIMER_NONE, TIMER_IDLE, TIMER_HEAD, TIMER_STALL, TIMER_LINGER };
 
@@ -216,6 +218,35 @@ static void start_request(struct door_conn *c, const struct http_head *h)
 	assert(c->call || c->ended || c->broken || c->state == DOOR_LENT);
 }
 
+static void switch_stream(struct door_conn *c, const struct door_stream *stream, void *arg)
+{
+	c->stream->close(c->stream_arg);
+	c->stream = stream;
+	c->stream_arg = arg;
+	c->readable = c->writable = true;
+}
+
+/* Who speaks no TLS where he should is listened to up to the end of a head, to be answered. */
+static bool learn_speech(struct door_conn *c)
+{
+	unsigned char first = 0;
+	ssize_t n = recv(c->watch.fd, &first, 1, MSG_PEEK);
+
+	if (n < 0 && errno == EAGAIN) {
+		c->readable = false;
+		return false;
+	}
+	if (n <= 0) {
+		door_conn_drop(c);
+		return false;
+	}
+	c->speech = first == TLS_HANDSHAKE ? SPEECH_GOOD : SPEECH_PLAIN;
+	if (c->speech == SPEECH_GOOD)
+		switch_stream(c, &door_tls_stream,
+			      door_tls_accept(c->home->door->config.tls, c->watch.fd));
+	return true;
+}
+
 /* Parses what is there, or reads more. */
 static bool take_head(struct door_conn *c)
 {
@@ -223,6 +254,8 @@ static bool take_head(struct door_conn *c)
 	struct err e;
 	int n = 0;
 
+	if (c->speech == SPEECH_UNKNOWN)
+		return learn_speech(c);
 	/* A head ends with a line: without a new one there is nothing to parse but the start. */
 	if (c->in.len > c->looked_at &&
 	    (!c->looked_at || c->in.len >= HTTP_HEAD_MAX ||
@@ -237,6 +270,11 @@ static bool take_head(struct door_conn *c)
 		return true;
 	}
 	buf_consume(&c->in, (size_t)n);
+	if (c->speech == SPEECH_PLAIN) {
+		http_head_release(&h);
+		refuse(c, 400, "this port speaks TLS: ask with https://");
+		return true;
+	}
 	start_request(c, &h);
 	return true;
 }
@@ -340,14 +378,6 @@ static int flush(struct door_conn *c)
 			buf_release(&c->out);
 	}
 	return 1;
-}
-
-static void switch_stream(struct door_conn *c, const struct door_stream *stream, void *arg)
-{
-	c->stream->close(c->stream_arg);
-	c->stream = stream;
-	c->stream_arg = arg;
-	c->readable = c->writable = true;
 }
 
 /* Closing at once would answer unread input by a reset, which may overtake our answer. */
@@ -524,6 +554,7 @@ void door_conn_new(struct door_loop *home, int fd)
 		.kick = {.run = conn_kicked, .arg = c},
 		.stream = &plain,
 		.stream_arg = c,
+		.speech = home->door->config.tls ? SPEECH_UNKNOWN : SPEECH_GOOD,
 		.readable = true,
 		.writable = true,
 		.in = BUF_INIT(HTTP_HEAD_MAX + READ_LEN),

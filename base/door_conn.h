@@ -53,6 +53,11 @@ struct door_conn {
 	const struct door_stream *next_stream; /* after the 200 to CONNECT */
 	void *next_arg;
 	char *base;
+	enum door_speech {
+		SPEECH_GOOD,
+		SPEECH_UNKNOWN,
+		SPEECH_PLAIN
+	} speech;		 /* of a door with TLS */
 	bool readable, writable; /* as far as we know; false after -EAGAIN */
 	uint32_t read_wait, write_wait;
 	/* the request */

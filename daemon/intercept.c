@@ -7,6 +7,7 @@
  * and certificate, 0600); proxy-ca.crt beside it is for the clients. All leaves share one P-256
  * key, made at start, never written; certificates are kept for a while, by host.
  */
+#include "base/door_tls.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/net.h"
@@ -15,13 +16,7 @@
 #include "daemon/proxy_private.h"
 
 #include <errno.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <unistd.h>
-
-#define FILE_PART (16u << 10) /* a TLS record */
 
 struct intercept {
 	struct pattern **patterns;
@@ -30,96 +25,7 @@ struct intercept {
 	SSL_CTX *tls;
 };
 
-/* ---- the stream */
-
-/* What OpenSSL says, as struct door_stream says it. */
-static ssize_t tls_result(SSL *ssl, int r, uint32_t *wait)
-{
-	int what = SSL_get_error(ssl, r);
-
-	*wait = what == SSL_ERROR_WANT_WRITE ? EPOLLOUT : EPOLLIN;
-	switch (what) {
-	case SSL_ERROR_WANT_READ:
-	case SSL_ERROR_WANT_WRITE:
-		return -EAGAIN;
-	case SSL_ERROR_ZERO_RETURN:
-		return 0;
-	default:
-		return -EPROTO;
-	}
-}
-
-static ssize_t tls_read(void *arg, void *data, size_t len, uint32_t *wait)
-{
-	int r;
-
-	ERR_clear_error();
-	r = SSL_read(arg, data, (int)len);
-	return r > 0 ? r : tls_result(arg, r, wait);
-}
-
-static ssize_t tls_write(void *arg, const void *data, size_t len, bool more, uint32_t *wait)
-{
-	int r;
-
-	(void)more;
-	ERR_clear_error();
-	r = SSL_write(arg, data, len > INT32_MAX ? INT32_MAX : (int)len);
-	return r > 0 ? r : tls_result(arg, r, wait);
-}
-
-/* When the socket is full the same bytes are read and encrypted again: OpenSSL wants them so. */
-static ssize_t tls_write_file(void *arg, int fd, uint64_t off, size_t len, uint32_t *wait)
-{
-	char data[FILE_PART];
-	ssize_t n = pread(fd, data, len < sizeof(data) ? len : sizeof(data), (off_t)off);
-
-	if (n <= 0)
-		return n < 0 ? -errno : 0;
-	return tls_write(arg, data, (size_t)n, false, wait);
-}
-
-static void tls_close(void *arg)
-{
-	ERR_clear_error();
-	if (SSL_is_init_finished(arg))
-		SSL_shutdown(arg);
-	SSL_free(arg);
-}
-
-static const struct door_stream tls_stream = {tls_read, tls_write, tls_write_file, tls_close};
-
 /* ---- which hosts, and who signs */
-
-/* A client that only speaks other protocols is told so at once. */
-static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
-			   const unsigned char *in, unsigned in_len, void *arg)
-{
-	static const unsigned char ours[] = "\x08http/1.1";
-	unsigned char *chosen;
-
-	(void)ssl;
-	(void)arg;
-	if (SSL_select_next_proto(&chosen, out_len, ours, sizeof(ours) - 1, in, in_len) !=
-	    OPENSSL_NPN_NEGOTIATED)
-		return SSL_TLSEXT_ERR_ALERT_FATAL;
-	*out = chosen;
-	return SSL_TLSEXT_ERR_OK;
-}
-
-static int make_tls(struct intercept *i, struct err *e)
-{
-	i->tls = SSL_CTX_new(TLS_server_method());
-	if (!i->tls || !SSL_CTX_set_min_proto_version(i->tls, TLS1_2_VERSION))
-		return err_set(e, EINVAL, "OpenSSL cannot serve TLS");
-	SSL_CTX_set_options(i->tls, SSL_OP_NO_RENEGOTIATION);
-	SSL_CTX_set_mode(i->tls, SSL_MODE_ENABLE_PARTIAL_WRITE |
-					 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-					 SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_session_cache_mode(i->tls, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_alpn_select_cb(i->tls, choose_protocol, NULL);
-	return 0;
-}
 
 static int compile(struct intercept *i, const struct config_strings *hosts, struct err *e)
 {
@@ -145,7 +51,7 @@ int intercept_new(const struct proxy_config *config, struct intercept **out, str
 		r = authority_open(config->ca_cert, config->ca_key, config->cache_dir,
 				   &i->authority, e);
 	if (r == 0)
-		r = make_tls(i, e);
+		r = door_tls_context(&i->tls, e);
 	if (r < 0) {
 		intercept_free(i);
 		return r;
@@ -195,5 +101,5 @@ void intercept_request(struct intercept *i, struct door_conn *c, const char *hos
 	if (port != 443)
 		snprintf(suffix, sizeof(suffix), ":%u", port);
 	base = mem_printf("https://%s%s%s%s", v6 ? "[" : "", host, v6 ? "]" : "", suffix);
-	door_upgrade(c, base, &tls_stream, ssl);
+	door_upgrade(c, base, &door_tls_stream, ssl);
 }

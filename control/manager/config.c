@@ -1,6 +1,7 @@
 /* The table of the manager's keys. */
 #include "control/manager/config.h"
 
+#include "base/door_tls.h"
 #include "base/profile_door.h"
 
 #include "base/mem.h"
@@ -40,11 +41,13 @@ const struct config_key manager_config_keys[] = {
 	{.path = "server.rest.tls.cert",
 	 .type = CONFIG_STRING,
 	 .offset = AT(rest_tls_cert),
-	 .help = "Refused: plain HTTP is served; put a proxy with TLS before it."},
+	 .help = "PEM file with the certificate of the REST API and the console, followed by those "
+		 "between it and its authority. With it https is served and plain HTTP refused; "
+		 "the cookie of a person is marked Secure. Read at start. Default: plain HTTP."},
 	{.path = "server.rest.tls.key",
 	 .type = CONFIG_STRING,
 	 .offset = AT(rest_tls_key),
-	 .help = "Refused, as the certificate."},
+	 .help = "PEM file with its key, without a passphrase."},
 	{.path = "server.consoleDir",
 	 .type = CONFIG_STRING,
 	 .offset = AT(console_dir),
@@ -335,6 +338,18 @@ static int check_redis(const struct manager_config *c, struct err *e)
 	return 0;
 }
 
+static int check_tls(const struct manager_config *c, struct err *e)
+{
+	struct door_tls *tls = NULL;
+
+	if (!c->rest_tls_cert != !c->rest_tls_key)
+		return err_set(e, EINVAL, "server.rest.tls needs both cert and key");
+	if (c->rest_tls_cert && door_tls_new(c->rest_tls_cert, c->rest_tls_key, &tls, e) < 0)
+		return err_wrap(e, "server.rest.tls");
+	door_tls_free(tls);
+	return 0;
+}
+
 int manager_config_check(const void *config, struct err *e)
 {
 	const struct manager_config *c = config;
@@ -344,10 +359,8 @@ int manager_config_check(const void *config, struct err *e)
 
 	if (c->rest_addr[0] != ':' && !net_split(c->rest_addr, host, sizeof(host), 8080, &port))
 		return err_set(e, EINVAL, "server.rest.addr: %s is not ip:port", c->rest_addr);
-	if (c->rest_tls_cert || c->rest_tls_key)
-		return err_set(e, EINVAL,
-			       "server.rest.tls: the manager serves plain HTTP; put a proxy with "
-			       "TLS before it");
+	if (check_tls(c, e) < 0)
+		return -e->code;
 	if (c->jwt_key && strlen(c->jwt_key) < JWT_KEY_MIN)
 		return err_set(e, EINVAL, "auth.jwt.key must have at least %d characters",
 			       JWT_KEY_MIN);

@@ -152,7 +152,7 @@ const char *rest_scheme(const struct rest_call *c)
 {
 	const char *proto = c->rq->forwarded_proto;
 
-	return proto && strcmp(proto, "https") == 0 ? "https" : "http";
+	return c->rq->tls || (proto && strcmp(proto, "https") == 0) ? "https" : "http";
 }
 
 static void link_append(struct buf *out, const struct rest_call *c, const struct rest_page *p,

@@ -1,6 +1,7 @@
 /* Puts the REST API together. */
 #include "control/manager/rest_server.h"
 
+#include "base/door_tls.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/net.h"
@@ -24,6 +25,7 @@
 struct rest_server {
 	struct rest rest;
 	struct redis *redis;
+	struct door_tls *tls;
 	struct web *web;
 };
 
@@ -64,6 +66,11 @@ static int open_web(struct rest_server *s, struct err *e)
 	if (!net_split(full, host, sizeof(host), 8080, &web.port))
 		return err_set(e, EINVAL, "server.rest.addr: %s is not ip:port", addr);
 	web.ip = strcmp(host, "any") == 0 ? NULL : host;
+	if (s->rest.config->rest_tls_cert &&
+	    door_tls_new(s->rest.config->rest_tls_cert, s->rest.config->rest_tls_key, &s->tls, e) <
+		    0)
+		return err_wrap(e, "server.rest.tls");
+	web.tls = s->tls;
 	return web_new(&web, &s->web, e);
 }
 
@@ -107,8 +114,9 @@ int rest_server_new(const struct manager_config *config, struct db *db, struct r
 		rest_server_free(s);
 		return r;
 	}
-	log_info("manager serves REST", "addr=%s port=%u console=%s", config->rest_addr,
-		 rest_server_port(s), config->console_dir ? config->console_dir : "none");
+	log_info("manager serves REST", "addr=%s port=%u tls=%d console=%s", config->rest_addr,
+		 rest_server_port(s), s->tls != NULL,
+		 config->console_dir ? config->console_dir : "none");
 	*out = s;
 	return 0;
 }
@@ -125,6 +133,7 @@ void rest_server_free(struct rest_server *s)
 	if (s->rest.live)
 		live_stop(s->rest.live);
 	web_free(s->web);
+	door_tls_free(s->tls);
 	live_free(s->rest.live);
 	jobs_free(s->rest.jobs);
 	jwt_free(s->rest.jwt);

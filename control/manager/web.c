@@ -263,6 +263,7 @@ static void request(struct door_conn *c, void *arg)
 	list_init(&x->late.link);
 	list_init(&x->done.link);
 	take_head(x, h);
+	x->rq.tls = w->config.tls;
 	door_take(c, &x->call);
 	if (h->content_length > (int64_t)WEB_BODY_MAX) {
 		answer_text(x, 413, "the body is larger than 1 MiB");
@@ -281,6 +282,7 @@ int web_new(const struct web_config *config, struct web **out, struct err *e)
 		.name = "rest",
 		.ip = config->ip,
 		.port = config->port,
+		.tls = config->tls,
 		.connections_max = CONNECTIONS_MAX,
 		.stall_timeout_ms = STALL_MS,
 		.request = request,

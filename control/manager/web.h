@@ -16,6 +16,7 @@
 #define WEB_BODY_MAX   (1u << 20)
 #define WEB_ANSWER_MAX (64u << 20)
 
+struct door_tls;
 struct web;
 struct web_feed;
 
@@ -24,6 +25,7 @@ struct web_request {
 	char *method, *path, *query; /* path as sent, without the query; starts with '/' */
 	char *host, *authorization, *cookie, *origin, *fetch_site, *forwarded_proto, *encodings;
 	char peer[INET6_ADDRSTRLEN];
+	bool tls; /* came over our own */
 	struct buf body;
 };
 
@@ -37,8 +39,9 @@ struct web_answer {
 };
 
 struct web_config {
-	const char *ip; /* NULL = any */
-	uint16_t port;	/* 0 = the system picks */
+	const char *ip;	      /* NULL = any */
+	uint16_t port;	      /* 0 = the system picks */
+	struct door_tls *tls; /* NULL = plain HTTP; longer than the web */
 	unsigned workers;
 	int64_t body_timeout_ms; /* 0 = 30 s: for all of a body */
 	/* On a worker. The answer comes with status 200 and nothing else. */

@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -693,15 +694,61 @@ def test_old_rows_go_by_themselves():
     M.api("DELETE", f"configs/{kept['id']}")
 
 
-def test_tls_is_refused_and_not_forgotten():
-    config = json.loads(M.config.read_text())
-    config["server"]["rest"]["tls"] = {"cert": "/x.pem", "key": "/x.key"}
-    file = M.dir / "tls.yaml"
-    file.write_text(json.dumps(config))
-    done = subprocess.run([BIN / "manager", "--config", file, "--check-config"],
-                          capture_output=True, text=True, timeout=60)
-    check(done.returncode != 0 and "server.rest.tls" in done.stdout + done.stderr, done)
-    file.unlink()
+def test_tls_is_served_with_a_certificate():
+    made = M.dir / "tls"
+    made.mkdir()
+    for name in ("ours", "other"):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+                        "subjectAltName=IP:127.0.0.1", "-keyout", made / f"{name}.key", "-out",
+                        made / f"{name}.crt"], check=True, capture_output=True, timeout=60)
+    port, file = databases.free_port(), made / "manager.yaml"
+
+    def configure(cert, key):
+        file.write_text(json.dumps({
+            "server": {"grpc": {"listenIP": "127.0.0.1", "port": {"start": databases.free_port()}},
+                       "rest": {"addr": f"127.0.0.1:{port}", "tls": {"cert": str(cert), "key": str(key)}}},
+            "database": {"type": "sqlite", "sqlite": {"path": str(made / "m.db")}}}))
+        done = subprocess.run([BIN / "manager", "--config", file, "--check-config"],
+                              capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+    for cert, key in ((made / "ours.crt", made / "other.key"), (made / "no.crt", made / "ours.key"),
+                      (made / "ours.crt", "")):
+        code, text = configure(cert, key)
+        check(code != 0 and "server.rest.tls" in text, text)
+    equal(configure(made / "ours.crt", made / "ours.key")[0], 0, "a good pair")
+    with open(made / "log", "wb") as log:
+        process = subprocess.Popen([BIN / "manager", "--config", file], stderr=log)
+    try:
+        def ask(path, body=None, ca="ours"):
+            context = ssl.create_default_context(cafile=made / f"{ca}.crt")
+            c = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
+            c.request("POST" if body else "GET", path, json.dumps(body) if body else None)
+            r = c.getresponse()
+            return r.status, r.headers, r.read().decode()
+        end = time.monotonic() + 60
+        while True:
+            try:
+                equal(ask("/healthy")[0], 200, "over TLS")
+                break
+            except OSError:
+                check(time.monotonic() < end and process.poll() is None, (made / "log").read_text()[-500:])
+                time.sleep(0.05)
+        status, headers, _ = ask("/api/v1/users/signin", {"name": "root", "password": "dragonfly"})
+        check(status == 200 and headers["Set-Cookie"].endswith("; Secure"), "the cookie is for TLS alone")
+        try:
+            ask("/healthy", ca="other")
+            check(False, "another authority is not believed")
+        except ssl.SSLCertVerificationError:
+            pass
+        plain = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        plain.request("GET", "/healthy")
+        answer = plain.getresponse()
+        check(answer.status == 400 and "https://" in answer.read().decode(), "plain HTTP is told")
+    finally:
+        process.terminate()
+        process.wait(60)
+    shutil.rmtree(made)
 
 
 def test_planted_secrets_are_nowhere():
