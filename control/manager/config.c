@@ -108,16 +108,16 @@ const struct config_key manager_config_keys[] = {
 		 "certificate, or only where the server offers it (not checked)."},
 	{.path = "database.mysql.tls.ca",
 	 .type = CONFIG_STRING,
-	 .offset = AT(mysql_ca),
+	 .offset = AT(mysql.ca),
 	 .help = "File with the authorities that the server's certificate is checked against. "
 		 "With it, or with a certificate, TLS is used whatever tlsConfig says."},
 	{.path = "database.mysql.tls.cert",
 	 .type = CONFIG_STRING,
-	 .offset = AT(mysql_cert),
+	 .offset = AT(mysql.cert),
 	 .help = "File with the manager's own certificate."},
 	{.path = "database.mysql.tls.key",
 	 .type = CONFIG_STRING,
-	 .offset = AT(mysql_key),
+	 .offset = AT(mysql.key),
 	 .help = "File with its key."},
 	{.path = "database.mysql.tls.insecureSkipVerify",
 	 .type = CONFIG_BOOL,
@@ -157,8 +157,22 @@ const struct config_key manager_config_keys[] = {
 	 .offset = AT(postgres.tls),
 	 .fallback = "disable",
 	 .words = "disable|allow|prefer|require|verify-ca|verify-full",
-	 .help = "TLS to the server, in PostgreSQL's words; the authorities are those of "
-		 "~/.postgresql/root.crt or PGSSLROOTCERT."},
+	 .help = "TLS to the server, in PostgreSQL's words: none; only if it must be; if it can "
+		 "be; "
+		 "always; with a certificate of an authority; and one that has the server's name."},
+	{.path = "database.postgres.sslRootCert",
+	 .type = CONFIG_STRING,
+	 .offset = AT(postgres.ca),
+	 .help = "File with the authorities that the server's certificate is checked against, with "
+		 "sslMode require or stricter. Default: ~/.postgresql/root.crt or PGSSLROOTCERT."},
+	{.path = "database.postgres.sslCert",
+	 .type = CONFIG_STRING,
+	 .offset = AT(postgres.cert),
+	 .help = "File with the manager's own certificate."},
+	{.path = "database.postgres.sslKey",
+	 .type = CONFIG_STRING,
+	 .offset = AT(postgres.key),
+	 .help = "File with its key; only the manager and root may be able to read it."},
 	{.path = "database.postgres.preferSimpleProtocol", .type = CONFIG_IGNORED},
 	{.path = "database.postgres.timezone", .type = CONFIG_IGNORED},
 	{.path = "database.redis.addrs",
@@ -185,6 +199,20 @@ const struct config_key manager_config_keys[] = {
 	 .type = CONFIG_STRING,
 	 .offset = AT(redis_master),
 	 .help = "Refused: sentinels are not asked here; name the servers themselves in addrs."},
+	{.path = "database.redis.tls.caCert",
+	 .type = CONFIG_STRING,
+	 .offset = AT(redis_tls_ca),
+	 .help = "Refused, as the others of database.redis.tls: the client library of Debian 12 "
+		 "has "
+		 "no TLS; put stunnel between, or keep Redis on a network of its own."},
+	{.path = "database.redis.tls.cert",
+	 .type = CONFIG_STRING,
+	 .offset = AT(redis_tls_cert),
+	 .help = "Refused."},
+	{.path = "database.redis.tls.key",
+	 .type = CONFIG_STRING,
+	 .offset = AT(redis_tls_key),
+	 .help = "Refused."},
 	{.path = "database.redis.sentinelUsername", .type = CONFIG_IGNORED},
 	{.path = "database.redis.sentinelPassword", .type = CONFIG_IGNORED},
 	{.path = "database.redis.brokerDB", .type = CONFIG_IGNORED},
@@ -312,6 +340,16 @@ static int check_database(const struct manager_config *c, struct err *e)
 	if (s && !s->user)
 		return err_set(e, EINVAL, "database.%s.user is needed with database.type %s",
 			       section, c->database_type);
+	if (s == &c->postgres && s->ca && !strstr("require verify-ca verify-full", s->tls))
+		return err_set(e, EINVAL,
+			       "database.postgres.sslRootCert checks nothing with sslMode %s: that "
+			       "takes require, verify-ca or verify-full",
+			       s->tls);
+	if (s && !s->cert != !s->key)
+		return err_set(e, EINVAL,
+			       "database.%s: a certificate needs its key, and the other "
+			       "way round",
+			       section);
 	if (!db_supports(c->database_type))
 		return err_set(e, EINVAL,
 			       "database.type: this program was built without %s (cmake "
@@ -329,6 +367,11 @@ static int check_redis(const struct manager_config *c, struct err *e)
 		return err_set(e, EINVAL,
 			       "database.redis.masterName: sentinels are not asked here; name the "
 			       "servers themselves in database.redis.addrs");
+	if (c->redis_tls_ca || c->redis_tls_cert || c->redis_tls_key)
+		return err_set(
+			e, EINVAL,
+			"database.redis.tls: Redis is asked without TLS; put stunnel between, "
+			"or keep it on a network of its own");
 	if (c->redis_user && !c->redis_password)
 		return err_set(e, EINVAL, "database.redis.username needs database.redis.password");
 	for (size_t i = 0; i < c->redis_addrs.count; i++)
@@ -386,9 +429,9 @@ struct db_config manager_config_database(const struct manager_config *c)
 		.password = s->password,
 		.name = s->name,
 		.tls = s->tls,
-		.tls_ca = c->mysql_ca,
-		.tls_cert = c->mysql_cert,
-		.tls_key = c->mysql_key,
+		.tls_ca = s->ca,
+		.tls_cert = s->cert,
+		.tls_key = s->key,
 		.tls_insecure = c->mysql_insecure,
 		.migrate = s->migrate,
 	};

@@ -20,14 +20,14 @@ struct manager_config {
 	/* the database; one of the three */
 	char *database_type, *database_path;
 	struct manager_server {
-		char *host, *user, *password, *name, *tls;
+		char *host, *user, *password, *name, *tls, *ca, *cert, *key;
 		uint16_t port;
 		bool migrate;
 	} mysql, postgres;
-	char *mysql_ca, *mysql_cert, *mysql_key;
 	bool mysql_insecure;
 	struct config_strings redis_addrs;
 	char *redis_master, *redis_user, *redis_password;
+	char *redis_tls_ca, *redis_tls_cert, *redis_tls_key;
 	uint64_t redis_db;
 	/* REST and console */
 	char *rest_addr, *rest_tls_cert, *rest_tls_key, *console_dir;

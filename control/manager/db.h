@@ -29,7 +29,7 @@ struct db_config {
 	const char *host, *user, *password, *name;
 	uint16_t port;
 	const char *tls; /* postgres: sslmode; mysql: false, true, skip-verify or preferred */
-	const char *tls_ca, *tls_cert, *tls_key; /* mysql: files; NULL = none */
+	const char *tls_ca, *tls_cert, *tls_key; /* files; NULL = none */
 	bool tls_insecure;			 /* mysql */
 	bool migrate;
 };

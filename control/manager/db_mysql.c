@@ -138,8 +138,10 @@ static int connect_to(const struct db_config *c, void **conn_out, struct err *e)
 	set_tls(conn, c);
 	/* FOUND_ROWS: a change of a row to what it was counts, as elsewhere. */
 	if (!mysql_real_connect(conn, c->host, c->user, c->password, c->name, c->port, NULL,
-				CLIENT_FOUND_ROWS))
-		return err_set(e, ENOTCONN, "the database server is away: %s", mysql_error(conn));
+				CLIENT_FOUND_ROWS)) {
+		err_set(e, ENOTCONN, "the database server is away: %s", mysql_error(conn));
+		return c->tls_ca ? err_wrap(e, "with the authorities in %s", c->tls_ca) : -e->code;
+	}
 	r = set_session(conn, e);
 	if (r < 0)
 		return r;

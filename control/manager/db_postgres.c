@@ -136,6 +136,9 @@ static int connect_to(const struct db_config *c, void **conn_out, struct err *e)
 		"password",
 		"dbname",
 		"sslmode",
+		"sslrootcert",
+		"sslcert",
+		"sslkey",
 		"connect_timeout",
 		"application_name",
 		"client_encoding",
@@ -146,8 +149,9 @@ static int connect_to(const struct db_config *c, void **conn_out, struct err *e)
 		NULL,
 	};
 	const char *const values[] = {
-		c->host,	   port,   c->user, c->password, c->name, c->tls, wait,
-		"skimmer-manager", "UTF8", options, "10",	 "5",	  "3",	  NULL,
+		c->host,     port,	 c->user, c->password,	     c->name, c->tls,  c->tls_ca,
+		c->tls_cert, c->tls_key, wait,	  "skimmer-manager", "UTF8",  options, "10",
+		"5",	     "3",	 NULL,
 	};
 
 	snprintf(port, sizeof(port), "%u", c->port);
@@ -157,8 +161,10 @@ static int connect_to(const struct db_config *c, void **conn_out, struct err *e)
 		 " -c idle_in_transaction_session_timeout=%ds -c standard_conforming_strings=on",
 		 DB_LOCK_S, DB_ANSWER_S, DB_ANSWER_S);
 	conn = PQconnectdbParams(names, values, 0);
-	if (PQstatus(conn) != CONNECTION_OK)
-		return fail_conn(conn, e);
+	if (PQstatus(conn) != CONNECTION_OK) {
+		fail_conn(conn, e);
+		return c->tls_ca ? err_wrap(e, "with the authorities in %s", c->tls_ca) : -e->code;
+	}
 	PQsetNoticeReceiver(conn, ignore_notice, NULL);
 	*conn_out = take_ptr(&conn);
 	return 0;

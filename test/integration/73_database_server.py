@@ -117,6 +117,34 @@ def a_wrong_password_is_told_but_not_shown(d):
     check("127.0.0.1" in text and "planted" not in text, text)
 
 
+def the_server_shows_its_certificate(d, tls, is_secure):
+    """tls(CA file) are the keys that have the certificate checked."""
+    d.make_database("tls")
+    m = Manager(d, "tls", tls(d.dir / "ca.crt")).start()
+    check(is_secure(d), "the connection is by TLS")
+    equal(m.ask("GET", "clusters")[0], 200, "a request")
+    m.stop()
+    text = refused(Manager(d, "tls", tls(d.dir / "another.crt")))
+    check(f"with the authorities in {d.dir}/another.crt" in text and "planted" not in text, text)
+
+
+def postgres_tls(ca):
+    return {"sslMode": "verify-full", "sslRootCert": str(ca)}
+
+
+def postgres_is_secure(d):
+    return d.sql("SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+                 " WHERE application_name = 'skimmer-manager'") == "t"
+
+
+def mariadb_tls(ca):
+    return {"tlsConfig": "true", "tls": {"ca": str(ca)}}
+
+
+def mariadb_is_secure(d):
+    return int(d.sql("SHOW GLOBAL STATUS LIKE 'Ssl_finished_accepts'").split()[1]) > 0
+
+
 def a_restart_of_the_server_is_not_noticed(d, m):
     d.stop(d.at_once)
     d.start()
@@ -169,10 +197,11 @@ def kill_mariadb(d):
     return False
 
 
-def play(d, client, kill):
+def play(d, client, kill, tls, is_secure):
     every_earlier_version_is_lifted(d)
     strange_tables_are_refused(d)
     a_wrong_password_is_told_but_not_shown(d)
+    the_server_shows_its_certificate(d, tls, is_secure)
     m = Manager(d).start()
     a_restart_of_the_server_is_not_noticed(d, m)
     a_server_that_is_away_is_503(d, m)
@@ -184,14 +213,15 @@ def play(d, client, kill):
 def test_postgres():
     with databases.Postgres() as d:
         play(d, ["env", f"PGPASSWORD={databases.PASSWORD}", f"{d.bin}/psql", "-h", "127.0.0.1", "-p",
-                 str(d.port), "-U", "postgres", "-d", "manager", "-qAt"], kill_postgres)
+                 str(d.port), "-U", "postgres", "-d", "manager", "-qAt"], kill_postgres, postgres_tls,
+             postgres_is_secure)
 
 
 def test_mariadb():
     with databases.Mariadb() as d:
         play(d, ["mariadb", "--no-defaults", f"--socket={d.dir}/socket", "-u", "root", "-nBN",
                  "manager"],
-             kill_mariadb)
+             kill_mariadb, mariadb_tls, mariadb_is_secure)
 
 
 story.run(globals())

@@ -51,11 +51,26 @@ class Server:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"skimmer-{self.name}-", dir="/tmp"))
         self.port = free_port()
         self.process = None
+        self.make_certificates()
         if os.getuid() == 0:
             shutil.chown(self.dir, self.user, self.user)
+            shutil.chown(self.dir / "server.key", self.user, self.user)
         self.prepare()
         self.start()
         self.make_database("manager")
+
+    def make_certificates(self):
+        """ca.crt, which has signed server.crt for our address, and another.crt, which has not."""
+        def openssl(*args):
+            subprocess.run(["openssl", *args], cwd=self.dir, check=True, timeout=BOUND_S, capture_output=True)
+        new = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+        for name in ("ca", "another"):
+            openssl(*new, "-x509", "-days", "2", "-subj", f"/CN=CA {name}", "-keyout", f"{name}.key",
+                    "-out", f"{name}.crt")
+        (self.dir / "names").write_text(f"subjectAltName=IP:{self.ip}\n")
+        openssl(*new, "-subj", f"/CN={self.ip}", "-keyout", "server.key", "-out", "server.csr")
+        openssl("x509", "-req", "-days", "2", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
+                "-CAcreateserial", "-extfile", "names", "-out", "server.crt")
 
     def there(self, command):
         return self.host.enter(*command) if self.host else command
@@ -114,7 +129,8 @@ class Postgres(Server):
     def command(self):
         return [f"{self.bin}/postgres", "-D", f"{self.dir}/data", "-p", str(self.port),
                 "-c", f"listen_addresses={self.ip}", "-c", f"unix_socket_directories={self.dir}",
-                "-c", "fsync=off", "-c", "shared_buffers=16MB"]
+                "-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "ssl=on",
+                "-c", f"ssl_cert_file={self.dir}/server.crt", "-c", f"ssl_key_file={self.dir}/server.key"]
 
     def sql(self, text, name="postgres"):
         env = dict(os.environ, PGPASSWORD=PASSWORD)
@@ -153,7 +169,8 @@ class Mariadb(Server):
         return ["mariadbd", "--no-defaults", f"--datadir={self.dir}/data", f"--port={self.port}",
                 "--bind-address=127.0.0.1", f"--socket={self.dir}/socket",
                 f"--pid-file={self.dir}/pid", "--innodb-flush-method=nosync",
-                "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M"]
+                "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M",
+                f"--ssl-cert={self.dir}/server.crt", f"--ssl-key={self.dir}/server.key"]
 
     def sql(self, text, name=""):
         return self.run("mariadb", "--no-defaults", f"--socket={self.dir}/socket", "-u", "root",
