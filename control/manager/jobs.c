@@ -20,11 +20,9 @@
 
 #define RANK_JOBS   44
 #define THREADS_MAX 16
-#define QUEUE_MAX   1000
 #define SEALED_AS   "jobs.args"
 #define BEAT_MS	    3000
 #define LEASE_MS    12000 /* four beats */
-#define CLAIMS_MAX  100	  /* at a beat */
 #define UNFINISHED  "state IN ('PENDING', 'STARTED')"
 
 struct jobs {
@@ -36,7 +34,10 @@ struct jobs {
 	bool beats;
 	struct lock lock;
 	struct cond cond;
-	bool stopping; /* lock */
+	/* lock: */
+	bool stopping;
+	bool looks;	  /* the beat need not wait: a thread is free */
+	unsigned running; /* threads that have a job */
 };
 
 struct errand {
@@ -105,6 +106,31 @@ void jobs_progress(struct jobs *j, const struct job *job, const char *state, con
 	}
 }
 
+/* ---- threads */
+
+/* What waits, waits in the table: there any manager with a free thread finds it. */
+static bool take_thread(struct jobs *j)
+{
+	lock_guard(&j->lock);
+	if (j->running == THREADS_MAX)
+		return false;
+	j->running++;
+	return true;
+}
+
+static void give_thread(struct jobs *j)
+{
+	lock_guard(&j->lock);
+	j->running--;
+}
+
+static void look_for_work(struct jobs *j)
+{
+	lock_guard(&j->lock);
+	j->looks = true;
+	cond_wake_all(&j->cond);
+}
+
 /* ---- running */
 
 static int load_clusters(struct jobs *j, struct job *job, struct err *e)
@@ -157,16 +183,12 @@ static void fail_job(struct jobs *j, int64_t id, const char *why)
 	job_release(&job);
 }
 
-static void run(void *arg)
+static void run_job(struct jobs *j, int64_t id)
 {
-	struct errand *errand = arg;
-	struct jobs *j = errand->jobs;
 	struct job job cleanup(job_release) = {0};
 	json_t *states cleanup(json_decref_at) = json_array();
 	struct err e = {0};
-	int64_t id = errand->id;
 
-	free(errand);
 	if (!jobs_wait(j, 0))
 		return;
 	while (load(j, id, &job, &e) < 0) {
@@ -194,15 +216,24 @@ static void run(void *arg)
 	log_info("job ends", "job=%lld type=%s", (long long)id, job.type);
 }
 
-static bool start(struct jobs *j, int64_t id)
+static void run(void *arg)
+{
+	struct errand *errand = arg;
+
+	run_job(errand->jobs, errand->id);
+	give_thread(errand->jobs);
+	look_for_work(errand->jobs);
+	free(errand);
+}
+
+/* On a thread that was taken. */
+static void start(struct jobs *j, int64_t id)
 {
 	struct errand *errand = mem_new(struct errand);
 
 	*errand = (struct errand){j, id};
-	if (pool_run(j->pool, run, errand))
-		return true;
-	free(errand);
-	return false;
+	if (!pool_run(j->pool, run, errand))
+		abort();
 }
 
 /* ---- leases */
@@ -214,7 +245,7 @@ static int renew(struct jobs *j, int64_t now, struct err *e)
 		      now + LEASE_MS, j->name);
 }
 
-/* Of several managers that try one has it. */
+/* Of several managers that try one has it, on a thread that this one has taken. */
 static int claim(struct jobs *j, int64_t id, int64_t now, struct err *e)
 {
 	int64_t changed = 0;
@@ -223,28 +254,29 @@ static int claim(struct jobs *j, int64_t id, int64_t now, struct err *e)
 		       " AND " UNFINISHED,
 		       "siii", j->name, now + LEASE_MS, id, now);
 
-	if (r < 0 || !changed)
+	if (r < 0 || !changed) {
+		give_thread(j);
 		return r;
+	}
 	log_info("unfinished job is taken up", "job=%lld", (long long)id);
-	if (start(j, id))
-		return 0;
-	return db_run(j->db, NULL, e, "UPDATE jobs SET lease_ms = 0 WHERE id = ?", "i", id);
+	start(j, id);
+	return 0;
 }
 
 static int claim_free(struct jobs *j, int64_t now, struct err *e)
 {
-	int64_t ids[CLAIMS_MAX];
+	int64_t ids[THREADS_MAX];
 	size_t count = 0;
 	struct query q;
 	int r;
 
 	query_start(j->db, &q, e,
 		    "SELECT id FROM jobs WHERE " UNFINISHED " AND lease_ms < ? ORDER BY id LIMIT ?",
-		    "ii", now, (int64_t)CLAIMS_MAX);
-	while (count < CLAIMS_MAX && query_next(&q))
+		    "ii", now, (int64_t)THREADS_MAX);
+	while (count < THREADS_MAX && query_next(&q))
 		ids[count++] = query_int(&q, 0);
 	r = query_end(&q);
-	for (size_t i = 0; r == 0 && i < count; i++)
+	for (size_t i = 0; r == 0 && i < count && take_thread(j); i++)
 		r = claim(j, ids[i], now, e);
 	return r;
 }
@@ -263,12 +295,24 @@ static int beat(struct jobs *j, struct err *e)
 	return r;
 }
 
+/* False: the manager stops. */
+static bool wait_for_beat(struct jobs *j)
+{
+	int64_t deadline = clock_ms() + BEAT_MS;
+
+	lock_guard(&j->lock);
+	while (!j->stopping && !j->looks && cond_wait_until(&j->cond, &j->lock, deadline))
+		;
+	j->looks = false;
+	return !j->stopping;
+}
+
 static void *beat_main(void *arg)
 {
 	struct jobs *j = arg;
 	int64_t gc_ms = clock_ms();
 
-	while (jobs_wait(j, BEAT_MS)) {
+	while (wait_for_beat(j)) {
 		struct err e = {0};
 
 		if (beat(j, &e) < 0 && !is_away(&e))
@@ -305,7 +349,8 @@ static int take_up(struct jobs *j, struct err *e)
 
 /* ---- adding */
 
-static int insert(struct jobs *j, const char *type, const char *args, const char *sealed,
+/* Ours, or nobody's yet. */
+static int insert(struct jobs *j, bool ours, const char *type, const char *args, const char *sealed,
 		  const char *bio, int64_t user_id, const int64_t *clusters, size_t count,
 		  int64_t *id_out, struct err *e)
 {
@@ -318,8 +363,8 @@ static int insert(struct jobs *j, const char *type, const char *args, const char
 			      "INSERT INTO jobs (task_id, bio, type, state, args, args_sealed,"
 			      " user_id, owner, lease_ms, created_ms, updated_ms)"
 			      " VALUES (?, ?, ?, 'PENDING', ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-			      "sssssisiii", random, bio, type, args, sealed, user_id, j->name,
-			      lease_ms + LEASE_MS, now, now);
+			      "sssssisiii", random, bio, type, args, sealed, user_id,
+			      ours ? j->name : "", ours ? lease_ms + LEASE_MS : 0, now, now);
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		r = db_run(j->db, NULL, e,
@@ -337,7 +382,7 @@ int jobs_record(struct jobs *j, const char *type, const json_t *args, int64_t us
 {
 	char *text cleanup(free_at) = json_print(args);
 
-	return insert(j, type, text, "", "", user_id, NULL, 0, id_out, e);
+	return insert(j, true, type, text, "", "", user_id, NULL, 0, id_out, e);
 }
 
 int jobs_add(struct jobs *j, const char *type, const json_t *args, const char *bio, int64_t user_id,
@@ -347,19 +392,20 @@ int jobs_add(struct jobs *j, const char *type, const json_t *args, const char *b
 	char *public cleanup(free_at) = json_print(shown);
 	char *whole cleanup(free_at) = json_print(args);
 	char *sealed cleanup(free_at) = vault_seal(j->vault, SEALED_AS, whole);
+	bool ours = take_thread(j);
 	int r = db_begin(j->db, e);
 
 	if (r == 0)
 		r = db_finish(j->db,
-			      insert(j, type, public, sealed, bio, user_id, clusters, cluster_count,
-				     id_out, e),
+			      insert(j, ours, type, public, sealed, bio, user_id, clusters,
+				     cluster_count, id_out, e),
 			      e);
 	figures_job(type, r == 0);
-	if (r < 0)
-		return r;
-	if (!start(j, *id_out))
-		fail_job(j, *id_out, "too many jobs wait: try again later");
-	return 0;
+	if (ours && r == 0)
+		start(j, *id_out);
+	else if (ours)
+		give_thread(j);
+	return r;
 }
 
 /* ---- life */
@@ -374,7 +420,7 @@ int jobs_new(struct db *db, const struct vault *vault, struct jobs **out, struct
 	lock_init(&j->lock, RANK_JOBS);
 	cond_init(&j->cond);
 	j->name = vault_random(24);
-	j->pool = pool_new("jobs", THREADS_MAX, QUEUE_MAX);
+	j->pool = pool_new("jobs", THREADS_MAX, THREADS_MAX + 1);
 	r = take_up(j, e);
 	if (r < 0) {
 		jobs_free(j);

@@ -4,7 +4,8 @@
  *
  * A job is one manager's at a time, by a lease that it renews while it lives: jobs.owner until
  * jobs.lease_ms by the database's clock. A lease that has ended is any manager's to claim; what the
- * earlier owner still writes is not taken. (docs/adr/0005-leases-of-jobs.md)
+ * earlier owner still writes is not taken. What no thread has time for is nobody's, and waits for
+ * the first manager that has one. (docs/adr/0005-leases-of-jobs.md)
  *
  *	state	what it means				who moves it
  *	PENDING	promised				jobs_add()
@@ -35,8 +36,8 @@ struct job {
 };
 void job_release(struct job *job);
 
-/* args checked already. clusters: none means all that have an active scheduler. EBUSY: too many
- * wait. */
+/* args checked already. clusters: none means all that have an active scheduler. It runs at once if
+ * a thread is free, else when one of this or of another manager is. */
 must_check int jobs_add(struct jobs *j, const char *type, const json_t *args, const char *bio,
 			int64_t user_id, const int64_t *clusters, size_t cluster_count,
 			int64_t *id_out, struct err *e);

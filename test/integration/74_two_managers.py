@@ -61,6 +61,7 @@ def test_two_managers():
         a_form_is_sent_once_or_not_at_all(w)
         a_preheat_goes_on_at_the_other(w)
         without_redis_each_counts_for_itself(w)
+        what_one_has_no_time_for_the_other_does(w)
         for m in w.managers:
             for word in (databases.PASSWORD, REDIS_PASSWORD):
                 check(word not in m.process.log.read_text(), f"{word} is not in the log")
@@ -136,6 +137,24 @@ def without_redis_each_counts_for_itself(w):
     got = [ask(w.b, "POST", "users/signin", wrong)[0] for _ in range(6)]
     equal(got, [401] * 5 + [429], "tries")
     check("this manager counts for itself" in w.b.process.log.read_text(), "said in the log")
+
+
+def what_one_has_no_time_for_the_other_does(w):
+    """Also without Redis. A job for a cluster without a scheduler waits for one for a while."""
+    w.a.process.restart()
+    w.a.ready()
+    empty = w.a.rest("POST", "clusters", {"name": "empty", "scheduler_cluster_config": {
+        "job_rate_limit": 1000}})["id"]
+    before = w.b.process.log_text().count("job begins")
+    posted = []
+
+    def begun_at_b():
+        status, row = ask(w.a, "POST", "jobs", {"type": "preheat", "scheduler_cluster_ids": [empty],
+                                                "args": {"type": "file", "url": "http://10.0.0.1/f"}})
+        posted.append((status, row))
+        return w.b.process.log_text().count("job begins") > before
+    wait_for("a job that A has no thread for begins at B", begun_at_b, timeout_s=120, every_s=0.01)
+    equal({status for status, _ in posted}, {200}, "all are taken")
 
 
 story.run(globals())
