@@ -123,7 +123,7 @@ static void remember(struct preheats *s, const struct order *o, enum rpc_code co
 	snprintf(f->task_id, sizeof(f->task_id), "%s", o->running->preheat->tasks[o->task].id);
 	snprintf(f->how.host, sizeof(f->how.host), "%s", o->target);
 	snprintf(f->how.why, sizeof(f->how.why), "%s", text ? text : "");
-	f->how.code = code;
+	f->how.code = (int)code;
 	list_push_back(&s->failures, &f->link);
 	if (s->failure_count++ == PREHEAT_FAILURES_MAX)
 		forget(s, list_entry(s->failures.next, struct failed, link));
