@@ -19,9 +19,10 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#define COOKIE	 "oauth_state"
-#define COOKIE_S 600
-#define PATH	 "/api/v1/users/signin"
+#define AVATAR_MAX 1024 /* as a person may write it */
+#define COOKIE	   "oauth_state"
+#define COOKIE_S   600
+#define PATH	   "/api/v1/users/signin"
 
 struct client {
 	char *id, *secret, *redirect_url;
@@ -140,6 +141,14 @@ static int find_person(struct rest_call *c, const struct oauth_person *p, int64_
 	return r == -ENOENT ? 0 : r;
 }
 
+static int keep_avatar(struct rest_call *c, const struct oauth_person *p, int64_t id, struct err *e)
+{
+	if (strlen(p->avatar) > AVATAR_MAX || field_check_url(p->avatar, NULL) < 0)
+		return 0;
+	return db_run(c->rest->db, NULL, e, "UPDATE users SET avatar = ? WHERE id = ?", "si",
+		      p->avatar, id);
+}
+
 /* A user of this name, or of a name with a number behind it, for who was never here. */
 static int add_person(struct rest_call *c, const struct oauth_person *p, int64_t *id_out,
 		      struct err *e)
@@ -157,7 +166,7 @@ static int add_person(struct rest_call *c, const struct oauth_person *p, int64_t
 		r = db_run(c->rest->db, NULL, e,
 			   "INSERT INTO oauth_users (provider, subject, user_id) VALUES (?, ?, ?)",
 			   "ssi", c->params[0], p->subject, *id_out);
-	return r;
+	return r < 0 ? r : keep_avatar(c, p, *id_out, e);
 }
 
 static int sign_in(struct rest_call *c, const struct oauth_person *p, struct err *e)

@@ -4,6 +4,7 @@ and with tokens that are not good enough, and what an attacker would try.
     test/integration/rest --database sqlite|postgres|mariadb   runs all of it and counts
 """
 import base64
+import collections
 import hashlib
 import hmac
 import http.client
@@ -86,9 +87,9 @@ class Manager:
             "server": {"grpc": {"listenIP": "127.0.0.1", "port": {"start": self.grpc}},
                        "rest": {"addr": f"127.0.0.1:{self.port}"},
                        "consoleDir": str(self.dir / "console")},
-            "auth": {"keyFile": str(self.dir / "key"), "jwt": {"key": KEY}, "oauth": {"github": {
-                "authURL": f"{PROVIDER.url}/authorize", "tokenURL": f"{PROVIDER.url}/token",
-                "userURL": f"{PROVIDER.url}/user"}}},
+            "auth": {"keyFile": str(self.dir / "key"), "jwt": {"key": KEY}, "oauth": {
+                name: {"authURL": f"{PROVIDER.url}/authorize", "tokenURL": f"{PROVIDER.url}/token",
+                       "userURL": f"{PROVIDER.url}/user"} for name in ("github", "google")}},
             "database": DATABASE.config()}))
         self.start()
 
@@ -125,6 +126,8 @@ class Manager:
         r = c.getresponse()
         text = r.read().decode()
         SEEN.append(text)
+        if r.status < 300 and method not in ("GET", "HEAD", "OPTIONS"):
+            CHANGES[method, urllib.parse.urlsplit(path).path] += 1
         c.close()
         return r.status, r.headers, text
 
@@ -138,6 +141,7 @@ class Manager:
 
 
 SEEN = []  # every answer's text
+CHANGES = collections.Counter()  # what was done, by (method, path)
 TOKENS = {}
 M = None
 
@@ -444,19 +448,19 @@ def test_robots_use_clusters_with_their_own_tokens():
     M.api("DELETE", f"personal-access-tokens/{made['id']}")
 
 
-def oauth(person, code="the-code", cookie=None, state=None):
+def oauth(person, code="the-code", cookie=None, state=None, name="github"):
     """A browser's way to the provider and back: the callback's status and headers."""
-    status, headers, _ = M.ask("GET", "/api/v1/users/signin/github")
+    status, headers, _ = M.ask("GET", f"/api/v1/users/signin/{name}")
     equal(status, 302, "sent to the provider")
     where = urllib.parse.urlsplit(headers["Location"])
     query = dict(urllib.parse.parse_qsl(where.query))
     check(headers["Location"].startswith(f"{PROVIDER.url}/authorize?"), "whose page it is")
-    check(query["redirect_uri"].endswith("/api/v1/users/signin/github/callback"), "and back")
+    check(query["redirect_uri"].endswith(f"/api/v1/users/signin/{name}/callback"), "and back")
     Provider.person, Provider.challenge = person, query["code_challenge"]
     kept = headers["Set-Cookie"].split(";")[0]
     check("HttpOnly" in headers["Set-Cookie"], "the state is not a script's")
     back = urllib.parse.urlencode({"code": code, "state": state or query["state"]})
-    return M.ask("GET", f"/api/v1/users/signin/github/callback?{back}",
+    return M.ask("GET", f"/api/v1/users/signin/{name}/callback?{back}",
                  headers={"Cookie": cookie if cookie is not None else kept})
 
 
@@ -488,6 +492,33 @@ def test_people_sign_in_elsewhere():
     equal(oauth(root)[0], 401, "who is disabled stays out")
     M.api("POST", "users/signin", {"name": "github-root", "password": "!"}, token=None, want=401)
     M.api("DELETE", f"oauth/{client['id']}")
+
+
+def test_people_sign_in_with_google():
+    client = M.api("POST", "oauth", {"name": "google", "client_id": "id", "client_secret": NEVER[2]})
+    person = {"sub": "104", "name": "Ada", "email": "ada@example.com", "email_verified": True,
+              "picture": "https://x/ada.png"}
+    status, headers, text = oauth(person, name="google")
+    equal((status, headers["Location"]), (302, "/"), text)
+    row, = M.api("GET", "users?email=ada@example.com")
+    equal((row["name"], row["avatar"]), ("google-Ada", "https://x/ada.png"), "a proved e-mail is taken")
+    oauth(dict(person, name="Renamed", email="new@example.com"), name="google")
+    equal([r["id"] for r in M.api("GET", "users?name=google-Ada")], [row["id"]], "known by sub")
+    equal(M.api("GET", "users?name=google-Renamed"), [], "nobody else came")
+    oauth({"sub": "105", "name": "Eve", "email": "eve@example.com", "email_verified": False}, name="google")
+    equal(M.api("GET", "users?name=google-Eve")[0]["email"], "", "a claimed e-mail is not")
+    M.api("DELETE", f"oauth/{client['id']}")
+
+
+def test_jobs_are_limited_by_their_cluster():
+    made = M.api("POST", "clusters", {"name": "limited", "scheduler_cluster_config": {"job_rate_limit": 1}})
+    end, status = time.monotonic() + 60, 200
+    while status == 200:
+        check(time.monotonic() < end, "a limit of one job per second is never met")
+        status, _, text = M.ask("POST", "/api/v1/jobs", {
+            "type": "get_task", "args": {"task_id": "a" * 64}, "scheduler_cluster_ids": [made["id"]]},
+            TOKENS["root"])
+    equal(status, 429, text)
 
 
 def test_injection_stays_text():
@@ -680,6 +711,14 @@ def test_nasty_inputs_of_every_route_are_only_text():
           + next((line for line in log.splitlines() if "planted-in" in line), "")[:500])
     check("request failed" not in log, "no request has failed")
     M.api("DELETE", f"personal-access-tokens/{robot['id']}")
+
+
+def test_every_change_has_its_audit_row():
+    rows = collections.Counter((r["operation"], r["path"]) for r in M.api("GET", "audits?per_page=100000")
+                               if r["status_code"] < 300)
+    CHANGES.pop(("POST", "/api/v1/users/signout"))  # forgets a cookie, changes nothing that is kept
+    equal(+(CHANGES - rows), collections.Counter(), "changes without a row")
+    check(len(CHANGES) > 50, f"{len(CHANGES)} kinds of changes")
 
 
 def test_old_rows_go_by_themselves():
