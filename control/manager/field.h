@@ -26,6 +26,7 @@ enum {
 	FIELD_NULLABLE = 16,   /* "" or 0 is NULL in the row */
 	FIELD_WRITE_ONLY = 32, /* never in an answer: secrets */
 	FIELD_NO_COLUMN = 64,  /* not of the row: somebody else reads and writes it */
+	FIELD_BEGINS = 128,    /* FIELD_FILTER of a text: also by ?name=beginning* */
 };
 
 struct field {

@@ -45,6 +45,8 @@ static void add_list_parameters(json_t *parameters, const struct route *r)
 		return;
 	add_query(parameters, "page", "integer");
 	add_query(parameters, "per_page", "integer");
+	if (r->resource)
+		add_query(parameters, "sort", "string");
 	for (const struct field *f = r->shape; f && f->name; f++)
 		if (f->flags & FIELD_FILTER)
 			add_query(parameters, f->name, f->type == FIELD_INT ? "integer" : "string");

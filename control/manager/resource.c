@@ -173,14 +173,34 @@ int resource_rows(struct rest_call *c, const struct resource *r, const char *whe
 
 /* ---- lists */
 
+/* "begin*" as "begin" and how many characters it has; false: it is a whole value. */
+static bool take_beginning(const struct field *f, char *value, size_t *count_out)
+{
+	size_t len = strlen(value);
+
+	if (!(f->flags & FIELD_BEGINS) || !len || value[len - 1] != '*')
+		return false;
+	value[len - 1] = 0;
+	*count_out = 0;
+	for (const char *at = value; *at; at++)
+		*count_out += (*at & 0xc0) != 0x80;
+	return true;
+}
+
 static int filter_value(struct sql *s, const struct field *f, char *text, struct err *e)
 {
 	char *value cleanup(free_at) = text;
 	char *end;
+	size_t count;
 	int64_t n;
 
 	if (strlen(value) > FILTER_MAX)
 		return err_set(e, EINVAL, "%s is too long", f->name);
+	/* Not LIKE, whose case and wildcards differ from database to database. */
+	if (take_beginning(f, value, &count))
+		buf_printf(&s->text, "SUBSTR(%s, 1, %zu) = ?", field_column(f), count);
+	else
+		buf_printf(&s->text, "%s = ?", field_column(f));
 	if (f->type == FIELD_TEXT) {
 		sql_text(s, take_ptr(&value));
 		return 0;
@@ -208,10 +228,29 @@ static int add_filters(struct rest_call *c, const struct resource *r, struct sql
 		}
 		if (!value)
 			continue;
-		buf_printf(&s->text, "%s %s = ?", s->count ? " AND" : " WHERE", field_column(f));
+		buf_puts(&s->text, s->count ? " AND " : " WHERE ");
 		if (filter_value(s, f, value, e) < 0)
 			return -e->code;
 	}
+	return 0;
+}
+
+/* ?sort=name or ?sort=-name, of what lists can be filtered by; equals are in the order of ids. */
+static int add_order(struct rest_call *c, const struct resource *r, struct sql *s, struct err *e)
+{
+	char *sort cleanup(free_at) = rest_query(c, "sort");
+	const char *name = sort && *sort == '-' ? sort + 1 : sort;
+	const struct field *f = r->fields;
+
+	if (!sort || !*sort) {
+		buf_printf(&s->text, " ORDER BY %s", r->order ? r->order : "id");
+		return 0;
+	}
+	while (f->name && !(f->flags & FIELD_FILTER && strcmp(f->name, name) == 0))
+		f++;
+	if (!f->name)
+		return err_set(e, EINVAL, "sort: there is no such field to sort by");
+	buf_printf(&s->text, " ORDER BY %s%s, id", field_column(f), name > sort ? " DESC" : "");
 	return 0;
 }
 
@@ -285,9 +324,9 @@ int resource_list(struct rest_call *c, struct err *e)
 	if (result < 0)
 		return result;
 	select_columns(&s.text, r);
-	if (add_filters(c, r, &s, e) < 0)
+	if (add_filters(c, r, &s, e) < 0 || add_order(c, r, &s, e) < 0)
 		return -e->code;
-	buf_printf(&s.text, " ORDER BY %s LIMIT ? OFFSET ?", r->order ? r->order : "id");
+	buf_puts(&s.text, " LIMIT ? OFFSET ?");
 	sql_number(&s, page.per_page);
 	sql_number(&s, (page.page - 1) * page.per_page);
 	buf_puts(&c->answer->body, "[");

@@ -182,7 +182,8 @@ static const struct resource oauths = {.singular = "OAuth client",
 
 #define AUDIT(name_)                                                                               \
 	{                                                                                          \
-		.name = name_, .type = FIELD_TEXT, .flags = FIELD_READ_ONLY | FIELD_FILTER         \
+		.name = name_, .type = FIELD_TEXT,                                                 \
+		.flags = FIELD_READ_ONLY | FIELD_FILTER | FIELD_BEGINS                             \
 	}
 
 static const struct field audit_fields[] = {

@@ -9,17 +9,19 @@
 #define HOST_NAME(column_name)                                                                     \
 	{                                                                                          \
 		.name = "host_name", .column = column_name, .type = FIELD_TEXT,                    \
-		.flags = FIELD_REQUIRED | FIELD_FILTER | FIELD_CREATE_ONLY, .min = 1, .max = 253,  \
-		.check = field_check_line                                                          \
+		.flags = FIELD_REQUIRED | FIELD_FILTER | FIELD_BEGINS | FIELD_CREATE_ONLY,         \
+		.min = 1, .max = 253, .check = field_check_line                                    \
 	}
 #define IP                                                                                         \
 	{                                                                                          \
-		.name = "ip", .type = FIELD_TEXT, .flags = FIELD_REQUIRED | FIELD_FILTER,          \
-		.min = 1, .max = 64, .check = field_check_ip                                       \
+		.name = "ip", .type = FIELD_TEXT,                                                  \
+		.flags = FIELD_REQUIRED | FIELD_FILTER | FIELD_BEGINS, .min = 1, .max = 64,        \
+		.check = field_check_ip                                                            \
 	}
 #define PLACE(name_)                                                                               \
 	{                                                                                          \
-		.name = name_, .type = FIELD_TEXT, .flags = FIELD_FILTER, .max = 1024              \
+		.name = name_, .type = FIELD_TEXT, .flags = FIELD_FILTER | FIELD_BEGINS,           \
+		.max = 1024                                                                        \
 	}
 #define PORT(name_, flags_)                                                                        \
 	{                                                                                          \

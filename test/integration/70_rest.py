@@ -313,6 +313,22 @@ def test_pages_are_told_in_the_link_header():
         M.api("DELETE", f"configs/{row['id']}")
 
 
+def test_lists_are_sorted_and_filtered_by_how_a_name_begins():
+    ids = [M.api("POST", "schedulers", {"host_name": name, "ip": ip, "port": 8002, "idc": idc, "scheduler_cluster_id": 1})["id"]
+           for name, ip, idc in (("sortb", "10.9.0.1", "x"), ("sorta", "10.9.0.2", "y"), ("other", "10.8.0.3", "x"))]
+    names = lambda query: [r["host_name"] for r in M.api("GET", f"schedulers?{query}")]
+    equal(names("host_name=sort*&sort=host_name"), ["sorta", "sortb"], "by name")
+    equal(names("host_name=sort*&sort=-host_name"), ["sortb", "sorta"], "the other way round")
+    equal(names("ip=10.9.*&sort=-idc&per_page=1"), ["sorta"], "of a page")
+    equal(names("idc=x&sort=idc"), ["sortb", "other"], "equals are in the order of ids")
+    equal(names("host_name=sort"), [], "without a star it is the whole name")
+    equal(names("host_name=%25*"), [], "no wildcard of SQL is one")
+    for query in ("sort=nosuch", "sort=config", "sort=-", "sort=host_name;drop"):
+        M.api("GET", f"schedulers?{query}", want=422)
+    for id in ids:
+        M.api("DELETE", f"schedulers/{id}")
+
+
 def test_people_have_roles_and_passwords():
     made = M.api("POST", "users/signup", {"name": "guest-1", "password": NEVER[1],
                                           "email": "g@example.com", "bio": "b"}, token=None)
