@@ -2,66 +2,32 @@
 // its first user still has the first password. Every page is looked at by axe, in light and dark, and
 // kept as a picture; any request that leaves the manager is a failure.
 // The last line is "console N passed, N failed".
-import { chromium } from 'playwright-core';
-import { createRequire } from 'node:module';
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { open } from './browser.js';
+import { topology } from './fleet.js';
 
-const [url, pictures, executablePath] = process.argv.slice(2);
-const axe = createRequire(process.env.NODE_PATH + '/').resolve('axe-core/axe.min.js');
+const [url, pictures, chromium] = process.argv.slice(2);
+const { page, context, foreign, complaints, test, finish, field, press, heading, faults, loaded, overhang } = await open(url, pictures, chromium);
 const password = 'skimming7';
 
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
-const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, bypassCSP: false });
-const page = await context.newPage();
-page.setDefaultTimeout(30000);
-
-const foreign = [];
-const complaints = [];
-context.on('request', (r) => { if (!r.url().startsWith(url) && !/^(blob|data):/.test(r.url())) foreign.push(r.url()); });
-page.on('pageerror', (e) => complaints.push(String(e)));
-page.on('console', (m) => { if (m.type() === 'error' && !/status of 4\d\d/.test(m.text())) complaints.push(m.text()); });
-
-let passed = 0, failed = 0;
-async function test(name, run) {
-	try {
-		await run();
-		passed++;
-		console.log(`ok    ${name}`);
-	} catch (e) {
-		failed++;
-		console.log(`FAIL  ${name}\n${e.stack}`);
-		await page.screenshot({ path: join(pictures, `failed-${failed}.png`) });
-	}
-}
-
-const field = (name) => page.getByLabel(name, { exact: true });
-const press = (name) => page.getByRole('button', { name, exact: true }).click();
-const heading = (name) => page.getByRole('heading', { name, exact: true, level: 1 }).waitFor();
-
-// By axe's own means: evaluate() is not hindered by the page's policy.
-async function faults() {
-	const source = (await import('node:fs')).readFileSync(axe, 'utf8');
-	await page.evaluate(source);
-	const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
-	return violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(' ')}`);
-}
-
+// Light in English, dark in Chinese; all that can be combined is pictures.js's.
 async function look(path, title, picture) {
+	await page.emulateMedia({ colorScheme: 'light' });
 	await page.goto(url + path);
 	await heading(title);
-	await page.waitForFunction(() => !document.querySelector('main [role=status]')?.textContent.includes('Loading'));
-	for (const colorScheme of ['light', 'dark']) {
-		await page.emulateMedia({ colorScheme });
-		assert.deepEqual(await faults(), [], `axe, ${path}, ${colorScheme}`);
-	}
-	await page.screenshot({ path: join(pictures, `${picture}-dark.png`), fullPage: true });
-	await page.emulateMedia({ colorScheme: 'light' });
+	await loaded();
+	assert.deepEqual(await faults(), [], `axe, ${path}, light`);
 	await page.screenshot({ path: join(pictures, `${picture}.png`), fullPage: true });
 	await page.setViewportSize({ width: 360, height: 740 });
-	const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-	await page.screenshot({ path: join(pictures, `${picture}-360.png`), fullPage: true });
+	const wide = await overhang();
 	await page.setViewportSize({ width: 1280, height: 800 });
+	await press('中文');
+	await page.emulateMedia({ colorScheme: 'dark' });
+	assert.deepEqual(await faults(), [], `axe, ${path}, dark, in Chinese`);
+	await page.screenshot({ path: join(pictures, `${picture}-dark.png`), fullPage: true });
+	await press('English');
+	await page.emulateMedia({ colorScheme: 'light' });
 	assert.ok(wide <= 0, `${path} is ${wide} pixels wider than a telephone`);
 }
 
@@ -124,6 +90,18 @@ await test("B's page has the values of charts-config-cluster-b.yaml", async () =
 		assert.ok(values.includes(line), `${line} is not in\n${values}`);
 });
 
+await test('values are copied, also on a page that came by plain HTTP', async () => {
+	const values = await page.locator('pre').first().textContent();
+	await press('Copy: Helm values');
+	await page.getByText('Copied', { exact: true }).waitFor();
+	await page.goto(`${url}/clusters/new`);
+	await field('Hostnames').focus();
+	await page.keyboard.press('Control+V');
+	assert.equal(await field('Hostnames').inputValue(), values);
+	await page.goto(`${url}/clusters/2`);
+	await heading('cluster-b');
+});
+
 await test('an edit shows what changes before it is saved', async () => {
 	await page.getByRole('link', { name: 'Edit', exact: true }).click();
 	await field('Peer load limit').fill('99999');
@@ -171,6 +149,22 @@ await test('a new token is shown once and kept nowhere', async () => {
 	assert.ok(!(await page.content()).includes(token));
 });
 
+await test('what is deleted is named, and its name must be typed', async () => {
+	await press('Delete');
+	const asked = page.getByRole('dialog', { name: 'Delete: ci' });
+	const go = asked.getByRole('button', { name: 'Delete', exact: true });
+	assert.ok(await go.isDisabled());
+	await page.keyboard.type('ci');
+	await page.keyboard.press('Escape');
+	await asked.waitFor({ state: 'detached' });
+	await page.getByRole('cell', { name: 'ci', exact: true }).waitFor();
+	await press('Delete');
+	await asked.waitFor();
+	await page.keyboard.type('ci');
+	await page.keyboard.press('Enter');
+	await page.getByText('Nothing here yet.').waitFor();
+});
+
 await test('a user is made, gets a role and loses it', async () => {
 	await page.goto(`${url}/users/new`);
 	await field('Account *').fill('alice');
@@ -189,9 +183,9 @@ await test('the overview tells what was delivered and what the origin was spared
 	await page.goto(url);
 	await heading('Overview');
 	const amount = (name) => page.locator('.card.count', { hasText: name }).locator('strong');
-	await page.waitForFunction(() => /12\.0 MiB/.test(document.querySelector('.card.count strong')?.textContent ?? ''));
-	assert.equal(await amount('Delivered to nodes').textContent(), '12.0 MiB');
-	assert.equal(await amount('Read from the origin').textContent(), '12.0 MiB');
+	await page.waitForFunction(() => /12\.0\sMiB/.test(document.querySelector('.card.count strong')?.textContent ?? ''));
+	assert.equal(await amount('Delivered to nodes').textContent(), '12.0\u00a0MiB');
+	assert.equal(await amount('Read from the origin').textContent(), '12.0\u00a0MiB');
 	const answer = await (await context.request.get(`${url}/api/v2/overview`)).json();
 	assert.equal(answer.traffic.to_nodes.seeds.bytes, 12 << 20);
 	assert.equal(answer.traffic.to_seeds.origin.bytes, 12 << 20);
@@ -210,7 +204,7 @@ await test('tasks that schedulers know are listed, and one shows who has which p
 await test('the topology is live: the seed feeds the node, and the picture can be asked by keyboard', async () => {
 	await page.goto(`${url}/topology`);
 	await heading('Topology');
-	await page.getByRole('row', { name: /seed node .*12\.0 MiB/ }).waitFor();
+	await page.getByRole('row', { name: /seed node .*12\.0\sMiB/ }).waitFor();
 	await field('Host').selectOption({ label: 'node' });
 	await page.getByRole('heading', { name: 'Is fed by (1)' }).waitFor();
 	await page.getByRole('img', { name: /^Topology: \d+ hosts/ }).focus();
@@ -226,21 +220,8 @@ await test('a peer\'s page tells what it does now', async () => {
 	await page.getByRole('heading', { name: 'Is fed by (1)' }).waitFor();
 });
 
-// A fleet that nobody has: four clusters, each host fed by three.
-function fleet(count) {
-	const meter = (n) => ({ bytes: n * 1000, bytes_per_second: n });
-	const hosts = Array.from({ length: count }, (_, i) => ({ id: `h${i}`, hostname: `node-${i}`, ip: `10.0.${i >> 8}.${i & 255}`,
-		idc: `idc-${i % 8}`, location: '', is_seed: i % 250 < 3, scheduler_cluster_id: 1 + Math.floor(i / (count / 4)),
-		downloads: 3, running: 1, received: meter(i * 1000), from_origin: meter(i % 250 < 3 ? 1e6 : 0), sent: meter(i * 900) }));
-	const flows = hosts.flatMap((h, i) => [1, 7, 31].map((d) => {
-		const first = (h.scheduler_cluster_id - 1) * count / 4;
-		return { parent: first + (i - first + d) % (count / 4), child: i, bytes: i * 5e5, bytes_per_second: (i * d) % 97 * 1e5, quiet_ms: 0 };
-	}));
-	return { known_hosts: count, hosts, flows };
-}
-
 await test('the topology of 1,000 hosts is drawn at 30 frames a second', async () => {
-	const events = `retry: 200\n\ndata: ${JSON.stringify(fleet(1000))}\n\n`;
+	const events = `retry: 200\n\ndata: ${JSON.stringify(topology(1000))}\n\n`;
 	await page.route('**/api/v2/topology/events', (route) => route.fulfill({ contentType: 'text/event-stream', body: events }));
 	await page.goto(`${url}/topology`);
 	await page.getByRole('img', { name: /^Topology: 1000 hosts, \d+ \/ 3000 flows/ }).waitFor();
@@ -272,9 +253,37 @@ for (const [path, title, picture] of [['/', 'Overview', 'overview'], ['/clusters
 	['/users', 'Users', 'users'], ['/roles', 'Roles', 'roles'], ['/audit', 'Audit', 'audit'], ['/profile', 'root', 'profile']])
 	await test(`${path} is clean, light and dark, and fits a telephone`, () => look(path, title, picture));
 
+await test('a node is clean, light and dark, and fits a telephone', async () => {
+	const [node] = await (await context.request.get(`${url}/api/v1/peers?host_name=node`)).json();
+	await look(`/peers/${node.id}`, 'node', 'node');
+});
+
 await test('a task is clean, light and dark, and fits a telephone', async () => {
 	const { tasks } = await (await context.request.get(`${url}/api/v2/tasks`)).json();
 	await look(`/tasks/${tasks[0].id}`, 'Task', 'task');
+});
+
+await test('a wrong old password is told and ends no session', async () => {
+	await page.goto(`${url}/profile`);
+	await field('Old password *').fill('wrong-one1');
+	await field('New password *').fill('another99');
+	await field('New password again *').fill('another99');
+	await press('Change password');
+	await page.getByText('the old password is wrong').waitFor();
+	await heading('root');
+});
+
+await test('when the session has ended, signing in leads back to where one was', async () => {
+	await page.goto(`${url}/clusters/2`);
+	await heading('cluster-b');
+	await context.clearCookies();
+	await page.getByRole('link', { name: 'Edit', exact: true }).click();
+	await page.getByText('The session has ended.').waitFor();
+	await field('Account *').fill('root');
+	await field('Password *').fill(password);
+	await press('Sign in');
+	await heading('Edit cluster');
+	assert.equal(await field('Name *').inputValue(), 'cluster-b');
 });
 
 await test('Chinese', async () => {
@@ -302,6 +311,4 @@ await test('no request left the manager, and the browser complained of nothing',
 	assert.deepEqual(complaints, []);
 });
 
-await browser.close();
-console.log(`console ${passed} passed, ${failed} failed`);
-process.exit(failed ? 1 : 0);
+await finish();

@@ -23,7 +23,8 @@ def test_the_console_in_a_browser():
     p = subprocess.run([ROOT / "script/console"], capture_output=True, text=True, timeout=300)
     check(p.returncode == 0, p.stdout + p.stderr)
     packages(TEST, BUILD)
-    shutil.copy(TEST / "console.js", BUILD)
+    for source in TEST.glob("*.js"):
+        shutil.copy(source, BUILD)
     shutil.rmtree(PICTURES, ignore_errors=True)
     PICTURES.mkdir()
     with Lab() as lab:

@@ -1,5 +1,5 @@
 // The manager's REST API as the pages see it. Every failure is an ApiError with the text that the
-// manager sent; 401 ends the session.
+// manager sent. After a 401, which may mean much, it is looked whether there still is a session.
 
 export class ApiError extends Error {
 	constructor(status, message) {
@@ -8,9 +8,9 @@ export class ApiError extends Error {
 	}
 }
 
-let onSignedOut = () => {};
-export function whenSignedOut(fn) {
-	onSignedOut = fn;
+let onRefused = () => {};
+export function whenRefused(fn) {
+	onRefused = fn;
 }
 
 async function errorOf(answer) {
@@ -23,7 +23,7 @@ async function errorOf(answer) {
 	}
 }
 
-async function ask(method, path, body, signal) {
+async function ask(method, path, body, signal, refused = onRefused) {
 	let answer;
 	try {
 		answer = await fetch(path, {
@@ -39,8 +39,8 @@ async function ask(method, path, body, signal) {
 	}
 	if (!answer.ok) {
 		const e = await errorOf(answer);
-		if (e.status === 401 && !path.endsWith('/signin') && !/permission/.test(e.message))
-			onSignedOut();
+		if (e.status === 401)
+			refused();
 		throw e;
 	}
 	return answer;
@@ -52,6 +52,7 @@ async function bodyOf(answer) {
 }
 
 export const get = async (path, signal) => bodyOf(await ask('GET', path, undefined, signal));
+export const getSession = async (path, signal) => bodyOf(await ask('GET', path, undefined, signal, () => {}));
 export const post = async (path, body) => bodyOf(await ask('POST', path, body ?? {}));
 export const patch = async (path, body) => bodyOf(await ask('PATCH', path, body));
 export const put = async (path) => bodyOf(await ask('PUT', path));
@@ -75,6 +76,12 @@ export async function list(path, query = {}, signal) {
 			q.set(key, value);
 	const answer = await ask('GET', `${path}?${q}`, undefined, signal);
 	return { rows: (await bodyOf(answer)) ?? [], pages: lastPage(answer.headers.get('Link')) };
+}
+
+// How many rows a list has: a page for each.
+export async function count(path, query = {}, signal) {
+	const { rows, pages } = await list(path, { ...query, per_page: 1 }, signal);
+	return rows.length && pages;
 }
 
 // All rows of a list, in as many requests as it takes.

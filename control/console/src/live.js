@@ -1,5 +1,6 @@
 // The newest of a stream of server-sent events. The stream is closed while nobody sees the page; it
-// ends by itself each minute and is taken up again by the browser, which is no failure.
+// ends by itself each minute and is taken up again by the browser, which is no failure. A refused
+// stream is not taken up by the browser: then it is asked once for the value, and again later.
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, get } from './api.js';
 
@@ -9,7 +10,7 @@ export function useEvents(path) {
 	const [state, set] = useState({});
 	const [again, setAgain] = useState(0);
 	useEffect(() => {
-		let source, late;
+		let source, late, stop;
 		const fail = (error) => set((old) => ({ ...old, error }));
 		const wait = () => {
 			clearTimeout(late);
@@ -18,19 +19,30 @@ export function useEvents(path) {
 		const close = () => {
 			clearTimeout(late);
 			source?.close();
+			stop?.abort();
+		};
+		const askOnce = async (signal) => {
+			clearTimeout(late);
+			try {
+				set({ value: await get(path, signal), at: Date.now() });
+			} catch (error) {
+				if (!signal.aborted)
+					fail(error);
+			}
+			if (!signal.aborted)
+				late = setTimeout(open, patience);
 		};
 		const open = () => {
 			wait();
+			stop = new AbortController();
 			source = new EventSource(`${path}/events`);
 			source.onmessage = (e) => {
 				wait();
 				set({ value: JSON.parse(e.data), at: Date.now() });
 			};
 			source.onerror = () => {
-				if (source.readyState !== EventSource.CLOSED)
-					return;
-				close();
-				get(path).then(() => setAgain((n) => n + 1), fail);
+				if (source.readyState === EventSource.CLOSED)
+					askOnce(stop.signal);
 			};
 		};
 		const seen = () => {

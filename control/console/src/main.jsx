@@ -1,18 +1,18 @@
 // The frame: who is signed in, where we are, the menu, language and colours.
 import { render } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
-import { whenSignedOut } from './api.js';
+import { useEffect, useErrorBoundary, useRef, useState } from 'preact/hooks';
+import { whenRefused } from './api.js';
 import { loadSession, Session, signOut } from './session.js';
 import { go, Link, match, useLocation } from './route.jsx';
-import { Failure, useLoad } from './ui.jsx';
-import { language, setLanguage, t } from './text.js';
+import { Failure, LanguageButton, useLoad } from './ui.jsx';
+import { language, t } from './text.js';
 import { SignIn, FirstPassword } from './pages/signin.jsx';
 import { Overview } from './pages/overview.jsx';
 import { Clusters } from './pages/clusters.jsx';
 import { Cluster } from './pages/cluster.jsx';
 import { ClusterForm } from './pages/cluster_form.jsx';
 import { Members, Member } from './pages/members.jsx';
-import { Preheats, Preheat, NewPreheat } from './pages/preheats.jsx';
+import { Job, Preheats, NewPreheat } from './pages/preheats.jsx';
 import { Tasks, Executions } from './pages/tasks.jsx';
 import { Task } from './pages/task.jsx';
 import { Topology } from './pages/topology.jsx';
@@ -37,9 +37,10 @@ const pages = [
 	['/peers/:id', Member, { kind: 'peers' }],
 	['/jobs/preheats', Preheats],
 	['/jobs/preheats/new', NewPreheat],
-	['/jobs/preheats/:id', Preheat],
+	['/jobs/preheats/:id', Job, { title: 'Preheat' }],
 	['/tasks', Tasks],
 	['/tasks/executions', Executions],
+	['/tasks/executions/:id', Job, { title: 'Execution' }],
 	['/tasks/:id', Task],
 	['/tokens', Tokens],
 	['/tokens/new', NewToken],
@@ -87,9 +88,9 @@ function Frame({ session, path, children, onSignOut }) {
 				onClick={() => setOpen(!open)}>{t('Menu')}</button>
 			<Link class="brand" to="/"><img src="/assets/icon.svg" alt="" width="24" height="24" />Skimmer</Link>
 			<div class="tools">
-				<button type="button" onClick={() => setLanguage(language() === 'en' ? 'zh' : 'en')}
-					lang={language() === 'en' ? 'zh' : 'en'}>{language() === 'en' ? '中文' : 'English'}</button>
-				<button type="button" onClick={nextTheme} aria-label={`${t('Colours')}: ${t(theme)}`}>{t(theme)}</button>
+				<LanguageButton />
+				<button type="button" onClick={nextTheme} aria-label={`${t('Colours')}: ${t(theme)}`}>
+					<span aria-hidden="true">◐ </span>{t(theme)}</button>
 				<Link to="/profile">{session.user.name}</Link>
 				<button type="button" onClick={onSignOut}>{t('Sign out')}</button>
 			</div>
@@ -105,11 +106,17 @@ function NotFound() {
 	return <div class="emptybox"><h1>{t('There is no such page.')}</h1><Link to="/">{t('Overview')}</Link></div>;
 }
 
+// A fault of one page leaves the others.
+function Guard({ children }) {
+	const [error, retry] = useErrorBoundary();
+	return error ? <Failure error={error} retry={retry} /> : children;
+}
+
 function pageAt(path, query) {
 	for (const [pattern, Component, props] of pages) {
 		const params = match(pattern, path);
 		if (params)
-			return <Component key={path} {...props} {...params} query={query} />;
+			return <Guard key={path}><Component {...props} {...params} query={query} /></Guard>;
 	}
 	return <NotFound />;
 }
@@ -118,12 +125,15 @@ function App() {
 	const { path, query } = useLocation();
 	const session = useLoad(loadSession, []);
 	const [, setLang] = useState(language());
+	const wasIn = useRef(false);
+	wasIn.current ||= !!session.value;
 	useEffect(() => {
-		whenSignedOut(session.reload);
+		whenRefused(session.reload);
 		addEventListener('languagechange-console', () => setLang(language()));
 	}, []);
 	const leave = async () => {
 		await signOut().catch(() => {});
+		wasIn.current = false;
 		session.reload();
 		go('/');
 	};
@@ -132,7 +142,7 @@ function App() {
 	if (session.value === undefined)
 		return null;
 	if (!session.value)
-		return <SignIn onSignedIn={session.reload} />;
+		return <SignIn onSignedIn={session.reload} ended={wasIn.current} />;
 	if (session.value.mustChange)
 		return <FirstPassword session={session.value} onChanged={session.reload} />;
 	return <Session.Provider value={session.value}>

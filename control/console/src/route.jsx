@@ -4,9 +4,18 @@ import { useEffect, useState } from 'preact/hooks';
 const changed = new Set();
 
 export function go(to, { replace = false } = {}) {
+	const from = location.pathname;
 	history[replace ? 'replaceState' : 'pushState'](null, '', to);
 	for (const fn of changed)
 		fn();
+	if (location.pathname !== from)
+		toTop();
+}
+
+// As the browser does with a page of its own: seen, and by the keyboard reached, from its beginning.
+function toTop() {
+	scrollTo(0, 0);
+	document.getElementById('main')?.focus({ preventScroll: true });
 }
 
 addEventListener('popstate', () => changed.forEach((fn) => fn()));
@@ -34,6 +43,14 @@ export function setQuery(parts) {
 	go(url.pathname + url.search, { replace: true });
 }
 
+function decoded(part) {
+	try {
+		return decodeURIComponent(part);
+	} catch {
+		return part;
+	}
+}
+
 // "/clusters/:id" against a path: its parameters, or null.
 export function match(pattern, path) {
 	const want = pattern.split('/');
@@ -43,7 +60,7 @@ export function match(pattern, path) {
 		return null;
 	for (let i = 0; i < want.length; i++) {
 		if (want[i].startsWith(':'))
-			params[want[i].slice(1)] = decodeURIComponent(have[i]);
+			params[want[i].slice(1)] = decoded(have[i]);
 		else if (want[i] !== have[i])
 			return null;
 	}

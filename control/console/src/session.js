@@ -1,6 +1,6 @@
 // Who is signed in: read from the cookie "jwt", as Dragonfly's console does.
 import { createContext } from 'preact';
-import { get, post } from './api.js';
+import { getSession, post } from './api.js';
 
 function claims() {
 	const m = /(?:^|;\s*)jwt=([^;]+)/.exec(document.cookie);
@@ -14,19 +14,25 @@ function claims() {
 	}
 }
 
-export function signedInId() {
+function signedInId() {
 	const c = claims();
 	return c && c.exp * 1000 > Date.now() ? c.id : 0;
 }
 
 // {id, user, roles, isRoot, mustChange}; null: nobody.
-export async function loadSession() {
+export async function loadSession(signal) {
 	const id = signedInId();
 	if (!id)
 		return null;
-	const [user, roles] = await Promise.all([get(`/api/v1/users/${id}`),
-		get(`/api/v1/users/${id}/roles`)]);
-	return { id, user, roles, isRoot: roles.includes('root'), mustChange: !!user.must_change_password };
+	try {
+		const [user, roles] = await Promise.all([getSession(`/api/v1/users/${id}`, signal),
+			getSession(`/api/v1/users/${id}/roles`, signal)]);
+		return { id, user, roles, isRoot: roles.includes('root'), mustChange: !!user.must_change_password };
+	} catch (e) {
+		if (e.status === 401)
+			return null;
+		throw e;
+	}
 }
 
 export const signOut = () => post('/api/v1/users/signout');

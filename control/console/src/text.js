@@ -1,8 +1,8 @@
 // What the pages say. The English text is the key; a language is a table of translations; a text that
 // is not in it is shown in English.
-import { zh } from './zh.js';
+import { zh, zhStates } from './zh.js';
 
-const tables = { en: {}, zh };
+const tables = { en: {}, zh: { ...zhStates, ...zh } };
 
 export function language() {
 	const kept = localStorage.getItem('language');

@@ -1,6 +1,6 @@
 // The pieces that pages are made of. Each panel has four states: loading, failed, empty, filled.
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
-import { t } from './text.js';
+import { language, setLanguage, t } from './text.js';
 import { Link, setQuery } from './route.jsx';
 
 // Loads when deps change and, with every > 0, again and again while the page is seen.
@@ -29,8 +29,23 @@ export function useLoad(load, deps, every = 0) {
 	return { ...state, reload: () => setAgain((n) => n + 1) };
 }
 
+// Something that a button does: whether it is under way, and why it failed.
+export function useAction() {
+	const [state, set] = useState({ busy: false });
+	const run = async (action) => {
+		set({ busy: true });
+		try {
+			await action();
+			set({ busy: false });
+		} catch (error) {
+			set({ busy: false, error });
+		}
+	};
+	return { ...state, run };
+}
+
 export function Failure({ error, retry }) {
-	return <div class="failure" role="alert">
+	return <div class="fault" role="alert">
 		<strong>{error.status === 401 || error.status === 403 ? t('You may not see this.') : t('This did not work.')}</strong>
 		<p>{t(error.message)}</p>
 		{retry && <button type="button" onClick={retry}>{t('Try again')}</button>}
@@ -81,14 +96,30 @@ export function Select({ options, ...rest }) {
 	</select>}</Field>;
 }
 
+// A page that came by plain HTTP has no navigator.clipboard.
+async function copyText(text) {
+	if (navigator.clipboard)
+		return navigator.clipboard.writeText(text);
+	const focused = document.activeElement, area = document.createElement('textarea');
+	area.value = text;
+	area.className = 'hidden';
+	document.body.append(area);
+	area.select();
+	const done = document.execCommand('copy');
+	area.remove();
+	focused?.focus();
+	if (!done)
+		throw new Error('refused');
+}
+
 export function Copy({ text, label }) {
-	const [done, set] = useState(false);
+	const [said, say] = useState('');
 	const copy = async () => {
-		await navigator.clipboard.writeText(text);
-		set(true);
-		setTimeout(() => set(false), 2000);
+		say(await copyText(text).then(() => 'Copied', () => 'Not copied: mark it and copy it by hand'));
+		setTimeout(() => say(''), 2000);
 	};
-	return <button type="button" class="small" onClick={copy} aria-label={label}>{done ? t('Copied') : t('Copy')}</button>;
+	return <button type="button" class="small" onClick={copy} aria-label={said ? undefined : label}>
+		<span aria-live="polite">{t(said || 'Copy')}</span></button>;
 }
 
 export function Code({ text, title }) {
@@ -96,34 +127,37 @@ export function Code({ text, title }) {
 		<pre tabIndex={0}>{text}</pre></div>;
 }
 
-// Asks before something is done that cannot be undone; with word, it must be typed.
-export function Confirm({ title, text, word, action, onDone, onClose }) {
+// Asks before something is done that cannot be undone, and says to what; with word, it must be typed.
+export function Confirm({ title, name, text, word, action, onDone, onClose }) {
 	const ref = useRef();
 	const [typed, setTyped] = useState('');
-	const [error, setError] = useState(null);
+	const { busy, error, run } = useAction();
 	useEffect(() => { ref.current.showModal(); }, []);
-	const run = async (e) => {
+	const submit = (e) => {
 		e.preventDefault();
-		try {
+		run(async () => {
 			await action();
 			onDone();
-		} catch (failure) {
-			setError(failure);
-		}
+		});
 	};
-	return <dialog ref={ref} onClose={onClose} aria-label={title}>
-		<form onSubmit={run}>
-			<h2>{title}</h2>
+	return <dialog ref={ref} onClose={onClose} aria-label={`${title}: ${name}`}>
+		<form onSubmit={submit}>
+			<h2>{title}: {name}</h2>
 			<p>{text}</p>
 			{word && <Field label={`${t('To go on, type')} ${word}`} value={typed} autocomplete="off"
 				onInput={(e) => setTyped(e.target.value)} />}
 			{error && <Failure error={error} />}
 			<div class="actions">
 				<button type="button" onClick={() => ref.current.close()}>{t('Cancel')}</button>
-				<button class="danger" disabled={word && typed !== word}>{title}</button>
+				<button class="danger" disabled={busy || (word && typed !== word)}>{title}</button>
 			</div>
 		</form>
 	</dialog>;
+}
+
+export function LanguageButton(props) {
+	const other = language() === 'en' ? 'zh' : 'en';
+	return <button type="button" lang={other} onClick={() => setLanguage(other)} {...props}>{{ zh: '中文', en: 'English' }[other]}</button>;
 }
 
 export const State = ({ of }) => <span class={`state ${String(of).toLowerCase()}`}>{t(String(of))}</span>;
@@ -135,12 +169,14 @@ export function Time({ at }) {
 	return <time dateTime={date.toISOString()} title={date.toISOString()}>{date.toLocaleString(document.documentElement.lang)}</time>;
 }
 
+export const number = (n) => Number(n).toLocaleString(language());
+
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 export function bytes(n) {
 	let i = 0;
 	for (n = Number(n) || 0; n >= 1024 && i < units.length - 1; i++)
 		n /= 1024;
-	return `${n >= 100 || i === 0 ? Math.round(n) : n.toFixed(1)} ${units[i]}`;
+	return `${n >= 100 || i === 0 ? Math.round(n) : n.toFixed(1)}\u00a0${units[i]}`;
 }
 
 // Another number each time the colours change: for what is drawn on a canvas.
@@ -169,9 +205,9 @@ export function Spark({ values, label }) {
 }
 
 function csv(columns, rows) {
-	const cell = (v) => `"${String(v ?? '').replace(/"/g, '""').replace(/^([=+\-@])/, "'$1")}"`;
-	return [columns.map((c) => cell(c.name)), ...rows.map((r) => columns.map((c) =>
-		cell(c.text ? c.text(r) : r[c.key])))].map((line) => line.join(',')).join('\r\n');
+	const cell = (v) => `"${String(v).replace(/"/g, '""').replace(/^([=+\-@])/, "'$1")}"`;
+	return [columns.map((c) => cell(c.name)), ...rows.map((r) => columns.map((c) => cell(valueOf(c, r))))]
+		.map((line) => line.join(',')).join('\r\n');
 }
 
 function save(name, text, type) {
@@ -182,44 +218,76 @@ function save(name, text, type) {
 	setTimeout(() => URL.revokeObjectURL(a.href), 1000);
 }
 
-// columns: {key, name, show?(row), text?(row)}. exportAs: the file's name; all(): every row, for it.
-export function Table({ caption, columns, rows, exportAs, everything }) {
-	const rowsOf = () => (everything ? everything() : Promise.resolve(rows));
+const valueOf = (column, row) => (column.text ? column.text(row) : row[column.key]) ?? '';
+
+function compare(a, b) {
+	return typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
+}
+
+// "name" or "-name" as a column's head: pressed, it sorts by it, pressed again the other way round.
+function Head({ column, by, sort, onSort }) {
+	const way = sort === by ? 'ascending' : sort === `-${by}` ? 'descending' : undefined;
+	return <th scope="col" aria-sort={way}>
+		{by ? <button type="button" class="sorter" onClick={() => onSort(way === 'ascending' ? `-${by}` : by)}>{column.name}
+			<span aria-hidden="true">{{ ascending: '▲', descending: '▼' }[way] ?? '↕'}</span></button> : column.name}
+	</th>;
+}
+
+function Exports({ exportAs, columns, everything }) {
+	const { busy, error, run } = useAction();
+	const button = (kind, type, print) => <button type="button" class="small" disabled={busy}
+		onClick={() => run(async () => save(`${exportAs}.${kind.toLowerCase()}`, print(await everything()), type))}>{kind}</button>;
+	return <div class="export">
+		{button('CSV', 'text/csv', (rows) => csv(columns, rows))}
+		{button('JSON', 'application/json', (rows) => JSON.stringify(rows, null, 2))}
+		{error && <Failure error={error} />}
+	</div>;
+}
+
+// columns: {key, name, show?(row), text?(row), sort?, wide?}. exportAs: the file's name; everything():
+// all rows, for it. What is a page of more is sorted by the manager, by columns with sort: onSort(sort)
+// asks for it. Else whatever has a key or a text is sorted here.
+export function Table({ caption, columns, rows, exportAs, everything = async () => rows, sort: asked, onSort }) {
+	const [own, setOwn] = useState('');
+	const sort = onSort ? asked : own;
+	const sorting = !onSort && columns.find((c) => own.replace(/^-/, '') === c.name);
+	const shown = sorting ? [...rows].sort((a, b) => (own === sorting.name ? 1 : -1) * compare(valueOf(sorting, a), valueOf(sorting, b))) : rows;
+	const by = (c) => (onSort ? c.sort : (c.key || c.text) && rows.length > 1 && c.name);
 	return <>
 		<div class="tablewrap" tabIndex={0} role="region" aria-label={caption}>
 			<table>
 				<caption class="hidden">{caption}</caption>
-				<thead><tr>{columns.map((c) => <th key={c.name} scope="col">{c.name}</th>)}</tr></thead>
-				<tbody>{rows.map((row) => <tr key={row.id ?? JSON.stringify(row)}>
-					{columns.map((c) => <td key={c.name} data-name={c.name}>{c.show ? c.show(row) : String(row[c.key] ?? '') || '–'}</td>)}
+				<thead><tr>{columns.map((c) => <Head key={c.name} column={c} by={by(c)} sort={sort} onSort={onSort ?? setOwn} />)}</tr></thead>
+				<tbody>{shown.map((row) => <tr key={row.id ?? JSON.stringify(row)}>
+					{columns.map((c) => <td key={c.name} data-name={c.name} class={c.wide && 'wide'}>{c.show ? c.show(row) : String(row[c.key] ?? '') || '–'}</td>)}
 				</tr>)}</tbody>
 			</table>
 		</div>
-		{exportAs && rows.length > 0 && <div class="export">
-			<button type="button" class="small" onClick={async () => save(`${exportAs}.csv`, csv(columns, await rowsOf()), 'text/csv')}>CSV</button>
-			<button type="button" class="small" onClick={async () => save(`${exportAs}.json`, JSON.stringify(await rowsOf(), null, 2), 'application/json')}>JSON</button>
-		</div>}
+		{exportAs && rows.length > 0 && <Exports exportAs={exportAs} columns={columns} everything={everything} />}
 	</>;
 }
 
-export function Pages({ page, pages }) {
+// total: how many rows there are in all, if that is known.
+export function Pages({ page, pages, total }) {
 	const at = Number(page) || 1;
-	if (pages <= 1)
+	if (pages <= 1 && at === 1)
 		return null;
 	return <nav class="pages" aria-label={t('Pages')}>
+		<button type="button" disabled={at <= 1} onClick={() => setQuery({ page: '' })}>{t('First')}</button>
 		<button type="button" disabled={at <= 1} onClick={() => setQuery({ page: at - 1 })}>{t('Previous')}</button>
-		<span>{at} / {pages}</span>
+		<span>{at} / {pages}{total !== undefined && ` (${number(total)})`}</span>
 		<button type="button" disabled={at >= pages} onClick={() => setQuery({ page: at + 1 })}>{t('Next')}</button>
+		<button type="button" disabled={at >= pages} onClick={() => setQuery({ page: pages })}>{t('Last')}</button>
 	</nav>;
 }
 
-// A line of filters that live in the address: [[key, label, options?]].
+// A line of filters that live in the address: [[key, label, options?, help?]].
 export function Filters({ of, query }) {
 	return <form class="filters" role="search" onSubmit={(e) => e.preventDefault()}>
-		{of.map(([key, label, options]) => (options
+		{of.map(([key, label, options, help]) => (options
 			? <Select key={key} label={label} value={query[key] ?? ''} options={[['', t('All')], ...options]}
 				onChange={(e) => setQuery({ [key]: e.target.value, page: '' })} />
-			: <Field key={key} label={label} value={query[key] ?? ''} type="search"
+			: <Field key={key} label={label} help={help} value={query[key] ?? ''} type="search"
 				onChange={(e) => setQuery({ [key]: e.target.value.trim(), page: '' })} />))}
 	</form>;
 }
@@ -230,32 +298,25 @@ export const Empty = ({ text, to, action }) => <div class="emptybox"><p>{text}</
 export function useForm(start, check, send) {
 	const [values, set] = useState(start);
 	const [errors, setErrors] = useState({});
-	const [failure, setFailure] = useState(null);
-	const [busy, setBusy] = useState(false);
+	const [refused, setRefused] = useState(null);
+	const { busy, error: failure, run } = useAction();
 	const change = (key) => (e) => {
 		const value = e?.target ? (e.target.type === 'checkbox' ? e.target.checked : e.target.value) : e;
 		const next = { ...values, [key]: value };
 		set(next);
 		setErrors((old) => ({ ...old, [key]: check(next)[key] }));
 	};
-	const submit = async (e) => {
+	// The first wrong field has the focus once its error is there to be read out.
+	useEffect(() => refused?.form.querySelector('[aria-invalid]')?.focus(), [refused]);
+	const submit = (e) => {
 		e.preventDefault();
 		const wrong = check(values);
 		setErrors(wrong);
-		if (Object.values(wrong).some(Boolean)) {
-			e.target.querySelector('[aria-invalid]')?.focus();
-			return;
-		}
-		setBusy(true);
-		setFailure(null);
-		try {
-			await send(values);
-		} catch (error) {
-			setFailure(error);
-		} finally {
-			setBusy(false);
-		}
+		if (Object.values(wrong).some(Boolean))
+			setRefused({ form: e.currentTarget });
+		else
+			run(() => send(values));
 	};
 	const bind = (key) => ({ value: values[key], error: errors[key], onInput: change(key) });
-	return { values, set, errors, failure, busy, change, submit, bind };
+	return { values, errors, failure, busy, change, submit, bind };
 }

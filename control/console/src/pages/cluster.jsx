@@ -1,8 +1,8 @@
 // One cluster: its ids, scopes and limits, who is in it, and how to install it.
 import { useContext, useState } from 'preact/hooks';
-import { all, del, get } from '../api.js';
+import { count, del, get, list } from '../api.js';
 import { go, Link } from '../route.jsx';
-import { Card, Code, Confirm, Copy, Loaded, Page, State, Table, Time, useLoad } from '../ui.jsx';
+import { Card, Code, Confirm, Copy, Loaded, number, Page, State, Table, Time, useLoad } from '../ui.jsx';
 import { clusterCommands, clusterValues } from '../helm_values.js';
 import { Session } from '../session.js';
 import { ScopesSummary } from './clusters.jsx';
@@ -39,6 +39,20 @@ function Limits({ cluster: c }) {
 	</Card>;
 }
 
+const few = 10;
+
+// The first of them, and how many there are: a cluster may have 10,000 peers.
+async function membersOf(kind, filter, signal) {
+	const [{ rows }, total] = await Promise.all([list(`/api/v1/${kind}`, { ...filter, per_page: few }, signal), count(`/api/v1/${kind}`, filter, signal)]);
+	return { rows, total, all: `/${kind}?${new URLSearchParams(filter)}` };
+}
+
+function Members({ kind, name, of: { rows, total, all } }) {
+	return <Card title={`${name} (${number(total)})`} actions={total > 0 && <Link to={all}>{t('All of them')}</Link>}>
+		{total > 0 ? <Table caption={name} columns={memberColumns(kind)} rows={rows} /> : <p class="quiet">{t('Nothing here yet.')}</p>}
+	</Card>;
+}
+
 const memberColumns = (kind) => [
 	{ name: t('Hostname'), text: (m) => m.host_name, show: (m) => <Link to={`/${kind}/${m.id}`}>{m.host_name}</Link> },
 	{ name: 'IP', key: 'ip' },
@@ -61,23 +75,21 @@ export function Cluster({ id }) {
 	const [asking, ask] = useState(false);
 	const data = useLoad(async (signal) => {
 		const cluster = await get(`/api/v1/clusters/${id}`, signal);
-		const [schedulers, seeds, peers] = await Promise.all([
-			all('/api/v1/schedulers', { scheduler_cluster_id: cluster.scheduler_cluster_id }, signal),
-			all('/api/v1/seed-peers', { seed_peer_cluster_id: cluster.seed_peer_cluster_id }, signal),
-			all('/api/v1/peers', { scheduler_cluster_id: cluster.scheduler_cluster_id }, signal)]);
-		return { cluster, members: [['schedulers', 'Schedulers', schedulers], ['seed-peers', 'Seed peers', seeds], ['peers', 'Peers', peers]] };
+		const ofSchedulers = { scheduler_cluster_id: cluster.scheduler_cluster_id };
+		const [schedulers, seeds, peers] = await Promise.all([membersOf('schedulers', ofSchedulers, signal),
+			membersOf('seed-peers', { seed_peer_cluster_id: cluster.seed_peer_cluster_id }, signal), membersOf('peers', ofSchedulers, signal)]);
+		return { cluster, schedulers, seeds, peers };
 	}, [id], 5000);
 	const actions = isRoot && <><Link class="button" to={`/clusters/${id}/edit`}>{t('Edit')}</Link>
 		<button type="button" class="danger" onClick={() => ask(true)}>{t('Delete')}</button></>;
 	return <Page title={data.value?.cluster.name ?? t('Cluster')} actions={actions}>
-		<Loaded of={data}>{({ cluster, members }) => <>
-			<div class="grid wide"><Facts cluster={cluster} /><Limits cluster={cluster} /></div>
-			{members.map(([kind, name, rows]) => <Card key={kind} title={`${t(name)} (${rows.length})`}>
-				{rows.length ? <Table caption={t(name)} columns={memberColumns(kind)} rows={rows} exportAs={`${cluster.name}-${kind}`} />
-					: <p class="quiet">{t('Nothing here yet.')}</p>}
-			</Card>)}
+		<Loaded of={data}>{({ cluster, schedulers, seeds, peers }) => <>
+			<div class="columns"><Facts cluster={cluster} /><Limits cluster={cluster} /></div>
+			<Members kind="schedulers" name={t('Schedulers')} of={schedulers} />
+			<Members kind="seed-peers" name={t('Seed peers')} of={seeds} />
+			<Members kind="peers" name={t('Peers')} of={peers} />
 			<Install cluster={cluster} />
-			{asking && <Confirm title={t('Delete')} word={cluster.name} text={t('The cluster and its scopes are removed for good.')}
+			{asking && <Confirm title={t('Delete')} name={cluster.name} word={cluster.name} text={t('The cluster and its scopes are removed for good.')}
 				action={() => del(`/api/v1/clusters/${id}`)} onDone={() => go('/clusters')} onClose={() => ask(false)} />}
 		</>}</Loaded>
 	</Page>;

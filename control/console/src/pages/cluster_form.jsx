@@ -1,8 +1,8 @@
 // The form of "ADD CLUSTER" and of editing one: what is typed is checked while it is typed, the
 // nodes that would match are shown, and what changes is shown before it is saved.
-import { useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import { all, get, patch, post } from '../api.js';
-import { go } from '../route.jsx';
+import { go, Link } from '../route.jsx';
 import { Card, Failure, Field, Loaded, Page, useForm, useLoad } from '../ui.jsx';
 import { cidrFault, matchedBy, regexFault } from '../scopes.js';
 import { t } from '../text.js';
@@ -15,6 +15,11 @@ const limits = [
 	['scheduler_cluster_config', 'job_rate_limit', 'Job rate limit', 1, 1000000, 10, 'Jobs a second that may be started.'],
 ];
 const keyOf = (group, name) => `${group}.${name}`;
+const labels = {
+	name: 'Name', bio: 'Description', is_default: 'Default', location: 'Location', idc: 'IDC', cidrs: 'CIDRs', hostnames: 'Hostnames',
+	block_list: 'Block list of clients', seed_block_list: 'Block list of seed clients',
+	...Object.fromEntries(limits.map(([group, name, label]) => [keyOf(group, name), label])),
+};
 const lines = (text) => text.split(/[\s,]+/).map((s) => s.trim()).filter(Boolean);
 
 function valuesOf(c) {
@@ -32,9 +37,9 @@ function valuesOf(c) {
 
 function jsonFault(text) {
 	try {
-		return !text.trim() || typeof JSON.parse(text) === 'object' ? '' : t('A JSON object');
+		return !text.trim() || /^\s*\{/.test(text) && JSON.parse(text) ? '' : t('A JSON object');
 	} catch (e) {
-		return e.message;
+		return `${t('A JSON object')}: ${e.message}`;
 	}
 }
 
@@ -72,9 +77,10 @@ function bodyOf(v) {
 }
 
 function Preview({ scopes, nodes, clusters, ownId }) {
-	const matching = nodes.filter((n) => matchedBy(n, scopes));
-	const others = clusters.filter((c) => c.id !== ownId);
-	const shared = matching.filter((n) => others.some((c) => matchedBy(n, c.scopes ?? {})));
+	const [matching, shared] = useMemo(() => {
+		const found = nodes.filter((n) => matchedBy(n, scopes)), others = clusters.filter((c) => c.id !== ownId);
+		return [found, found.filter((n) => others.some((c) => matchedBy(n, c.scopes ?? {})))];
+	}, [JSON.stringify(scopes), nodes, clusters, ownId]);
 	return <div role="status" class="preview">
 		<strong>{t('Matches')} {matching.length} / {nodes.length} {t('known nodes')}</strong>
 		{shared.length > 0 && <p class="stale">{shared.length} {t('of them match another cluster too; CIDR goes before IDC, IDC before location, location before hostname.')}</p>}
@@ -83,13 +89,15 @@ function Preview({ scopes, nodes, clusters, ownId }) {
 	</div>;
 }
 
+const shownAs = (v) => (typeof v === 'boolean' ? t(v ? 'yes' : 'no') : v || '–');
+
 function Diff({ before, after }) {
 	const changed = Object.keys(after).filter((k) => String(before[k]) !== String(after[k]));
 	if (changed.length === 0)
 		return <p class="quiet">{t('Nothing changes.')}</p>;
 	return <table class="diff"><caption>{t('What changes')}</caption>
 		<thead><tr><th scope="col">{t('Field')}</th><th scope="col">{t('Before')}</th><th scope="col">{t('After')}</th></tr></thead>
-		<tbody>{changed.map((k) => <tr key={k}><th scope="row">{k}</th><td>{String(before[k]) || '–'}</td><td>{String(after[k]) || '–'}</td></tr>)}</tbody>
+		<tbody>{changed.map((k) => <tr key={k}><th scope="row">{t(labels[k])}</th><td>{shownAs(before[k])}</td><td>{shownAs(after[k])}</td></tr>)}</tbody>
 	</table>;
 }
 
@@ -133,7 +141,7 @@ function Form({ cluster, nodes, clusters }) {
 			{shown && <Diff before={start} after={form.values} />}
 			{form.failure && <Failure error={form.failure} />}
 			<div class="actions">
-				<button type="button" onClick={() => history.back()}>{t('Cancel')}</button>
+				<Link class="button" to={cluster ? `/clusters/${cluster.id}` : '/clusters'}>{t('Cancel')}</Link>
 				<button class="primary" disabled={form.busy}>{!cluster || shown ? t('Save') : t('Show what changes')}</button>
 			</div>
 		</div>

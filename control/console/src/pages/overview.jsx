@@ -2,17 +2,17 @@
 import { list } from '../api.js';
 import { useEvents, useHistory } from '../live.js';
 import { Link } from '../route.jsx';
-import { bytes, Card, Loaded, Page, rate, Spark, State, Table, Time, useLoad } from '../ui.jsx';
+import { bytes, Card, Loaded, number, Page, rate, Spark, State, Table, Time, useLoad } from '../ui.jsx';
 import { t } from '../text.js';
 
 function Count({ name, to, all, active }) {
 	const share = all ? Math.round((100 * active) / all) : 0;
 	return <Card class="count">
 		<Link to={to}>{name}</Link>
-		<strong>{all}</strong>
+		<strong>{number(all)}</strong>
 		{active !== undefined && all > 0 && <>
 			<meter min="0" max="100" low="50" high="99" optimum="100" value={share} aria-label={`${name}: ${t('active')}`} />
-			<span>{active} {t('active')}</span>
+			<span>{number(active)} {t('active')}</span>
 		</>}
 	</Card>;
 }
@@ -45,8 +45,8 @@ function Traffic({ live, at }) {
 			<Amount name={t('Delivered to nodes')} value={traffic.delivered.bytes} now={traffic.delivered.bytes_per_second} history={delivered} />
 			<Amount name={t('Read from the origin')} value={traffic.from_origin.bytes} now={traffic.from_origin.bytes_per_second} history={origin} />
 			<Amount name={t('The origin was spared')} value={traffic.saved_bytes} />
-			<Card class="count"><Link to="/tasks">{t('Tasks')}</Link><strong>{swarm.tasks}</strong>
-				<span>{swarm.running} {t('downloads are running')}</span></Card>
+			<Card class="count"><Link to="/tasks">{t('Tasks')}</Link><strong>{number(swarm.tasks)}</strong>
+				<span>{number(swarm.running)} {t('downloads are running')}</span></Card>
 		</div>
 		<Sources traffic={traffic} />
 		<p class="quiet">{traffic.since ? <>{t('As peers reported it to the schedulers, since')} <Time at={traffic.since} /></> : t('No scheduler answers, so nothing is known of bytes.')}</p>
@@ -76,10 +76,10 @@ function Gone() {
 		(await list(`/api/v1/${kind}`, { state: 'inactive', per_page: 50 }, signal)).rows.map((s) => ({ ...s, kind }))))).flat(), [], 10000);
 	return gone.value?.length > 0 && <Card title={t('Not heard of')}>
 		<Table caption={t('Not heard of')} rows={gone.value} columns={[
-			{ name: t('Hostname'), show: (s) => <Link to={`/${s.kind}/${s.id}`}>{s.host_name}</Link> },
+			{ name: t('Hostname'), text: (s) => s.host_name, show: (s) => <Link to={`/${s.kind}/${s.id}`}>{s.host_name}</Link> },
 			{ name: 'IP', key: 'ip' },
-			{ name: t('State'), show: (s) => <State of={s.state} /> },
-			{ name: t('Updated'), show: (s) => <Time at={s.updated_at} /> },
+			{ name: t('State'), text: (s) => s.state, show: (s) => <State of={s.state} /> },
+			{ name: t('Updated'), text: (s) => s.updated_at, show: (s) => <Time at={s.updated_at} /> },
 		]} />
 	</Card>;
 }

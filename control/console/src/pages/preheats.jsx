@@ -36,18 +36,19 @@ function Results({ job }) {
 		.map((row, i) => ({ ...row, id: i }));
 	const errors = (job.result?.job_states ?? []).filter((s) => s.error);
 	return <>
-		{errors.map((s) => <div key={s.task_uuid} class="failure" role="alert"><strong>{t(s.state)}</strong><p>{s.error}</p></div>)}
+		{errors.map((s) => <div key={s.task_uuid} class="fault" role="alert"><strong>{t(s.state)}</strong><p>{s.error}</p></div>)}
 		{rows.length > 0 ? <Card title={t('Nodes')}><Table caption={t('Nodes')} exportAs={`preheat-${job.id}`} rows={rows} columns={[
 			{ name: t('State'), text: (r) => r.ok, show: (r) => <State of={r.ok ? 'SUCCESS' : 'FAILURE'} /> },
-			{ name: t('Hostname'), key: 'hostname' }, { name: 'IP', key: 'ip' }, { name: 'URL', key: 'url' },
+			{ name: t('Hostname'), key: 'hostname' }, { name: 'IP', key: 'ip' }, { name: 'URL', key: 'url', wide: true },
 			{ name: t('Description'), key: 'description' }]} /></Card>
 			: running(job) && <p class="quiet" role="status">{t('Under way; nodes appear as they answer.')}</p>}
 	</>;
 }
 
-export function Preheat({ id }) {
+// A preheat, or a deletion of a task: both are done by nodes, and told node by node.
+export function Job({ id, title }) {
 	const data = useLoad((signal) => get(`/api/v1/jobs/${id}`, signal), [id], 2000);
-	return <Page title={`${t('Preheat')} ${id}`}>
+	return <Page title={`${t(title)} ${id}`}>
 		<Loaded of={data}>{(job) => <>
 			<Card><dl class="pairs">
 				<dt>{t('State')}</dt><dd><State of={job.state} /></dd>

@@ -1,14 +1,16 @@
 import { useContext, useState } from 'preact/hooks';
 import { patch, post } from '../api.js';
 import { Card, Failure, Field, Page, useForm } from '../ui.jsx';
-import { PasswordForm } from './signin.jsx';
+import { isEmail, PasswordForm } from './signin.jsx';
 import { Session } from '../session.js';
 import { t } from '../text.js';
 
 export function Profile() {
 	const { id, user } = useContext(Session);
 	const [saved, setSaved] = useState('');
-	const form = useForm({ email: user.email ?? '', phone: user.phone ?? '', location: user.location ?? '', bio: user.bio ?? '' }, () => ({}), async (v) => {
+	const form = useForm({ email: user.email ?? '', phone: user.phone ?? '', location: user.location ?? '', bio: user.bio ?? '' }, (v) => ({
+		email: !v.email || isEmail(v.email) ? '' : t('An e-mail address'),
+	}), async (v) => {
 		await patch(`/api/v1/users/${id}`, v);
 		setSaved(t('Saved.'));
 	});

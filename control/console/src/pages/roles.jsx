@@ -37,7 +37,7 @@ export function Roles() {
 			<p class="chips">{r.rules.map(([, object, action]) => <span key={object + action} class="chip">{object}: {action === '*' ? t('everything') : t('read')}</span>)}</p>
 		</Card>)}</div>
 		{isRoot && <NewRole key={roles.length} objects={objects} onDone={data.reload} />}
-		{asking && <Confirm title={t('Delete')} text={`${t('Its users lose what it permits:')} ${asking}`} action={() => del(`/api/v1/roles/${encodeURIComponent(asking)}`)}
+		{asking && <Confirm title={t('Delete')} name={asking} word={asking} text={t('Its users lose what it permits.')} action={() => del(`/api/v1/roles/${encodeURIComponent(asking)}`)}
 			onDone={() => { ask(null); data.reload(); }} onClose={() => ask(null)} />}
 	</>}</Loaded></Page>;
 }

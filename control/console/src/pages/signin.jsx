@@ -1,11 +1,20 @@
 // The doors: sign in, sign up, and the password that must be changed first.
 import { useState } from 'preact/hooks';
 import { get, post } from '../api.js';
-import { Failure, Field, useForm, useLoad } from '../ui.jsx';
-import { language, setLanguage, t } from '../text.js';
+import { Failure, Field, LanguageButton, useForm, useLoad } from '../ui.jsx';
+import { t } from '../text.js';
 
-export const passwordFault = (p) => (p.length < 8 || p.length > 20 ? t('8 to 20 characters')
+const passwordFault = (p) => (p.length < 8 || p.length > 20 ? t('8 to 20 characters')
 	: !/[a-z]/.test(p) || !/[0-9]/.test(p) ? t('A lower-case letter and a digit at least') : '');
+
+export const isEmail = (text) => /^[^@\s]+@[^@\s]+$/.test(text);
+
+// Of a new account, as the manager checks it.
+export const accountFaults = (v) => ({
+	name: v.name.length < 3 || v.name.length > 10 ? t('3 to 10 characters') : '',
+	email: isEmail(v.email) ? '' : t('An e-mail address'),
+	password: passwordFault(v.password),
+});
 
 function Door({ title, children }) {
 	return <main class="alone">
@@ -13,8 +22,7 @@ function Door({ title, children }) {
 			<img src="/assets/icon.svg" alt="" width="48" height="48" />
 			<h1>{title}</h1>
 			{children}
-			<button type="button" class="plain" lang={language() === 'en' ? 'zh' : 'en'}
-				onClick={() => setLanguage(language() === 'en' ? 'zh' : 'en')}>{language() === 'en' ? '中文' : 'English'}</button>
+			<LanguageButton class="plain" />
 		</div>
 	</main>;
 }
@@ -27,9 +35,7 @@ function Providers() {
 
 function SignUp({ onDone }) {
 	const form = useForm({ name: '', email: '', password: '', again: '' }, (v) => ({
-		name: v.name.length < 3 || v.name.length > 10 ? t('3 to 10 characters') : '',
-		email: /^[^@\s]+@[^@\s]+$/.test(v.email) ? '' : t('An e-mail address'),
-		password: passwordFault(v.password),
+		...accountFaults(v),
 		again: v.again === v.password ? '' : t('The two differ'),
 	}), async ({ again, ...v }) => {
 		await post('/api/v1/users/signup', v);
@@ -46,7 +52,8 @@ function SignUp({ onDone }) {
 	</form>;
 }
 
-export function SignIn({ onSignedIn }) {
+// ended: somebody was signed in, and comes back to the page that the address says.
+export function SignIn({ onSignedIn, ended }) {
 	const [isNew, setNew] = useState(false);
 	const form = useForm({ name: '', password: '' }, (v) => ({
 		name: v.name ? '' : t('Who are you?'),
@@ -58,6 +65,7 @@ export function SignIn({ onSignedIn }) {
 	if (isNew)
 		return <Door title={t('Create account')}><SignUp onDone={() => setNew(false)} /></Door>;
 	return <Door title={t('Sign in to Skimmer')}>
+		{ended && <p role="status">{t('The session has ended. Sign in to go on where you were.')}</p>}
 		<form onSubmit={form.submit} noValidate>
 			<Field label={t('Account')} required autocomplete="username" {...form.bind('name')} />
 			<Field label={t('Password')} required type="password" autocomplete="current-password" {...form.bind('password')} />

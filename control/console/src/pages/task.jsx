@@ -42,10 +42,10 @@ function Holders({ task }) {
 		</Card>
 		<Card title={`${t('Who has it')} (${task.holders.length} / ${task.peers})`}>
 			<Table caption={t('Who has it')} rows={task.holders.map((h, i) => ({ ...h, id: h.host_id, held: each[i] }))} columns={[
-				{ name: t('Hostname'), show: (h) => <Link to={`/topology?host=${encodeURIComponent(h.host_id)}`}>{h.hostname}</Link> },
+				{ name: t('Hostname'), text: (h) => h.hostname, show: (h) => <Link to={`/topology?host=${encodeURIComponent(h.host_id)}`}>{h.hostname}</Link> },
 				{ name: 'IP', key: 'ip' },
-				{ name: t('State'), show: (h) => <State of={h.state} /> },
-				{ name: t('Pieces'), show: (h) => <>{h.finished_pieces} / {task.piece_count}
+				{ name: t('State'), text: (h) => h.state, show: (h) => <State of={h.state} /> },
+				{ name: t('Pieces'), text: (h) => h.finished_pieces, show: (h) => <>{h.finished_pieces} / {task.piece_count}
 					<Pieces held={h.held} most={1} label={`${h.hostname}: ${h.finished_pieces} / ${task.piece_count}`} /></> },
 				{ name: t('Told to fetch from'), show: (h) => h.parents.map((p) => names.get(p) ?? p).join(', ') || '–' },
 			]} />

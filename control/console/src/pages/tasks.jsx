@@ -36,7 +36,7 @@ function Found({ id, selector }) {
 				: <Table caption={t('Peers that hold it')} rows={peers.map((p, i) => ({ ...p, id: i }))} columns={[
 					{ name: t('Hostname'), key: 'hostname' }, { name: 'IP', key: 'ip' }, { name: t('Type'), key: 'host_type' },
 					{ name: t('Created'), show: (p) => <Time at={p.created_at} /> }]} />}
-			{asking && <Confirm title={t('Delete')} word="DELETE" text={t('The task is deleted from all these peers.')}
+			{asking && <Confirm title={t('Delete')} name={selector.url ?? selector.task_id} word="DELETE" text={t('The task is deleted from all these peers.')}
 				action={() => post('/api/v1/jobs', { type: 'delete_task', args: selector })}
 				onDone={() => { ask(false); setDeleted(true); }} onClose={() => ask(false)} />}
 		</Card>;
@@ -49,7 +49,7 @@ function Now() {
 		{tasks.length === 0 ? <p class="quiet">{t('Nothing here yet.')}</p> : <Table caption={t('Tasks that schedulers know')} exportAs="tasks"
 			rows={tasks} columns={[
 				{ name: t('Task id'), text: (k) => k.id, show: (k) => <Link class="mono" to={`/tasks/${k.id}`}>{k.id.slice(0, 12)}…</Link> },
-				{ name: 'URL', key: 'url' },
+				{ name: 'URL', key: 'url', wide: true },
 				{ name: t('Size'), text: (k) => k.content_length, show: (k) => bytes(k.content_length) },
 				{ name: t('State'), text: (k) => k.state, show: (k) => <State of={k.state} /> },
 				{ name: t('Peers'), text: (k) => k.peers, show: (k) => `${k.finished} / ${k.peers}` },
@@ -92,7 +92,7 @@ export function Executions({ query }) {
 	return <Page title={t('Executions')}>
 		<Filters query={query} of={[['state', t('State'), jobStates.map((s) => [s, t(s)])]]} />
 		<Loaded of={data} empty={(d) => d.rows.length === 0}>{({ rows, pages }) => <>
-			<Card><Table caption={t('Executions')} rows={rows} columns={jobColumns('/jobs/preheats')} exportAs="executions" /></Card>
+			<Card><Table caption={t('Executions')} rows={rows} columns={jobColumns('/tasks/executions')} exportAs="executions" /></Card>
 			<Pages page={query.page} pages={pages} />
 		</>}</Loaded>
 	</Page>;

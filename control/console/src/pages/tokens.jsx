@@ -2,29 +2,31 @@
 import { useContext, useState } from 'preact/hooks';
 import { all, del, patch, post } from '../api.js';
 import { Link } from '../route.jsx';
-import { Card, Code, Confirm, Failure, Field, Loaded, Page, Select, State, Table, Time, useForm, useLoad } from '../ui.jsx';
+import { Card, Code, Confirm, Failure, Field, Loaded, Page, Select, State, Table, Time, useAction, useForm, useLoad } from '../ui.jsx';
 import { Session } from '../session.js';
 import { t } from '../text.js';
 
 export function Tokens() {
 	const [asking, ask] = useState(null);
 	const data = useLoad((signal) => all('/api/v1/personal-access-tokens', {}, signal), []);
-	const toggle = async (token) => {
+	const { error, run } = useAction();
+	const toggle = (token) => run(async () => {
 		await patch(`/api/v1/personal-access-tokens/${token.id}`, { state: token.state === 'active' ? 'inactive' : 'active' });
 		data.reload();
-	};
+	});
 	return <Page title={t('Tokens')} actions={<Link class="button primary" to="/tokens/new">{t('New token')}</Link>}>
+		{error && <Failure error={error} />}
 		<Loaded of={data} empty={(rows) => rows.length === 0}>{(rows) => <Card><Table caption={t('Tokens')} rows={rows} columns={[
 			{ name: t('Name'), key: 'name' },
 			{ name: t('Description'), key: 'bio' },
-			{ name: t('Scopes'), show: (r) => (r.scopes ?? []).join(', ') },
-			{ name: t('State'), show: (r) => <State of={r.state} /> },
-			{ name: t('Expires'), show: (r) => <Time at={r.expired_at} /> },
+			{ name: t('Scopes'), text: (r) => (r.scopes ?? []).join(', '), show: (r) => (r.scopes ?? []).join(', ') },
+			{ name: t('State'), text: (r) => r.state, show: (r) => <State of={r.state} /> },
+			{ name: t('Expires'), text: (r) => r.expired_at, show: (r) => <Time at={r.expired_at} /> },
 			{ name: t('Actions'), show: (r) => <div class="actions">
 				<button type="button" class="small" onClick={() => toggle(r)}>{r.state === 'active' ? t('Disable') : t('Enable')}</button>
 				<button type="button" class="small danger" onClick={() => ask(r)}>{t('Delete')}</button></div> },
 		]} /></Card>}</Loaded>
-		{asking && <Confirm title={t('Delete')} text={`${t('Whoever uses this token is locked out:')} ${asking.name}`}
+		{asking && <Confirm title={t('Delete')} name={asking.name} word={asking.name} text={t('Whoever uses this token is locked out.')}
 			action={() => del(`/api/v1/personal-access-tokens/${asking.id}`)} onDone={() => { ask(null); data.reload(); }} onClose={() => ask(null)} />}
 	</Page>;
 }

@@ -45,15 +45,19 @@ const flowRows = (view, flows) => flows.map((f) => ({ id: `${f.parent}-${f.child
 
 const pick = (h) => <Link to={`/topology?host=${encodeURIComponent(h.id)}`}>{h.hostname}</Link>;
 
-export function Flows({ title, view, flows }) {
+// Of one host, whose own name is not said again: side, 'from' or 'to', is who is on the other end.
+function Flows({ title, view, flows, side }) {
+	const ends = [['from', t('From')], ['to', t('To')]].filter(([end]) => !side || end === side)
+		.map(([end, name]) => ({ name, text: (f) => f[end].hostname, show: (f) => pick(f[end]) }));
 	return <Card title={`${title} (${flows.length})`}>{flows.length === 0 ? <p class="quiet">{t('Nobody, in the last minute.')}</p>
 		: <Table caption={title} rows={flowRows(view, flows)} columns={[
-			{ name: t('From'), show: (f) => pick(f.from) }, { name: t('To'), show: (f) => pick(f.to) },
-			{ name: t('Now'), show: (f) => rate(f.bytes_per_second) }, { name: t('Since it began'), show: (f) => bytes(f.bytes) },
+			...ends,
+			{ name: t('Now'), text: (f) => f.bytes_per_second, show: (f) => rate(f.bytes_per_second) },
+			{ name: t('Since it began'), text: (f) => f.bytes, show: (f) => bytes(f.bytes) },
 		]} />}</Card>;
 }
 
-export function HostFacts({ host: h }) {
+function HostFacts({ host: h }) {
 	return <dl class="pairs">
 		<dt>IP</dt><dd>{h.ip}</dd><dt>IDC</dt><dd>{h.idc || '–'}</dd><dt>{t('Location')}</dt><dd>{h.location || '–'}</dd>
 		<dt>{t('Cluster')}</dt><dd>{h.scheduler_cluster_id}</dd>
@@ -62,6 +66,15 @@ export function HostFacts({ host: h }) {
 		<dt>{t('From the origin')}</dt><dd>{rate(h.from_origin.bytes_per_second)} · {bytes(h.from_origin.bytes)}</dd>
 		<dt>{t('Sent')}</dt><dd>{rate(h.sent.bytes_per_second)} · {bytes(h.sent.bytes)}</dd>
 	</dl>;
+}
+
+// What one host does now; more: a link beside its title.
+export function HostNow({ title, view, at, more }) {
+	return <div class="columns">
+		<Card title={title} actions={more}><HostFacts host={view.hosts[at]} /></Card>
+		<Flows title={t('Is fed by')} side="from" view={view} flows={view.flows.filter((f) => f.child === at)} />
+		<Flows title={t('Feeds')} side="to" view={view} flows={view.flows.filter((f) => f.parent === at)} />
+	</div>;
 }
 
 export function Topology({ query }) {
@@ -80,11 +93,8 @@ export function Topology({ query }) {
 				</form>
 				<Card><Picture view={view} picked={query.host} />
 					{all.known_hosts > all.hosts.length && <p class="quiet">{all.hosts.length} / {all.known_hosts} {t('hosts')}</p>}</Card>
-				{host ? <div class="columns">
-					<Card title={host.hostname} actions={<Link to={`/peers?host_name=${encodeURIComponent(host.hostname)}`}>{t('Peers')}</Link>}><HostFacts host={host} /></Card>
-					<Flows title={t('Is fed by')} view={view} flows={view.flows.filter((f) => f.child === at)} />
-					<Flows title={t('Feeds')} view={view} flows={view.flows.filter((f) => f.parent === at)} />
-				</div> : <Flows title={t('Busiest')} view={view} flows={view.flows} />}
+				{host ? <HostNow title={host.hostname} view={view} at={at}
+					more={<Link to={`/peers?host_name=${encodeURIComponent(host.hostname)}`}>{t('Peers')}</Link>} /> : <Flows title={t('Busiest')} view={view} flows={view.flows} />}
 			</>;
 		}}</Loaded>
 	</Page>;

@@ -1,8 +1,9 @@
-import { all, del, get, list, post, put } from '../api.js';
+import { useContext, useState } from 'preact/hooks';
+import { all, del, get, list, patch, post, put } from '../api.js';
 import { go, Link } from '../route.jsx';
-import { Card, Failure, Field, Filters, Loaded, Page, Pages, State, Table, useForm, useLoad } from '../ui.jsx';
-import { passwordFault } from './signin.jsx';
-import { useState } from 'preact/hooks';
+import { Card, Confirm, Failure, Field, Filters, Loaded, Page, Pages, State, Table, useAction, useForm, useLoad } from '../ui.jsx';
+import { accountFaults } from './signin.jsx';
+import { Session } from '../session.js';
 import { t } from '../text.js';
 
 export function Users({ query }) {
@@ -20,11 +21,7 @@ export function Users({ query }) {
 }
 
 export function NewUser() {
-	const form = useForm({ name: '', email: '', password: '', phone: '', location: '', bio: '' }, (v) => ({
-		name: v.name.length < 3 || v.name.length > 10 ? t('3 to 10 characters') : '',
-		email: /^[^@\s]+@[^@\s]+$/.test(v.email) ? '' : t('An e-mail address'),
-		password: passwordFault(v.password),
-	}), async (v) => {
+	const form = useForm({ name: '', email: '', password: '', phone: '', location: '', bio: '' }, accountFaults, async (v) => {
 		const user = await post('/api/v1/users/signup', v);
 		go(`/users/${user.id}`);
 	});
@@ -40,33 +37,45 @@ export function NewUser() {
 	</form></Card></Page>;
 }
 
+const labels = { name: 'Account', email: 'E-mail', phone: 'Phone', location: 'Location', bio: 'Description', state: 'State' };
+
 export function User({ id }) {
-	const [error, setError] = useState(null);
+	const { isRoot } = useContext(Session);
+	const [asking, ask] = useState(false);
+	const { error, run } = useAction();
 	const [wanted, setWanted] = useState({}); // shown until the manager has answered
 	const data = useLoad(async (signal) => {
 		const [user, has, roles] = await Promise.all([get(`/api/v1/users/${id}`, signal),
 			get(`/api/v1/users/${id}/roles`, signal), all('/api/v1/roles', {}, signal)]);
 		return { user, has, roles };
 	}, [id]);
-	const change = async (role, on) => {
-		setError(null);
-		setWanted({ ...wanted, [role]: on });
+	const change = (role, on) => run(async () => {
+		setWanted((old) => ({ ...old, [role]: on }));
 		try {
 			await (on ? put : del)(`/api/v1/users/${id}/roles/${encodeURIComponent(role)}`);
 		} catch (failure) {
-			setError(failure);
-			setWanted({ ...wanted, [role]: !on });
+			setWanted((old) => ({ ...old, [role]: !on }));
+			throw failure;
 		}
 		data.reload();
+	});
+	const enabled = data.value?.user.state === 'enable';
+	const setState = async (state) => {
+		await patch(`/api/v1/users/${id}`, { state });
+		data.reload();
 	};
-	return <Page title={data.value?.user.name ?? t('Users')}>
+	const actions = isRoot && data.value && (enabled ? <button type="button" class="danger" onClick={() => ask(true)}>{t('Disable')}</button>
+		: <button type="button" onClick={() => run(() => setState('enable'))}>{t('Enable')}</button>);
+	return <Page title={data.value?.user.name ?? t('Users')} actions={actions}>
 		<Loaded of={data}>{({ user, has, roles }) => <>
-			<Card><dl class="pairs">{['name', 'email', 'phone', 'location', 'bio', 'state'].map((f) => <><dt>{t(f)}</dt><dd>{user[f] || '–'}</dd></>)}</dl></Card>
+			<Card><dl class="pairs">{Object.entries(labels).map(([f, name]) => <><dt>{t(name)}</dt><dd>{f === 'state' ? <State of={user.state} /> : user[f] || '–'}</dd></>)}</dl></Card>
 			<Card title={t('Roles')}>
 				{error && <Failure error={error} />}
 				{roles.map((role) => <label key={role} class="check"><input type="checkbox" checked={wanted[role] ?? has.includes(role)}
 					onChange={(e) => change(role, e.target.checked)} />{role}</label>)}
 			</Card>
+			{asking && <Confirm title={t('Disable')} name={user.name} text={t('Who is disabled cannot sign in, and what they were signed in to ends.')}
+				action={() => setState('disable')} onDone={() => ask(false)} onClose={() => ask(false)} />}
 		</>}</Loaded>
 	</Page>;
 }
