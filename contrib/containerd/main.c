@@ -2,7 +2,9 @@
 #include "base/dir.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notify.h"
 #include "base/program.h"
+#include "base/timer.h"
 #include "contrib/containerd/config.h"
 #include "contrib/containerd/lazy.h"
 #include "contrib/containerd/service.h"
@@ -27,7 +29,9 @@ static int serve(const struct snapshotter_config *c, struct service *sv, const s
 	if (r < 0)
 		return err_wrap(e, "socketPath");
 	log_info("containerd-skimmer serves", "socket=%s root=%s", c->socket_path, c->root);
+	notify_ready();
 	sigwait(ends, &sig);
+	notify_stopping();
 	log_info("containerd-skimmer stops", "signal=%d", sig);
 	rpc_server_free(server, GRACE_MS);
 	return 0;
@@ -55,11 +59,13 @@ static int run(const void *config, const sigset_t *ends, struct err *e)
 	struct lazy *z;
 	int r;
 
+	timer_start();
 	rpc_init();
 	z = lazy_new(c->daemon_socket, c->daemon_timeout_ms);
 	r = serve_from(c, z, ends, e);
 	lazy_free(z);
 	rpc_shutdown();
+	timer_stop();
 	return r;
 }
 

@@ -1,9 +1,9 @@
-# Debian packages by CPack, one for each of the components: what runs on a node, the scheduler, the
-# manager. script/package makes them.
+# Debian packages by CPack, one for each of the components: what runs on a node, containerd's snapshotter, the
+# scheduler, the manager. script/package makes them.
 set(pages ${CMAKE_BINARY_DIR}/pages)
 add_custom_target(pages
   COMMAND ${CMAKE_SOURCE_DIR}/contrib/packaging/pages ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${pages}
-  DEPENDS dfdaemon dfget dfinit dfctl scheduler manager)
+  DEPENDS dfdaemon dfget dfinit dfctl containerd-skimmer scheduler manager)
 
 # skimmer_install(component name target): the program as /usr/bin/<name>, its page and completions
 function(skimmer_install component name target)
@@ -22,6 +22,7 @@ skimmer_install(dfdaemon dfdaemon dfdaemon)
 skimmer_install(dfdaemon dfget dfget)
 skimmer_install(dfdaemon dfinit dfinit)
 skimmer_install(dfdaemon dfctl dfctl)
+skimmer_install(snapshotter containerd-skimmer containerd-skimmer)
 skimmer_install(scheduler skimmer-scheduler scheduler)
 skimmer_install(manager skimmer-manager manager)
 install(DIRECTORY ${CMAKE_BINARY_DIR}/console/ DESTINATION share/skimmer/console COMPONENT manager
@@ -46,15 +47,18 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_DFDAEMON_PACKAGE_DEPENDS "fuse3, init-system-helpers")
+set(CPACK_DEBIAN_SNAPSHOTTER_PACKAGE_DEPENDS "init-system-helpers")
 set(CPACK_DEBIAN_SCHEDULER_PACKAGE_DEPENDS "init-system-helpers, systemd | systemd-standalone-sysusers")
 set(CPACK_DEBIAN_MANAGER_PACKAGE_DEPENDS "init-system-helpers, systemd | systemd-standalone-sysusers")
 set(CPACK_COMPONENT_DFDAEMON_DESCRIPTION "Serves blobs and files of a cluster from the nearest peers
  The node of Skimmer: file system, registry mirror and proxy, dfget, dfinit, dfctl.")
+set(CPACK_COMPONENT_SNAPSHOTTER_DESCRIPTION "Starts images before they are there
+ containerd's snapshotter of Skimmer: needs a dfdaemon with lazy.enable on the node.")
 set(CPACK_COMPONENT_SCHEDULER_DESCRIPTION "Answers each peer of a cluster with its best parents
  The scheduler of Skimmer.")
 set(CPACK_COMPONENT_MANAGER_DESCRIPTION "Keeps clusters and tells peers their scheduler
  The manager of Skimmer.")
-foreach(component dfdaemon scheduler manager)
+foreach(component dfdaemon snapshotter scheduler manager)
   string(TOUPPER ${component} upper)
   set(PACKAGE skimmer-${component})
   set(UNIT ${PACKAGE}.service)
@@ -64,14 +68,18 @@ foreach(component dfdaemon scheduler manager)
       FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ
       WORLD_EXECUTE)
   endforeach()
-  file(WRITE ${made}/conffiles "/etc/dragonfly/${component}.yaml\n")
+  set(config ${component})
+  if(component STREQUAL snapshotter)
+    set(config containerd-skimmer)
+  endif()
+  file(WRITE ${made}/conffiles "/etc/dragonfly/${config}.yaml\n")
   if(component STREQUAL dfdaemon)
     file(APPEND ${made}/conffiles "/etc/dragonfly/dfinit.yaml\n")
-  else()
+  elseif(NOT component STREQUAL snapshotter)
     install(FILES ${here}/skimmer.sysusers DESTINATION lib/sysusers.d
       RENAME ${PACKAGE}.conf COMPONENT ${component})
   endif()
-  install(FILES ${here}/${component}.yaml DESTINATION /etc/dragonfly COMPONENT ${component})
+  install(FILES ${here}/${config}.yaml DESTINATION /etc/dragonfly COMPONENT ${component})
   install(FILES ${CMAKE_SOURCE_DIR}/contrib/systemd/${UNIT} DESTINATION /lib/systemd/system
     COMPONENT ${component})
   install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION share/doc/${PACKAGE}
@@ -80,5 +88,5 @@ foreach(component dfdaemon scheduler manager)
   set(CPACK_DEBIAN_${upper}_PACKAGE_CONTROL_EXTRA
     "${made}/postinst;${made}/prerm;${made}/postrm;${made}/conffiles")
 endforeach()
-set(CPACK_COMPONENTS_ALL dfdaemon scheduler manager)
+set(CPACK_COMPONENTS_ALL dfdaemon snapshotter scheduler manager)
 include(CPack)

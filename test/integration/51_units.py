@@ -16,9 +16,10 @@ from lab import BIN, ROOT
 from story import check, equal
 
 UNITS = sorted((ROOT / "contrib/systemd").glob("*.service"))
-# systemd's own scale, 10 is worst: 3.0 for all. The daemon's mount must be seen by the host, which forbids every
-# setting that gives it a mount namespace; without its mount it is as tight as the others.
-EXPOSURE = {"skimmer-dfdaemon.service": 4.5, "skimmer-scheduler.service": 3.0,
+# systemd's own scale, 10 is worst: 3.0 for all. What the daemon and the snapshotter mount must be seen by the host,
+# which forbids every setting that gives them a mount namespace; without its mount the daemon is as tight as the
+# others.
+EXPOSURE = {"skimmer-dfdaemon.service": 4.5, "skimmer-snapshotter.service": 4.0, "skimmer-scheduler.service": 3.0,
             "skimmer-manager.service": 3.0}
 NO_MOUNT = ROOT / "contrib/systemd/no-mount.conf"
 
@@ -71,7 +72,7 @@ def test_a_daemon_without_its_mount_is_as_tight_as_the_others():
 
 
 def test_configuration_files_of_the_packages_are_good():
-    for program in ("dfdaemon", "scheduler", "manager"):
+    for program in ("dfdaemon", "containerd-skimmer", "scheduler", "manager"):
         file = ROOT / f"contrib/packaging/{program}.yaml"
         code, _, err = run(BIN / program, "--config", file, "--check-config")
         equal((code, err), (0, ""), f"{file}")
@@ -81,7 +82,8 @@ def test_pages_and_completions_of_the_packages_load():
     with tempfile.TemporaryDirectory(prefix="skm-") as d:
         code, _, err = run(ROOT / "contrib/packaging/pages", BIN, d)
         equal((code, err), (0, ""), "contrib/packaging/pages")
-        for name in ("dfdaemon", "dfget", "dfinit", "skimmer-scheduler", "skimmer-manager"):
+        for name in ("dfdaemon", "dfget", "dfinit", "dfctl", "containerd-skimmer", "skimmer-scheduler",
+                     "skimmer-manager"):
             page = gzip.decompress(pathlib.Path(d, f"{name}.1.gz").read_bytes()).decode()
             check(page.startswith(f".TH {name.upper()} 1 "), f"{name}'s page is called so: {page[:60]}")
             p = subprocess.run(["mandoc", "-Tlint", "-Wwarning"], input=page, capture_output=True, text=True)
@@ -126,6 +128,7 @@ def test_programs_tell_systemd():
         "manager": "server: {{grpc: {{listenIP: 127.0.0.1, port: {{start: 0}}}}, rest: {{addr: \"127.0.0.1:0\"}}}}\n"
                    "database: {{sqlite: {{path: {d}/m.db}}}}\n",
         "scheduler": "server: {{listenIP: 127.0.0.1, port: 0}}\n",
+        "containerd-skimmer": "{{root: {d}/r, socketPath: {d}/s.sock}}\n",
         "dfdaemon": "storage: {{dir: {d}/s, server: {{ip: 127.0.0.1, tcpPort: 0}}}}\n"
                     "server: {{cacheDir: {d}/c}}\nmount: {{enable: false}}\n"
                     "upload: {{server: {{ip: 127.0.0.1, port: 0}}}}\n"
