@@ -83,7 +83,9 @@ def test_configure_pull_kill_undo():
         ref = f"{registry.addr}/set/up"
         manager = Manager(control)
         Scheduler(control, manager)
-        daemon = Daemon(node, manager, config={"backend": {"plainHTTP": [registry.addr]}})
+        daemon = Daemon(node, manager, config={
+            "backend": {"plainHTTP": [registry.addr]},
+            "proxy": {"registryMirror": {"addr": f"http://{registry.addr}"}}})
         daemon.in_swarm()
         runtime = Runtime(node, registry.addr)
         before = runtime.tree()
@@ -124,6 +126,57 @@ def test_configure_pull_kill_undo():
         equal(runtime.restarts(), 2, "restarts after undo")
         check(not (runtime.dir / "certs.d").exists(), "the directory made is gone")
         check(not (runtime.dir / "dfinit").exists(), "the originals are gone")
+
+        daemon.restart()
+        all_registries(runtime, daemon, f"{ref}:1", restart)
+        daemon.restart()
+        what_podman_and_crio_read(runtime, daemon, registry, f"{ref}:1")
+
+
+def proxied(daemon):
+    return daemon.metric("dragonfly_client_proxy_request_total")
+
+
+def all_registries(runtime, daemon, ref, restart):
+    """One _default for all: through the daemon while it lives, past it afterwards."""
+    before = runtime.tree()
+    runtime.dfinit(*restart, "containerd")
+    check((runtime.dir / "certs.d/_default/hosts.toml").exists(), "hosts.toml of all registries")
+
+    def pull():
+        runtime.ctr("images", "rm", "--sync", ref, check=False)
+        runtime.ctr("images", "pull", "--plain-http", "--hosts-dir", runtime.dir / "certs.d", ref)
+    count = proxied(daemon)
+    pull()
+    check(proxied(daemon) > count, "a registry that nobody listed is pulled through the daemon")
+    daemon.process.kill()
+    pull()
+    runtime.dfinit("undo", *restart)
+    equal(runtime.tree(), before, "what undo left")
+
+
+def what_podman_and_crio_read(runtime, daemon, registry, ref):
+    """registries.conf as their library understands it; skopeo has the same."""
+    conf, state = runtime.dir / "registries.conf", runtime.dir / "podman"
+    conf.write_text('unqualified-search-registries = ["docker.io"]  # kept\n')
+    before = conf.read_bytes()
+
+    def dfinit(*args):
+        return runtime.host.run(BIN / "dfinit", "--state-dir", state, *args)
+
+    def inspect():
+        return json.loads(runtime.host.run("skopeo", "--registries-conf", conf, "inspect", "--tls-verify=false",
+                                           f"docker://{ref}"))["Layers"]
+    layers = inspect()
+    dfinit("--config-path", conf, "--registry", f"http://{registry.addr}", "podman")
+    check(conf.read_bytes().startswith(before), "what was there is kept")
+    count = proxied(daemon)
+    equal(inspect(), layers, "layers through the daemon")
+    check(proxied(daemon) > count, "the library asked the daemon")
+    daemon.process.kill()
+    equal(inspect(), layers, "layers with the daemon dead")
+    dfinit("undo")
+    equal(conf.read_bytes(), before, "registries.conf after undo")
 
 
 def test_what_cannot_be_edited_is_left_alone():
