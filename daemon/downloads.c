@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/metrics.h"
+#include "proto/figure.h"
 
 #include <stdio.h>
 
@@ -24,19 +25,6 @@ void downloads_count(enum downloads_figure f, const char *tag, const char *appli
 		metric_add(metric_get(&families[i], "0", tag, application, text), i == f);
 }
 
-/* Dragonfly's classes of length. */
-static unsigned size_level(uint64_t len)
-{
-	static const unsigned mib[] = {1,     4,      8,      16,     32,     64,    128,
-				       256,   512,    1024,   4096,   8192,   16384, 32768,
-				       65536, 131072, 262144, 524288, 1048576};
-
-	for (unsigned i = 0; i < array_len(mib); i++)
-		if (len <= (uint64_t)mib[i] << 20)
-			return len ? i + 1 : 0;
-	return array_len(mib) + 1;
-}
-
 void downloads_took(uint64_t content_length, int64_t ms)
 {
 	static const struct metric_family duration = {
@@ -44,7 +32,7 @@ void downloads_took(uint64_t content_length, int64_t ms)
 		"From the first want to the whole, by size.", "task_type,task_size_level"};
 	char level[8];
 
-	snprintf(level, sizeof(level), "%u", size_level(content_length));
+	snprintf(level, sizeof(level), "%u", figure_size_level(content_length));
 	metric_observe(metric_get(&duration, "0", level), (uint64_t)(ms > 0 ? ms : 0));
 }
 

@@ -3,27 +3,20 @@
 
 #include "base/buf.h"
 #include "base/metrics.h"
+#include "proto/figure.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #define PREFIX	       "dragonfly_manager_"
 #define PATH_PARTS_MAX 6
 
 void figures_start(void)
 {
-	static const struct metric_family version = {
-		METRIC_GAUGE, PREFIX "version", "Version of the service.",
-		"major,minor,git_version,git_commit,platform,build_time,go_version,go_tags,"
-		"go_gcflags"};
-	struct utsname uts = {0};
+	static const struct metric_family version = FIGURE_VERSION(PREFIX);
 
-	uname(&uts);
-	metric_set(metric_get(&version, "0", "1", "v" SKIMMER_VERSION, "", uts.machine, "", "", "",
-			      ""),
-		   1);
+	figure_version(&version);
 }
 
 void figures_search(const char *version, const char *commit, bool found)

@@ -2,11 +2,11 @@
 #include "control/scheduler/figures.h"
 
 #include "base/metrics.h"
+#include "proto/figure.h"
 #include "proto/rpc_count.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #define PREFIX	   "dragonfly_scheduler_"
 #define PRIORITIES 7
@@ -59,19 +59,6 @@ void figures_peer(enum figure f, int priority, const struct host *h)
 	metric_add(*m, 1);
 }
 
-/* Dragonfly's classes of length. */
-static unsigned size_level(uint64_t len)
-{
-	static const unsigned mib[] = {1,     4,      8,      16,     32,     64,    128,
-				       256,   512,    1024,   4096,   8192,   16384, 32768,
-				       65536, 131072, 262144, 524288, 1048576};
-
-	for (unsigned i = 0; i < array_len(mib); i++)
-		if (len <= (uint64_t)mib[i] << 20)
-			return len ? i + 1 : 0;
-	return array_len(mib) + 1;
-}
-
 void figures_finished(const struct peer *p, int64_t now_ms)
 {
 	static const struct metric_family duration = {
@@ -80,7 +67,7 @@ void figures_finished(const struct peer *p, int64_t now_ms)
 	char level[8];
 
 	figures_peer(FIGURE_FINISHED, p->priority, p->host);
-	snprintf(level, sizeof(level), "%u", size_level(p->task->content_length));
+	snprintf(level, sizeof(level), "%u", figure_size_level(p->task->content_length));
 	metric_observe(metric_get(&duration, level), (uint64_t)(now_ms - p->created_ms));
 }
 
@@ -222,16 +209,9 @@ static void begin_at_zero(void)
 
 void figures_start(const struct rpc_method *service_methods, bool host_labels)
 {
-	static const struct metric_family version = {
-		METRIC_GAUGE, PREFIX "version", "Version of the service.",
-		"major,minor,git_version,git_commit,platform,build_time,go_version,go_tags,"
-		"go_gcflags"};
-	struct utsname uts = {0};
+	static const struct metric_family version = FIGURE_VERSION(PREFIX);
 
-	uname(&uts);
-	metric_set(metric_get(&version, "0", "1", "v" SKIMMER_VERSION, "", uts.machine, "", "", "",
-			      ""),
-		   1);
+	figure_version(&version);
 	begin_at_zero();
 	with_hosts = host_labels;
 	methods = service_methods;
