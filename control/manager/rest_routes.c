@@ -5,6 +5,7 @@
 #include "control/manager/rest_jobs.h"
 #include "control/manager/rest_live.h"
 #include "control/manager/rest_oauth.h"
+#include "control/manager/rest_preview.h"
 #include "control/manager/rest_roles.h"
 #include "control/manager/rest_tables.h"
 #include "control/manager/rest_users.h"
@@ -29,17 +30,9 @@ static const struct route common_routes[] = {
 const struct route *const *rest_routes(void)
 {
 	static const struct route *const tables[] = {
-		rest_users_routes,
-		rest_roles_routes,
-		rest_clusters_routes,
-		rest_tables_routes,
-		rest_records_routes,
-		rest_jobs_routes,
-		rest_oauth_routes,
-		rest_live_routes,
-		rest_absent_routes,
-		common_routes,
-		NULL,
+		rest_users_routes,   rest_roles_routes,	 rest_clusters_routes, rest_tables_routes,
+		rest_records_routes, rest_jobs_routes,	 rest_oauth_routes,    rest_live_routes,
+		rest_preview_routes, rest_absent_routes, common_routes,	       NULL,
 	};
 
 	return tables;

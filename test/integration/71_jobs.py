@@ -11,6 +11,8 @@ from lab import Lab, wait_for
 from skimmer import Daemon, Manager, Nginx, Registry, Scheduler, make_image, random_file
 from story import check, equal
 
+# planted-registry-password
+HTPASSWD = "puller:$2b$04$yZlQ8f30W/xCefQsEe0wa.bXJTiMcTusmtZji0kaUKtI/OKwulEXa"
 SECRETS = ("planted-registry-password", "planted-header-secret")
 
 
@@ -20,6 +22,8 @@ class World:
         self.layout, tag, self.layers = make_image()
         self.registry = Registry(self.origin)
         self.registry.push(self.layout, tag, "jobs/image:1")
+        # The same images for those with a password only.
+        self.private = Registry(self.origin, 5001, self.registry.dir / "data", HTPASSWD)
         web = self.origin.dir / "web"
         web.mkdir()
         random_file(web / "file.bin", 20_000_000)
@@ -31,8 +35,8 @@ class World:
         for d in [self.seed, *self.nodes]:
             d.in_swarm()
 
-    def image_url(self):
-        return f"http://{self.registry.addr}/v2/jobs/image/manifests/1"
+    def image_url(self, registry=None):
+        return f"http://{(registry or self.registry).addr}/v2/jobs/image/manifests/1"
 
     def start(self, kind, args, **more):
         return self.manager.rest("POST", "jobs", {"type": kind, "args": args, **more})
@@ -70,7 +74,12 @@ def test_jobs():
 
 
 def an_image_is_preheated_and_a_pull_finds_it(w):
-    job = w.start("preheat", {"type": "image", "url": w.image_url(), "username": "u",
+    """Of a private registry."""
+    row = w.wait(w.start("preheat", {"type": "image", "url": w.image_url(w.private), "username": "puller",
+                                     "password": "wrong"}), "FAILURE")
+    check(row["result"]["job_states"][0]["error"], "a reason")
+    equal(w.private.bytes_given(), 0, "bytes without the password")
+    job = w.start("preheat", {"type": "image", "url": w.image_url(w.private), "username": "puller",
                               "password": SECRETS[0], "headers": {"X-Secret": SECRETS[1]},
                               "scope": "single_seed_peer"}, bio="before the release")
     equal((job["state"], job["type"], job["bio"]), ("PENDING", "preheat", "before the release"),
@@ -81,6 +90,7 @@ def an_image_is_preheated_and_a_pull_finds_it(w):
     equal({t["task_id"] for t in done} >= {d.removeprefix("sha256:") for d in w.layers}, True,
           "every layer, by the id of a pull")
     equal({t["hostname"] for t in done}, {"seed"}, "by the seed")
+    check(w.private.bytes_given() > 0, "the seed had the password")
     equal(w.stand_in(0), 0, "bytes that a later pull takes of the registry")
     shares = w.start("get_image_distribution", {"url": w.image_url()})
     check(len(shares["image"]["layers"]) >= len(w.layers), "layers of the image")
@@ -92,7 +102,7 @@ def a_file_is_preheated_on_all_peers(w):
     row = w.wait(w.start("preheat", {"type": "file", "url": url, "scope": "all_peers"}))
     done = row["result"]["job_states"][0]["results"][0]["success_tasks"]
     equal(sorted(t["hostname"] for t in done), ["node1", "node2", "seed"], "who has the file")
-    equal([w.image_url() in json.dumps(r["args"]) for r in w.manager.rest(
+    equal([w.image_url(w.private) in json.dumps(r["args"]) for r in w.manager.rest(
         "GET", "jobs?type=preheat&state=SUCCESS", {})], [False, True], "newest first")
 
 

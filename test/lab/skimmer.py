@@ -148,14 +148,19 @@ class Daemon:
 class Registry:
     """A real docker-registry; its access log is the judge of what the origin gave."""
 
-    def __init__(self, host, port=5000, storage=None):
-        self.host, self.port, self.dir = host, port, host.dir / "registry"
+    def __init__(self, host, port=5000, storage=None, htpasswd=None):
+        """htpasswd: a line of such a file, for a private one."""
+        self.host, self.port = host, port
+        self.dir = host.dir / ("registry" if port == 5000 else f"registry-{port}")
         self.dir.mkdir(exist_ok=True)
         self.addr = f"{host.ip}:{port}"
         config = {"version": "0.1", "log": {"accesslog": {"disabled": False}, "level": "warn"},
                   "storage": {"filesystem": {"rootdirectory": str(storage or self.dir / "data")},
                               "delete": {"enabled": True}},
                   "http": {"addr": f"0.0.0.0:{port}", "secret": "lab"}}
+        if htpasswd:
+            (self.dir / "htpasswd").write_text(htpasswd + "\n")
+            config["auth"] = {"htpasswd": {"realm": "lab", "path": str(self.dir / "htpasswd")}}
         file = write_config(self.dir / "config.yml", config)
         self.process = host.start(["docker-registry", "serve", file], name="registry")
         wait_for("registry", lambda: listening(host, port))
