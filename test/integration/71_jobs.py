@@ -7,6 +7,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import story
+from article import Containerd
 from lab import Lab, wait_for
 from skimmer import Daemon, Manager, Nginx, Registry, Scheduler, make_image, random_file
 from story import check, equal
@@ -48,6 +49,11 @@ class World:
         row = wait_for(f"job {job['id']}", over, timeout_s=90, every_s=0.3)
         equal(row["state"], state, json.dumps(row["result"])[:1500])
         return row
+
+    def given(self):
+        """Bytes of layers that the registries have given."""
+        return sum(r.bytes_given(d.removeprefix("sha256:")) for r in (self.registry, self.private)
+                   for d in self.layers)
 
     def stand_in(self, number):
         """What a node that nobody preheated takes of the registry when it pulls every layer."""
@@ -91,7 +97,10 @@ def an_image_is_preheated_and_a_pull_finds_it(w):
           "every layer, by the id of a pull")
     equal({t["hostname"] for t in done}, {"seed"}, "by the seed")
     check(w.private.bytes_given() > 0, "the seed had the password")
-    equal(w.stand_in(0), 0, "bytes that a later pull takes of the registry")
+    before = w.given()
+    Containerd(w.nodes[0].host, w.registry.addr).pull(f"{w.registry.addr}/jobs/image:1")
+    equal(w.given() - before, 0, "bytes of layers that containerd's pull takes of a registry")
+    equal(w.stand_in(1), 0, "bytes that another's takes")
     shares = w.start("get_image_distribution", {"url": w.image_url()})
     check(len(shares["image"]["layers"]) >= len(w.layers), "layers of the image")
     check("seed" in [p["hostname"] for p in shares["peers"]], "who has them")

@@ -43,7 +43,7 @@ def need(good, what):
 class Containerd:
     """A node's own, that knows nothing of Skimmer until dfinit has been there."""
 
-    def __init__(self, host, registry):
+    def __init__(self, host, registry_name):
         self.host, self.dir = host, host.dir / "containerd"
         self.dir.mkdir()
         self.file = self.dir / "config.toml"
@@ -52,7 +52,7 @@ class Containerd:
         self.ready()
         told = json.loads(host.run(
             BIN / "dfinit", "--json", "--config-path", self.file, "--state-dir", self.dir / "dfinit", "--registry",
-            f"http://{registry.host.ip}", "--restart-command", "true", "containerd"))
+            f"http://{registry_name}", "--restart-command", "true", "containerd"))
         need(told["restarted"] == ["containerd"], f"dfinit wants containerd restarted: {told}")
         self.process.restart()
         self.ready()
@@ -87,7 +87,7 @@ class Cluster:
         self.daemons = [Daemon(lab.host(f"{name}-seed"), world.manager, seed=True, config=config)]
         self.nodes = [lab.host(f"{name}{n}") for n in (1, 2)]
         self.daemons += [Daemon(h, world.manager, config=config) for h in self.nodes]
-        self.containerds = [Containerd(h, world.registry) for h in self.nodes]
+        self.containerds = [Containerd(h, world.registry.host.ip) for h in self.nodes]
         self.hosts = [control, self.daemons[0].host, *self.nodes]
         for d in self.daemons:
             d.in_swarm()

@@ -162,7 +162,7 @@ class Registry:
             (self.dir / "htpasswd").write_text(htpasswd + "\n")
             config["auth"] = {"htpasswd": {"realm": "lab", "path": str(self.dir / "htpasswd")}}
         file = write_config(self.dir / "config.yml", config)
-        self.process = host.start(["docker-registry", "serve", file], name="registry")
+        self.process = host.start(["docker-registry", "serve", file], name=self.dir.name)
         wait_for("registry", lambda: listening(host, port))
 
     def push(self, layout, tag, name):
