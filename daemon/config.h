@@ -54,6 +54,8 @@ struct daemon_config {
 	} scheduler;
 	struct {
 		bool enable;
+		uint64_t cluster_id; /* 0 = host.scheduler_cluster_id */
+		int64_t keep_alive_ms;
 	} seed_peer;
 	int64_t refresh_interval_ms; /* dynconfig.refreshInterval */
 	struct {

@@ -23,6 +23,7 @@
 #include "daemon/proxy.h"
 #include "daemon/relay.h"
 #include "daemon/scheduler_client.h"
+#include "daemon/seed_link.h"
 #include "daemon/tasks.h"
 #include "fs/session.h"
 
@@ -38,6 +39,7 @@ struct daemon {
 	struct piece_client *piece_client;
 	struct scheduler_client *scheduler_client;
 	struct manager_client *manager_client;
+	struct seed_link *seed_link; /* NULL = no seed, or no manager */
 	struct tasks *tasks;
 	struct history *history;
 	struct inspect inspect;
@@ -181,6 +183,24 @@ static void start_swarm(struct daemon *d)
 	d->piece_client = piece_client_new();
 	d->scheduler_client = scheduler_client_new(&sc, d->host);
 	d->manager_client = manager_client_new(&mc, d->host, d->scheduler_client);
+}
+
+static void start_seed_link(struct daemon *d)
+{
+	const struct daemon_config *c = d->config;
+	uint64_t scheduler_cluster =
+		c->host.scheduler_cluster_id ? c->host.scheduler_cluster_id : 1;
+	const struct seed_link_config lc = {
+		.addr = c->manager.addr,
+		.ca = c->manager.ca_cert,
+		.cert = c->manager.cert,
+		.key = c->manager.key,
+		.cluster_id = c->seed_peer.cluster_id ? c->seed_peer.cluster_id : scheduler_cluster,
+		.keep_alive_ms = c->seed_peer.keep_alive_ms,
+	};
+
+	if (c->seed_peer.enable && c->manager.addr)
+		d->seed_link = seed_link_new(&lc, d->host);
 }
 
 /* ---- tasks */
@@ -550,6 +570,7 @@ static int start_all(struct daemon *d, struct err *e)
 	d->announcer = announcer_new(d->store, d->scheduler_client,
 				     d->config->scheduler.announce_interval_ms);
 	start_gc(d);
+	start_seed_link(d);
 	return start_admin(d, e);
 }
 
@@ -583,6 +604,7 @@ void daemon_stop(struct daemon *d)
 	/* Before the doors close: nobody is sent here any more. */
 	if (d->scheduler_client)
 		scheduler_client_leave(d->scheduler_client);
+	seed_link_free(d->seed_link);
 	peer_server_free(d->peer_server);
 	piece_server_free(d->piece_server);
 	stop_layers(d);

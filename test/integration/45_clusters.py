@@ -1,6 +1,7 @@
 """Two clusters under one manager, an origin behind a slow link: in each the first pull is the origin's and
 the second a peer's, the origin gives two copies in all, and not one byte goes between the clusters.
-A peer whose scopes change moves to the other cluster without a restart."""
+A peer whose scopes change moves to the other cluster without a restart. A seed is in the manager's list while
+it lives."""
 import os
 import sys
 import time
@@ -127,6 +128,26 @@ def test_a_peer_whose_scopes_change_moves_without_a_restart():
               f"{packets} packets with {count} bytes between A and who has left it")
         equal(mover.process.pid, pid, "the mover's process")
         check(mover.process.alive(), "the mover was not restarted")
+
+
+def test_a_seed_is_in_the_managers_list():
+    with Lab() as lab:
+        manager = Manager(lab.host("control"))
+        cluster = manager.rest("POST", "seed-peer-clusters", {"name": "seeds"})["id"]
+
+        def listed():
+            rows = manager.rest("GET", f"seed-peers?seed_peer_cluster_id={cluster}", {})
+            return [(r["host_name"], r["state"]) for r in rows]
+
+        seed = Daemon(lab.host("seed"), manager, seed=True,
+                      config={"mount": {"enable": False}, "seedPeer": {"clusterID": cluster}})
+        wait_for("a seed that lives", lambda: listed() == [("seed", "active")], timeout_s=30)
+        seed.process.kill()
+        wait_for("a seed that is gone", lambda: listed() == [("seed", "inactive")], timeout_s=30)
+        seed.process.launch()
+        wait_for("the seed again", lambda: listed() == [("seed", "active")], timeout_s=30)
+        seed.process.stop()
+        equal(listed(), [], "seeds after it has left")
 
 
 story.run(globals())

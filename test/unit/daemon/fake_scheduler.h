@@ -2,7 +2,7 @@
 #ifndef TEST_UNIT_DAEMON_FAKE_SCHEDULER_H
 #define TEST_UNIT_DAEMON_FAKE_SCHEDULER_H
 
-#include "test/unit/unit.h"
+#include "test/unit/await.h"
 
 #include "base/clock.h"
 #include "base/lock.h"
@@ -291,14 +291,5 @@ static inline unsigned fake_count(struct fake_scheduler *f, const unsigned *coun
 	lock_guard(&f->lock);
 	return *counter;
 }
-
-/* Waits until the expression holds, 5 s at most. */
-#define await_that(expression)                                                                     \
-	do {                                                                                       \
-		int64_t until_ms_ = clock_ms() + 5000;                                             \
-		while (!(expression) && clock_ms() < until_ms_)                                    \
-			poll(NULL, 0, 1);                                                          \
-		assert_true(expression);                                                           \
-	} while (0)
 
 #endif

@@ -1,7 +1,7 @@
 /* daemon/parent: against a fake parent over loopback */
 #include "daemon/parent.h"
 
-#include "test/unit/unit.h"
+#include "test/unit/await.h"
 
 #include "base/clock.h"
 #include "base/lock.h"
@@ -200,14 +200,6 @@ static unsigned now(struct lock *lock, const unsigned *counter)
 	lock_guard(lock);
 	return *counter;
 }
-
-#define await_that(expression)                                                                     \
-	do {                                                                                       \
-		int64_t until_ms_ = clock_ms() + 5000;                                             \
-		while (!(expression) && clock_ms() < until_ms_)                                    \
-			poll(NULL, 0, 1);                                                          \
-		assert_true(expression);                                                           \
-	} while (0)
 
 static void pieces_and_bandwidth_are_told(void **state)
 {
