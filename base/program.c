@@ -44,9 +44,10 @@ static int load(const struct program *p, const struct options *o, void *config, 
 }
 
 static int set_log(const struct program *p, const struct cli *c, const struct options *o,
-		   struct err *e)
+		   const void *config, struct err *e)
 {
-	enum log_level level = LOG_INFO;
+	const bool *verbose = (const void *)((const char *)config + p->verbose);
+	enum log_level level = *verbose ? LOG_DEBUG : LOG_INFO;
 
 	if (o->log_level && !log_level_parse(o->log_level, &level))
 		cli_usage_error(c, "no such log level: %s", o->log_level);
@@ -76,7 +77,7 @@ static int serve(const struct program *p, const struct cli *c, const struct opti
 		fault_tell(p->name, err_fault(&e), e.text);
 		code = EXIT_CONFIG;
 	} else if (!o->check_config) {
-		r = set_log(p, c, o, &e);
+		r = set_log(p, c, o, config, &e);
 		if (r == 0)
 			r = run(p, config, &e);
 		if (r < 0) {

@@ -9,11 +9,21 @@
 
 #include <signal.h>
 
+/* Keys of every program; member: a bool of the program's struct. */
+#define PROGRAM_CONFIG_KEYS(program, member)                                                       \
+	{                                                                                          \
+		.path = "verbose", .type = CONFIG_BOOL,                                            \
+		.offset = offsetof(struct program, member), .fallback = "false",                   \
+		.help = "The log has level debug, unless --log-level says "                        \
+			"otherwise.",                                                              \
+	}
+
 struct program {
 	const char *name, *summary, *description, *examples;
 	const struct config_key *keys;
 	const char *config_file; /* the default one, which may be absent */
 	size_t config_size;
+	size_t verbose; /* offset of PROGRAM_CONFIG_KEYS' member */
 	/* What no single key can tell of the configuration; may be NULL. */
 	int (*check)(const void *config, struct err *e);
 	/* Serves until one of ends comes (sigwait() and its like; every thread has them blocked).

@@ -1,6 +1,8 @@
 /* The table of dfdaemon's keys. Must not know: what the keys do. */
 #include "daemon/config.h"
 
+#include "base/program.h"
+
 #include <errno.h>
 
 #define AT(field) offsetof(struct daemon_config, field)
@@ -538,6 +540,7 @@ const struct config_key daemon_config_keys[] = {
 	 .fallback = "false",
 	 .help = "Announce this host's IPv6 address. Servers listen on both anyhow."},
 	{.path = "console", .type = CONFIG_IGNORED},
+	PROGRAM_CONFIG_KEYS(daemon_config, verbose),
 	{.path = "log", .type = CONFIG_IGNORED},
 	{.path = NULL},
 };

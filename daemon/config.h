@@ -112,7 +112,7 @@ struct daemon_config {
 		uint16_t port;
 	} health, metrics, stats;
 	struct trace_config tracing;
-	bool ipv6;
+	bool ipv6, verbose;
 };
 
 extern const struct config_key daemon_config_keys[];

@@ -102,6 +102,7 @@ int main(int argc, char **argv)
 		.keys = daemon_config_keys,
 		.config_file = DAEMON_CONFIG_FILE,
 		.config_size = sizeof(struct daemon_config),
+		.verbose = offsetof(struct daemon_config, verbose),
 		.check = daemon_config_check,
 		.run = run,
 	};

@@ -1,6 +1,8 @@
 /* The table of the snapshotter's keys. */
 #include "contrib/containerd/config.h"
 
+#include "base/program.h"
+
 #define AT(field) offsetof(struct snapshotter_config, field)
 
 const struct config_key snapshotter_config_keys[] = {
@@ -28,5 +30,6 @@ const struct config_key snapshotter_config_keys[] = {
 	 .fallback = "20s",
 	 .min = 100,
 	 .help = "A layer of which the daemon does not know more after so long is unpacked."},
+	PROGRAM_CONFIG_KEYS(snapshotter_config, verbose),
 	{.path = NULL},
 };

@@ -9,6 +9,7 @@
 struct snapshotter_config {
 	char *root, *socket_path, *daemon_socket;
 	int64_t daemon_timeout_ms;
+	bool verbose;
 };
 
 extern const struct config_key snapshotter_config_keys[];

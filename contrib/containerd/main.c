@@ -86,6 +86,7 @@ int main(int argc, char **argv)
 		.keys = snapshotter_config_keys,
 		.config_file = SNAPSHOTTER_CONFIG_FILE,
 		.config_size = sizeof(struct snapshotter_config),
+		.verbose = offsetof(struct snapshotter_config, verbose),
 		.run = run,
 	};
 

@@ -3,6 +3,7 @@
 
 #include "base/door_tls.h"
 #include "base/profile_door.h"
+#include "base/program.h"
 
 #include "base/mem.h"
 #include "base/net.h"
@@ -313,6 +314,7 @@ const struct config_key manager_config_keys[] = {
 	TRACE_CONFIG_KEYS(struct manager_config, tracing),
 	{.path = "network", .type = CONFIG_IGNORED},
 	{.path = "console", .type = CONFIG_IGNORED},
+	PROGRAM_CONFIG_KEYS(manager_config, verbose),
 	{.path = "pprofPort",
 	 .type = CONFIG_STRING,
 	 .offset = AT(pprof_port),

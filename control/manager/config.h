@@ -39,7 +39,7 @@ struct manager_config {
 	struct manager_oauth github, google;
 	struct trace_config tracing;
 	char *pprof_port;
-	bool metrics_enable;
+	bool metrics_enable, verbose;
 	char *metrics_addr;
 };
 

@@ -126,6 +126,7 @@ int main(int argc, char **argv)
 		.keys = manager_config_keys,
 		.config_file = MANAGER_CONFIG_FILE,
 		.config_size = sizeof(struct manager_config),
+		.verbose = offsetof(struct manager_config, verbose),
 		.check = manager_config_check,
 		.run = run,
 	};

@@ -2,6 +2,7 @@
 #include "control/scheduler/config.h"
 
 #include "base/profile_door.h"
+#include "base/program.h"
 
 #define AT(field) offsetof(struct scheduler_config, field)
 
@@ -169,6 +170,7 @@ const struct config_key scheduler_config_keys[] = {
 	 .fallback = "false",
 	 .help = "Announce the IPv6 address."},
 	{.path = "console", .type = CONFIG_IGNORED},
+	PROGRAM_CONFIG_KEYS(scheduler_config, verbose),
 	{.path = "pprofPort",
 	 .type = CONFIG_STRING,
 	 .offset = AT(pprof_port),

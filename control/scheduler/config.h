@@ -17,7 +17,7 @@ struct scheduler_config {
 	uint64_t retry_back_to_source_limit, retry_limit;
 	int64_t retry_interval_ms, seed_wait_ms, seed_failed_ms;
 	int64_t piece_timeout_ms, peer_ttl_ms, host_ttl_ms;
-	bool ipv6;
+	bool ipv6, verbose;
 	struct trace_config tracing;
 	char *pprof_port;
 	bool metrics_enable, metrics_hosts;

@@ -159,6 +159,7 @@ int main(int argc, char **argv)
 		.keys = scheduler_config_keys,
 		.config_file = SCHEDULER_CONFIG_FILE,
 		.config_size = sizeof(struct scheduler_config),
+		.verbose = offsetof(struct scheduler_config, verbose),
 		.check = scheduler_config_check,
 		.run = run,
 	};

@@ -29,6 +29,7 @@ static const char dragonflys[] =
 	"metrics: {enable: false, addr: ':8000', enableHost: true}\n"
 	"network: {enableIPv6: true}\n"
 	"console: false\n"
+	"verbose: true\n" /* v2.1 */
 	"pprofPort: -1\n";
 
 static int parse(const char *text, struct err *e)
