@@ -152,7 +152,7 @@ static void begin(struct fetch *f)
 	f->record = attempt_begin(f->all->c.history, f->meta, pieces_ready_count(f->pieces),
 				  f->transfers);
 	f->reschedules = f->sooner = 0;
-	f->asked = f->reopened = f->untold = false;
+	f->asked = f->reopened = f->untold = f->rejoined = false;
 	f->failed = (struct err){0};
 	f->began_ms = clock_ms();
 	f->began_from_origin = f->from_origin;
@@ -270,7 +270,7 @@ static void take_parents(struct fetch *f, const struct talk_news *news)
 		talk_to_origin(f->talk, "told to");
 	else
 		talk_started(f->talk);
-	f->asked = false;
+	f->asked = f->rejoined = false;
 	attempt_offered(f->record, news->parents, news->parent_count);
 	__atomic_store_n(&f->progress_ms, clock_ms(), __ATOMIC_RELAXED);
 	snprintf(own_peer_id, sizeof(own_peer_id), "%s", talk_peer_id(f->talk));
@@ -280,6 +280,14 @@ static void take_parents(struct fetch *f, const struct talk_news *news)
 		swarm_add(f->swarm, news->parents, news->parent_count, own_peer_id, missing, count);
 	free(missing);
 	lock_take(&f->lock);
+}
+
+/* A scheduler that has just begun knows nobody and would send a whole crowd to the origin, one
+ * after the other. Should the parents not have it, it is asked again. */
+static void stay_with_parents(struct fetch *f)
+{
+	f->rejoined = f->asked = false;
+	talk_started(f->talk);
 }
 
 static void note_answer(struct fetch *f)
@@ -308,6 +316,8 @@ static void hear(struct fetch *f, const struct talk_news *news)
 		take_parents(f, news);
 	if (news->to_origin && f->mode == ORIGIN)
 		talk_to_origin(f->talk, news->why);
+	else if (news->to_origin && f->rejoined && swarm_is_live(f->swarm))
+		stay_with_parents(f);
 	else if (news->to_origin && f->mode != IDLE)
 		go_to_origin(f, news->why);
 	else if (news->ready && f->mode == SCHEDULING)
@@ -355,19 +365,21 @@ static void talk_anew(struct fetch *f)
 	open_talk(f, false);
 }
 
-/* Who reads the origin and has lost its scheduler tells the next one: whoever asks there is to wait
- * for this one and not to read the origin as well. */
+/* Who has lost its scheduler tells the next one. Who reads the origin, so that whoever asks there
+ * waits for this one and does not read the origin as well; who has parents, because they may be few
+ * (in a crowd that began just now there is only the seed) and others can be fed. */
 static bool tell_next_scheduler(struct fetch *f)
 {
 	int64_t now = clock_ms();
 
-	if (f->mode != ORIGIN || !f->untold)
+	if ((f->mode != ORIGIN && f->mode != PARENTS) || !f->untold)
 		return false;
 	if (now < f->retell_ms || scheduler_client_alive(f->all->c.scheduler) == 0) {
 		due_at(f, now < f->retell_ms ? f->retell_ms : now + RETELL_MS);
 		return false;
 	}
 	f->untold = false;
+	f->rejoined = f->asked = f->mode == PARENTS;
 	f->retell_ms = now + RETELL_MS;
 	lock_drop(&f->lock);
 	talk_close(f->talk, TALK_DROPPED, NULL);

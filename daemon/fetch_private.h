@@ -85,6 +85,7 @@ struct fetch {
 	bool reopened;	   /* a second conversation was begun after the first broke */
 	bool untold;	   /* the scheduler went away, no other one knows of us */
 	int64_t retell_ms; /* not before */
+	bool rejoined;	   /* the next one has not answered yet; our parents are still here */
 	bool need_origin;  /* a seed told to fetch from the origin */
 	bool announce, announcing;
 

@@ -7,11 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A piece from the origin that was finished before the scheduler had answered. */
+/* A piece that was finished before the scheduler had answered. */
 struct early {
 	uint32_t index;
 	uint64_t offset;
 	struct store_piece piece;
+	char *parent_id; /* NULL = from the origin */
 };
 
 struct talk {
@@ -104,6 +105,16 @@ static const struct schedule_ops ops = {.parents = on_parents,
 					.ready = on_ready,
 					.closed = on_closed};
 
+/* With the lock. */
+static void forget_early(struct talk *t)
+{
+	for (size_t i = 0; i < t->early_count; i++)
+		free(t->early[i].parent_id);
+	free(t->early);
+	t->early = NULL;
+	t->early_count = 0;
+}
+
 /* ---- opening and closing; without the lock */
 
 void talk_open(struct talk *t, const struct schedule_register *reg)
@@ -130,9 +141,7 @@ void talk_close(struct talk *t, enum talk_end end, const char *why)
 	if (s)
 		schedule_drop(s);
 	lock_guard(t->lock);
-	free(t->early);
-	t->early = NULL;
-	t->early_count = 0;
+	forget_early(t);
 	t->has_news = t->answered = t->started = t->to_origin = t->over = false;
 	t->news = (struct talk_news){0};
 }
@@ -176,10 +185,8 @@ static void tell_early(struct talk *t)
 {
 	for (size_t i = 0; i < t->early_count; i++)
 		schedule_piece_finished(t->schedule, t->early[i].index, t->early[i].offset,
-					&t->early[i].piece, NULL);
-	free(t->early);
-	t->early = NULL;
-	t->early_count = 0;
+					&t->early[i].piece, t->early[i].parent_id);
+	forget_early(t);
 }
 
 void talk_started(struct talk *t)
@@ -210,7 +217,8 @@ void talk_piece_finished(struct talk *t, uint32_t index, uint64_t offset,
 		return;
 	}
 	t->early = mem_realloc(t->early, (t->early_count + 1) * sizeof(*t->early));
-	t->early[t->early_count++] = (struct early){index, offset, *piece};
+	t->early[t->early_count++] =
+		(struct early){index, offset, *piece, parent_id ? mem_strdup(parent_id) : NULL};
 }
 
 void talk_piece_failed(struct talk *t, uint32_t index, const char *parent_id)

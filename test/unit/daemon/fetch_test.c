@@ -289,6 +289,45 @@ static void parents_are_kept_when_the_scheduler_dies(void **state)
 	task_unref(t);
 }
 
+static void who_lost_its_scheduler_gets_more_parents_from_the_next(void **state)
+{
+	struct setting *s = *state;
+	struct task *t;
+
+	fake_will_say(parents_of(1), parents_of(2));
+	fake_set(fake.peers[0].held = true);
+	t = open_whole(s);
+	await(fake_get(peers[0].fetches) == 6);
+	fake_speak(closed_with(EHOSTUNREACH));
+	await(fake_get(registers) == 2);
+	await(fake_get(peers[1].opens) == 1);
+	assert_int_equal(fake_get(origin_registers), 0);
+	fake_set(fake.peers[0].held = false);
+	await(is_complete(t));
+	assert_int_equal(fake_get(gets), 0);
+	task_unref(t);
+}
+
+static void a_scheduler_that_has_just_begun_sends_no_one_to_the_origin_who_has_parents(void **state)
+{
+	struct setting *s = *state;
+	struct task *t;
+
+	fake_will_say(parents_of(1), go_to_origin);
+	fake_set(fake.peers[0].held = true);
+	t = open_whole(s);
+	await(fake_get(peers[0].fetches) == 6);
+	fake_speak(closed_with(EHOSTUNREACH));
+	await(fake_get(started) == 2);
+	fake_set(fake.peers[0].held = false);
+	await(is_complete(t));
+	await(fake_get(finished) == 1);
+	assert_int_equal(fake_get(registers), 2);
+	assert_int_equal(fake_get(to_origin), 0);
+	assert_int_equal(fake_get(gets), 0);
+	task_unref(t);
+}
+
 static void a_scheduler_that_came_back_is_asked_once_more(void **state)
 {
 	struct setting *s = *state;
@@ -712,6 +751,9 @@ int main(void)
 		with_setting(the_first_run_has_the_origins_link_to_itself),
 		with_setting(a_peer_that_becomes_a_seed_leaves_its_parents_out),
 		with_setting(parents_are_kept_when_the_scheduler_dies),
+		with_setting(who_lost_its_scheduler_gets_more_parents_from_the_next),
+		with_setting(
+			a_scheduler_that_has_just_begun_sends_no_one_to_the_origin_who_has_parents),
 		with_setting(a_scheduler_that_came_back_is_asked_once_more),
 		with_setting(without_scheduler_and_parents_the_origin_gives_the_rest),
 		with_setting(wrong_bytes_are_refused_and_fetched_elsewhere),
