@@ -493,11 +493,18 @@ static void show_figures(void *arg)
 	static const struct metric_family reads = {METRIC_COUNTER, "skimmer_mount_read_bytes_total",
 						   "Bytes that reads of the mount were given.",
 						   NULL};
+	static const struct metric_family uploads = {
+		METRIC_GAUGE, "dragonfly_client_concurrent_upload_piece_total",
+		"Pieces that are being sent to peers.", NULL};
 	const struct daemon *d = arg;
+	struct host_sending sending;
 	struct fs_stat mount = {0};
 
 	if (d->mount)
 		fs_session_stat(d->mount, &mount);
+	host_sending(d->host, &sending);
+	metric_set(metric_get(&uploads), sending.running);
+	peer_server_show_figures();
 	metric_set(metric_get(&opens), (int64_t)mount.passthrough_opens);
 	metric_set(metric_get(&reads), (int64_t)mount.bytes);
 	metric_set(metric_get(&schedulers), scheduler_client_alive(d->scheduler_client));

@@ -10,19 +10,27 @@
 void downloads_count(enum downloads_figure f, const char *tag, const char *application,
 		     int priority)
 {
-	static const struct metric_family families[DOWNLOADS_FIGURES] = {
+	static const struct metric_family families[DOWNLOADS_COUNTERS] = {
 		[DOWNLOADS_BEGUN] = {METRIC_COUNTER, "dragonfly_client_download_task_total",
 				     "Downloads that were asked for.", "type,tag,app,priority"},
 		[DOWNLOADS_FAILED] = {METRIC_COUNTER,
 				      "dragonfly_client_download_task_failure_total",
 				      "Downloads asked for that failed.", "type,tag,app,priority"},
+		[DOWNLOADS_PREFETCHED] = {METRIC_COUNTER, "dragonfly_client_prefetch_task_total",
+					  "Tasks fetched whole because a part was asked for.",
+					  "type,tag,app,priority"},
 	};
+	static const struct metric_family running = {
+		METRIC_GAUGE, "dragonfly_client_concurrent_download_task_total",
+		"Downloads that are under way.", "type,tag,app,priority"};
+	const int64_t change = f == DOWNLOADS_BEGUN ? 1 : f == DOWNLOADS_ENDED ? -1 : 0;
 	char text[16];
 
 	snprintf(text, sizeof(text), "%d", priority);
-	/* Both are there from the first download on: what has not failed yet is 0, not unknown. */
-	for (unsigned i = 0; i < DOWNLOADS_FIGURES; i++)
+	/* All are there from the first download on: what has not failed yet is 0, not unknown. */
+	for (unsigned i = 0; i < DOWNLOADS_COUNTERS; i++)
 		metric_add(metric_get(&families[i], "0", tag, application, text), i == f);
+	metric_add(metric_get(&running, "0", tag, application, text), change);
 }
 
 void downloads_took(uint64_t content_length, int64_t ms)

@@ -4,7 +4,13 @@
 
 #include <stdint.h>
 
-enum downloads_figure { DOWNLOADS_BEGUN, DOWNLOADS_FAILED, DOWNLOADS_FIGURES };
+enum downloads_figure {
+	DOWNLOADS_BEGUN,
+	DOWNLOADS_FAILED,
+	DOWNLOADS_PREFETCHED, /* the rest of a task of which a part was asked for */
+	DOWNLOADS_COUNTERS,
+	DOWNLOADS_ENDED = DOWNLOADS_COUNTERS, /* once for each that has begun, however it went */
+};
 
 /* tag, application: NULL = none. */
 void downloads_count(enum downloads_figure f, const char *tag, const char *application,

@@ -85,7 +85,7 @@ struct download {
 	int64_t lull_ms;      /* since when nothing is there to read; 0 = something is */
 	struct part parts[PARTS];
 	struct piece_feed feed;
-	bool feeding, volatile_;
+	bool feeding, volatile_, counted;
 };
 
 static struct download *download_of(struct actor *a)
@@ -98,11 +98,21 @@ static const Common__V2__Download *asked_of(const struct download *d)
 	return d->request->download;
 }
 
+static void count(const struct download *d, enum downloads_figure f)
+{
+	const Common__V2__Download *asked = asked_of(d);
+
+	downloads_count(f, message_text(asked, tag), message_text(asked, application),
+			(int)asked->priority);
+}
+
 static void download_free(struct actor *a)
 {
 	struct download *d = download_of(a);
 	struct peer_server *server = d->server;
 
+	if (d->counted)
+		count(d, DOWNLOADS_ENDED);
 	rpc_call_unref(d->call);
 	protobuf_c_message_free_unpacked(&d->request->base, NULL);
 	free(d->peer_id);
@@ -118,14 +128,6 @@ static void download_wake(void *arg)
 }
 
 /* ---- the end */
-
-static void count(const struct download *d, enum downloads_figure f)
-{
-	const Common__V2__Download *asked = asked_of(d);
-
-	downloads_count(f, message_text(asked, tag), message_text(asked, application),
-			(int)asked->priority);
-}
 
 /* What the origin said, for Dragonfly's clients: JSON of errordetails.v2.Backend. */
 static char *backend_details(const struct err *e)
@@ -552,6 +554,7 @@ static void run_begin(struct download *d)
 	struct err e;
 
 	count(d, DOWNLOADS_BEGUN);
+	d->counted = true;
 	if (d->is_local && path && path[0] &&
 	    output_new(path, asked->overwrite, &d->output, &e) < 0) {
 		fail_output(d, &e);

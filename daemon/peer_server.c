@@ -1,7 +1,9 @@
 /* The daemon's gRPC doors: two servers and their tables of methods (peer_server.h). */
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/net.h"
 #include "daemon/peer_server_private.h"
+#include "proto/rpc_count.h"
 
 #include "dfdaemon_v2.pb-c.h"
 
@@ -67,6 +69,64 @@ static const struct rpc_method download_methods[] = {
 	 .message = peer_delete_host},
 	{.path = NULL},
 };
+
+/* ---- figures */
+
+/* Questions with one answer, by the end of their method's path, under the names that dashboards
+ * know; type is Dragonfly's number of a kind of task. Both services count together. */
+static const struct {
+	const char *method;
+	bool of_task;
+	struct metric_family total, failure;
+} questions[] = {
+#define QUESTION(method, of_task, label, name, failed, help)                                       \
+	{                                                                                          \
+		"/" method, of_task, {METRIC_COUNTER, "dragonfly_client_" name, help, label},      \
+			{METRIC_COUNTER, "dragonfly_client_" failed, help " Those that failed.",   \
+			 label},                                                                   \
+	}
+#define OF_TASK(method, name, help)                                                                \
+	QUESTION(method, true, "type", name "_total", name "_failure_total", help)
+	OF_TASK("StatTask", "stat_task", "Questions for a task."),
+	OF_TASK("StatLocalTask", "stat_local_task", "Questions for a task of this host."),
+	OF_TASK("DeleteTask", "delete_task", "Tasks to delete."),
+	OF_TASK("DeleteLocalTask", "delete_local_task", "Tasks of this host to delete."),
+	/* Dragonfly's own name of the second is odd. */
+	QUESTION("ListLocalTasks", true, "type", "list_local_tasks_total",
+		 "list_tasks_failure_total", "Questions for the tasks of this host."),
+	QUESTION("DeleteHost", false, NULL, "delete_host_total", "delete_host_failure_total",
+		 "Requests to leave the cluster."),
+#undef OF_TASK
+#undef QUESTION
+};
+
+static void add_tallies(const struct rpc_method *methods, const char *name, struct rpc_tally *sum)
+{
+	for (const struct rpc_method *m = methods; m->path; m++) {
+		struct rpc_tally t;
+
+		if (strcmp(strrchr(m->path, '/'), name) != 0)
+			continue;
+		t = rpc_tally(m);
+		sum->started += t.started;
+		sum->failed += t.failed;
+	}
+}
+
+void peer_server_show_figures(void)
+{
+	for (size_t i = 0; i < array_len(questions); i++) {
+		const char *type = questions[i].of_task ? "0" : NULL;
+		struct rpc_tally sum = {0};
+
+		add_tallies(upload_methods, questions[i].method, &sum);
+		add_tallies(download_methods, questions[i].method, &sum);
+		metric_set(metric_get(&questions[i].total, type), (int64_t)sum.started);
+		metric_set(metric_get(&questions[i].failure, type), (int64_t)sum.failed);
+	}
+}
+
+/* ---- calls */
 
 bool peer_server_enter(struct peer_server *s)
 {

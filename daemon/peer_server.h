@@ -46,4 +46,7 @@ must_check int peer_server_new(const struct peer_server_config *c,
 void peer_server_free(struct peer_server *s);
 uint16_t peer_server_port(const struct peer_server *s);
 
+/* Sets the figures of questions that were asked of all servers of this process. */
+void peer_server_show_figures(void);
+
 #endif

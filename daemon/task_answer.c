@@ -74,10 +74,9 @@ struct task_answer {
 	int64_t stalled_us, waited_us; /* for the span: since when, and how long, for a piece */
 };
 
-static void count_failure(const struct task_answer *a)
+static void count(const struct errand *x, enum downloads_figure f)
 {
-	downloads_count(DOWNLOADS_FAILED, a->errand->tag, a->errand->application,
-			a->errand->priority);
+	downloads_count(f, x->tag, x->application, x->priority);
 }
 
 static void unref(struct task_answer *a)
@@ -88,6 +87,8 @@ static void unref(struct task_answer *a)
 		return;
 	if (a->task)
 		task_unref(a->task);
+	if (a->errand)
+		count(a->errand, DOWNLOADS_ENDED);
 	errand_free(a->errand);
 	free(a);
 	door_release(door);
@@ -207,7 +208,7 @@ static void advance(struct task_answer *a)
 		log_warn("p2p answer broken off", "task=%s at=%" PRIu64 " why=\"%s\"",
 			 task_meta(a->task)->id, a->sent, part->err.text);
 		proxy_count_failure();
-		count_failure(a);
+		count(a->errand, DOWNLOADS_FAILED);
 		door_abort(a->conn);
 	}
 }
@@ -395,8 +396,10 @@ static void respond(struct task_answer *a)
 	if (range.present)
 		buf_printf(&text, "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n",
 			   a->at, a->end - 1, length);
-	if (range.present && a->errand->prefetch)
+	if (range.present && a->errand->prefetch) {
+		count(a->errand, DOWNLOADS_PREFETCHED);
 		task_want_all(a->task, TASK_REST);
+	}
 	if (a->errand->output_path && !head)
 		start_output(a);
 	trace_reply(a);
@@ -414,6 +417,7 @@ static struct errand *leave(struct task_answer *a)
 {
 	struct errand *x = a->errand;
 
+	count(x, DOWNLOADS_ENDED);
 	a->errand = NULL;
 	a->conn = NULL;
 	a->refs--; /* never the last: the open's is there still */
@@ -438,7 +442,7 @@ static void give_up(struct task_answer *a)
 	}
 	a->status = status;
 	proxy_count_failure();
-	count_failure(a);
+	count(a->errand, DOWNLOADS_FAILED);
 	door_reply(c, status, ERROR_DFDAEMON, a->err.text);
 }
 
@@ -505,7 +509,7 @@ void task_answer_start(struct proxy *p, struct door_conn *c, struct errand *x)
 		return;
 	}
 	metric_add(metric_get(&via_p2p), 1);
-	downloads_count(DOWNLOADS_BEGUN, x->tag, x->application, x->priority);
+	count(x, DOWNLOADS_BEGUN);
 	a = mem_new(struct task_answer);
 	*a = (struct task_answer){
 		.call = {answer_drained, NULL, answer_gone},

@@ -39,6 +39,29 @@ def names_in(query):
     return set(re.findall(r"\b(?:dragonfly|skimmer|process)_\w+", bare))
 
 
+# What Dragonfly's published dashboards (Grafana 15944, 15945, 21053, 21054) ask for by name.
+PUBLISHED = [f"dragonfly_{name}" for name in """
+client_download_task_total client_download_task_failure_total client_concurrent_download_task_total
+client_download_task_duration_milliseconds_bucket client_prefetch_task_total client_download_traffic
+client_upload_traffic client_concurrent_upload_piece_total client_proxy_request_total
+client_proxy_request_failure_total client_proxy_request_via_dfdaemon_total client_backend_request_total
+client_backend_request_failure_total client_backend_request_duration_milliseconds_bucket
+client_disk_space_total client_disk_usage_space_total client_version client_stat_task_total
+client_delete_task_failure_total client_list_local_tasks_total client_delete_host_total
+scheduler_register_peer_total scheduler_register_peer_failure_total scheduler_download_peer_started_total
+scheduler_download_peer_finished_total scheduler_download_peer_finished_failure_total
+scheduler_download_peer_back_to_source_started_total scheduler_download_piece_finished_total
+scheduler_stat_task_total scheduler_stat_task_failure_total scheduler_stat_peer_total
+scheduler_stat_peer_failure_total scheduler_leave_peer_total scheduler_leave_peer_failure_total
+scheduler_leave_host_total scheduler_leave_host_failure_total scheduler_announce_peer_total
+scheduler_announce_peer_failure_total scheduler_announce_host_total scheduler_announce_host_failure_total
+scheduler_traffic scheduler_host_traffic scheduler_concurrent_schedule_total
+scheduler_download_peer_duration_milliseconds_count scheduler_schedule_duration_milliseconds_count
+scheduler_version manager_search_scheduler_cluster_total manager_requests_total
+manager_request_duration_seconds_sum manager_request_duration_seconds_count manager_version
+""".split()]
+
+
 class Prometheus:
     def __init__(self, host, targets):
         self.host, self.dir = host, host.dir / "prometheus"
@@ -136,6 +159,12 @@ def test_every_query_is_answered():
             # Dragonfly's names are what dashboards know, whatever a linter says of them.
             ours = [f for f in lint(host, port) if not f[0].startswith("dragonfly_")]
             equal(ours, [], f"promtool's findings in {program}'s own figures")
+        for name in PUBLISHED:
+            wait_for(f"a series of {name}", lambda n=name: prometheus.query(
+                f'count({{__name__="{n}"}})'), 30)
+        # Who asks has its answer a moment before its download is put away.
+        wait_for("no download is under way", lambda: prometheus.query(
+            "sum(dragonfly_client_concurrent_download_task_total) == 0"), 30)
         count = 0
         for dashboard, panel, expr in panels():
             query = expr.replace("$instance", f"{node.host.ip}:4002")
