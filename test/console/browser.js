@@ -17,7 +17,7 @@ export async function open(url, pictures, executablePath) {
 	context.on('request', (r) => { if (!r.url().startsWith(url) && !/^(blob|data):/.test(r.url())) foreign.push(r.url()); });
 	page.on('pageerror', (e) => complaints.push(String(e)));
 	page.on('console', (m) => {
-		if (m.type() === 'error' && !/status of [45]\d\d|ERR_INTERNET_DISCONNECTED|ERR_CONNECTION/.test(m.text()))
+		if (m.type() === 'error' && !/status of 4\d\d|net::ERR_(CONNECTION_\w+|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE)/.test(m.text()))
 			complaints.push(m.text());
 	});
 

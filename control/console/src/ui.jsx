@@ -164,7 +164,7 @@ export const State = ({ of }) => <span class={`state ${String(of).toLowerCase()}
 
 export function Time({ at }) {
 	const date = new Date(at);
-	if (!at || isNaN(date))
+	if (!at || !(date > 0)) // never, or no time
 		return <span>–</span>;
 	return <time dateTime={date.toISOString()} title={date.toISOString()}>{date.toLocaleString(document.documentElement.lang)}</time>;
 }

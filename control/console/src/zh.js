@@ -300,4 +300,5 @@ export const zh = {
 	'Who is disabled cannot sign in, and what they were signed in to ends.': '停用后将无法登录，现有会话立即结束。',
 	'yes': '是',
 	'no': '否',
+	'A name like registry/repository:tag, or https://registry/v2/<repository>/manifests/<tag>': '如 registry/repository:tag，或 https://registry/v2/<repository>/manifests/<tag>',
 };

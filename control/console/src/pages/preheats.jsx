@@ -66,13 +66,27 @@ export function Job({ id, title }) {
 const start = { type: 'image', url: '', bio: '', platform: '', tag: '', application: '', filtered_query_params: '', piece_length: '',
 	username: '', password: '', headers: '', scope: 'single_seed_peer', select: 'all', amount: '', clusters: '' };
 
+// What is typed where an image is asked for, as the URL of its manifest: "nginx", "ghcr.io/a/b:1.2" and
+// "a/b@sha256:…" mean what they mean to docker pull. Empty: it is neither a name nor a URL.
+function manifestUrl(text) {
+	const m = /^(?:([a-z0-9.-]+\.[a-z0-9-]+(?::\d+)?|localhost(?::\d+)?|[a-z0-9-]+:\d+)\/)?([a-z0-9._/-]+)(?::([\w.-]+))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(text);
+	if (/^https?:/.test(text))
+		return /^https?:\/\/[^/]+\/v2\/.+\/manifests\/[^/]+$/.test(text) ? text : '';
+	if (!m)
+		return '';
+	const [, host, name, tag, digest] = m, hub = !host || host === 'docker.io';
+	return `https://${hub ? 'registry-1.docker.io' : host}/v2/${hub && !name.includes('/') ? `library/${name}` : name}/manifests/${digest ?? tag ?? 'latest'}`;
+}
+
+const urlsOf = (v) => (v.type === 'image' ? [manifestUrl(v.url.trim())].filter(Boolean) : v.url.split(/\s+/).filter(Boolean));
+
 function check(v) {
-	const urls = v.url.split(/\s+/).filter(Boolean);
+	const urls = urlsOf(v);
 	const amount = Number(v.amount);
 	const bad = urls.find((u) => !/^https?:\/\/[^/]+\/./.test(u));
 	return {
-		url: urls.length === 0 ? t('What shall be preheated?') : bad ? `${bad}: ${t('not a URL')}`
-			: v.type === 'image' && !/\/v2\/.+\/manifests\/[^/]+$/.test(urls[0]) ? 'https://registry/v2/<repository>/manifests/<tag>' : '',
+		url: !v.url.trim() ? t('What shall be preheated?') : bad ? `${bad}: ${t('not a URL')}`
+			: urls.length === 0 ? t('A name like registry/repository:tag, or https://registry/v2/<repository>/manifests/<tag>') : '',
 		piece_length: !v.piece_length || (v.piece_length >= 4 && v.piece_length <= 64) ? '' : '4 – 64 MiB',
 		headers: v.headers.split('\n').filter(Boolean).every((h) => /^[^:\s]+:\s*.+/.test(h)) ? '' : t('Name: value, one on a line'),
 		amount: v.select === 'percentage' && !(amount >= 1 && amount <= 100) ? '1 – 100'
@@ -82,9 +96,9 @@ function check(v) {
 }
 
 function bodyOf(v) {
-	const urls = v.url.split(/\s+/).filter(Boolean);
+	const urls = urlsOf(v);
 	const args = { type: v.type, scope: v.scope };
-	if (v.type === 'image' || urls.length === 1)
+	if (urls.length <= 1)
 		args.url = urls[0];
 	else
 		args.urls = urls;
@@ -113,7 +127,8 @@ function Form({ clusters }) {
 	return <form onSubmit={form.submit} noValidate class="columns">
 		<Card title={t('What')}>
 			<Select label={t('Type')} {...pick('type')} options={[['image', t('Image')], ['file', t('File')]]} />
-			<Field label="URL" required error={form.errors.url} help={v.type === 'image' ? 'https://registry/v2/<repository>/manifests/<tag>' : t('One on a line.')}>
+			<Field label={v.type === 'image' ? t('Image') : 'URL'} required error={form.errors.url}
+				help={v.type === 'image' ? urlsOf(v)[0] ?? t('A name like registry/repository:tag, or https://registry/v2/<repository>/manifests/<tag>') : t('One on a line.')}>
 				{(props) => <textarea {...props} rows="3" value={v.url} onInput={form.change('url')} spellcheck={false} />}</Field>
 			{v.type === 'image' && <Field label={t('Platform')} placeholder="linux/amd64" {...bind('platform')} />}
 			<Field label={t('Description')} {...bind('bio')} />
