@@ -503,6 +503,18 @@ const struct config_key daemon_config_keys[] = {
 	 .fallback = "5s",
 	 .help = "When nobody has waited for a byte of a layer for so long, the rest of it is "
 		 "fetched."},
+	{.path = "lazy.record",
+	 .type = CONFIG_DURATION,
+	 .offset = AT(lazy.record_ms),
+	 .fallback = "20s",
+	 .help = "Where no node knows yet what an image's containers read first, that is noted for "
+		 "so long after the first read, for the next nodes. 0: never."},
+	{.path = "lazy.prefetch",
+	 .type = CONFIG_BYTES,
+	 .offset = AT(lazy.prefetch_max),
+	 .fallback = "1GiB",
+	 .help = "What an image's containers are known to read first is fetched as soon as the "
+		 "image is pulled, at most so many uncompressed bytes of one image. 0: nothing."},
 	/* health, metrics, others */
 	{.path = "health.server.ip",
 	 .type = CONFIG_IP,

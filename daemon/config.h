@@ -104,8 +104,8 @@ struct daemon_config {
 	struct {
 		bool enable;
 		char *dir, *mount_path;
-		uint64_t least_len, span_len_max;
-		int64_t quiet_ms;
+		uint64_t least_len, span_len_max, prefetch_max;
+		int64_t quiet_ms, record_ms;
 	} lazy;
 	struct {
 		char *ip;

@@ -50,6 +50,7 @@ struct daemon {
 	struct blobs *blobs;
 	struct fs_session *mount;
 	struct layers *layers; /* NULL = no lazy layers */
+	struct starts *starts;
 	struct layer_build *layer_build;
 	struct layer_service *layer_service;
 	struct diffs *diffs;
@@ -436,7 +437,7 @@ static int start_diffs(struct daemon *d, struct err *e)
 	};
 	int r;
 
-	d->diffs = diffs_new(d->layers);
+	d->diffs = diffs_new(d->layers, d->starts);
 	r = start_session(d, HOLDER_LAYERS, &fc, &diffs_ops, d->diffs, &d->diffs_mount, e);
 	return r < 0 ? err_wrap(e, "lazy.mountPath") : 0;
 }
@@ -463,8 +464,14 @@ static int start_layers(struct daemon *d, struct err *e)
 	r = layers_new(&lc, &d->layers, e);
 	if (r < 0)
 		return err_wrap(e, "lazy.dir");
+	const struct starts_config sc = {.layers = d->layers,
+					 .tasks = d->tasks,
+					 .dir = c->lazy.dir,
+					 .record_ms = c->lazy.record_ms,
+					 .prefetch_max = c->lazy.prefetch_max};
 	d->layer_build = layer_build_new(&bc);
-	d->layer_service = layer_service_new(d->layers, c->lazy.mount_path);
+	d->starts = starts_new(&sc);
+	d->layer_service = layer_service_new(d->layers, d->starts, c->lazy.mount_path);
 	return start_diffs(d, e);
 }
 
@@ -473,8 +480,10 @@ static void stop_layers(struct daemon *d)
 	stop_session(d, HOLDER_LAYERS, d->diffs_mount);
 	layer_build_free(d->layer_build);
 	layers_stop(d->layers);
+	starts_stop(d->starts);
 	layer_service_free(d->layer_service);
 	diffs_free(d->diffs);
+	starts_free(d->starts);
 	layers_free(d->layers);
 }
 

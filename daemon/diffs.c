@@ -16,6 +16,7 @@
 
 struct diffs {
 	struct layers *layers;
+	struct starts *starts;
 	struct pool *pool;
 	struct pendings pendings;
 };
@@ -226,6 +227,7 @@ static void diffs_read(void *src, struct fs_blob *b, uint64_t off, uint32_t len,
 	struct reading *r;
 	struct err e = {0};
 
+	starts_note(d->starts, l, off, len);
 	if (layer_has(l, off, len)) {
 		answer(ask, l, off, len);
 		return;
@@ -290,11 +292,12 @@ const struct fs_source_ops diffs_ops = {
 	.attr = diffs_attr,
 };
 
-struct diffs *diffs_new(struct layers *layers)
+struct diffs *diffs_new(struct layers *layers, struct starts *starts)
 {
 	struct diffs *d = mem_new(struct diffs);
 
 	d->layers = layers;
+	d->starts = starts;
 	pendings_init(&d->pendings);
 	d->pool = pool_new("diffs", WORKERS, QUEUE_MAX);
 	return d;

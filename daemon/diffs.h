@@ -7,13 +7,14 @@
 #ifndef DAEMON_DIFFS_H
 #define DAEMON_DIFFS_H
 
-#include "daemon/layers.h"
+#include "daemon/starts.h"
 #include "fs/source.h"
 
 struct diffs;
 
-struct diffs *diffs_new(struct layers *layers);
-/* After fs_session_free() and before layers_free(). Waits for reads under way. NULL is fine. */
+struct diffs *diffs_new(struct layers *layers, struct starts *starts);
+/* After fs_session_free(), before starts_free() and layers_free(). Waits for reads under way. NULL
+ * is fine. */
 void diffs_free(struct diffs *d);
 
 /* With the struct diffs as src. */

@@ -14,6 +14,7 @@
 
 struct layer_service {
 	struct layers *layers;
+	struct starts *starts;
 	char *mount;
 	struct pool *workers;
 };
@@ -64,6 +65,22 @@ static void run(void *arg)
 	free(j);
 }
 
+/* What comes after it can be fetched meanwhile. */
+static void expect(const struct layer_service *s, const Skimmer__V1__OpenLayerRequest *rq,
+		   const char *digest)
+{
+	const char *image = rq->image[0] ? rq->image : NULL;
+	const char *manifest, *hex;
+
+	if (!digest_is_sha256(rq->manifest, &manifest))
+		return;
+	starts_expect(s->starts, manifest, image, digest);
+	for (size_t i = 0; i < rq->n_next; i++) {
+		if (digest_is_sha256(rq->next[i], &hex))
+			starts_expect(s->starts, manifest, image, hex);
+	}
+}
+
 static void on_open(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
 {
 	const Skimmer__V1__OpenLayerRequest *rq = (const void *)req;
@@ -75,6 +92,7 @@ static void on_open(struct rpc_call *call, const ProtobufCMessage *req, void *ar
 		rpc_call_finish(call, RPC_INVALID_ARGUMENT, "digest is sha256: and 64 hex digits");
 		return;
 	}
+	expect(s, rq, hex);
 	j = mem_new(struct job);
 	*j = (struct job){.s = s,
 			  .call = call,
@@ -97,11 +115,13 @@ const struct rpc_method layer_service_methods[] = {
 	{.path = NULL},
 };
 
-struct layer_service *layer_service_new(struct layers *layers, const char *mount)
+struct layer_service *layer_service_new(struct layers *layers, struct starts *starts,
+					const char *mount)
 {
 	struct layer_service *s = mem_new(struct layer_service);
 
 	s->layers = layers;
+	s->starts = starts;
 	s->mount = mem_strdup(mount);
 	s->workers = pool_new("layer-asks", WORKERS, QUEUE_MAX);
 	return s;

@@ -2,13 +2,14 @@
 #ifndef DAEMON_LAYER_SERVICE_H
 #define DAEMON_LAYER_SERVICE_H
 
-#include "daemon/layers.h"
+#include "daemon/starts.h"
 #include "proto/rpc.h"
 
 struct layer_service;
 
 /* mount: where the session of diffs.h is; copied. */
-struct layer_service *layer_service_new(struct layers *layers, const char *mount);
+struct layer_service *layer_service_new(struct layers *layers, struct starts *starts,
+					const char *mount);
 /* After the server. NULL is fine. */
 void layer_service_free(struct layer_service *s);
 /* Their arg is the service. */

@@ -120,6 +120,7 @@ static void recall_source(struct layers *ls, const char *digest)
 struct completion {
 	struct layers *layers;
 	struct layer *layer;
+	int64_t came_ms;
 };
 
 static bool is_stopping(const struct layers *ls)
@@ -128,14 +129,12 @@ static bool is_stopping(const struct layers *ls)
 }
 
 /* Until nobody has waited for its bytes for a while: what a start needs comes first. */
-static void wait_for_quiet(struct layers *ls, const struct layer *l)
+static void wait_for_quiet(struct layers *ls, const struct layer *l, int64_t came_ms)
 {
-	int64_t begin = clock_ms();
-
 	lock_guard(&ls->lock);
 	while (!is_stopping(ls)) {
 		int64_t last = layer_last_wait_ms(l);
-		int64_t quiet_at = (last > begin ? last : begin) + ls->config.quiet_ms;
+		int64_t quiet_at = (last > came_ms ? last : came_ms) + ls->config.quiet_ms;
 
 		if (clock_ms() >= quiet_at)
 			return;
@@ -149,7 +148,7 @@ static void complete(void *arg)
 	struct layers *ls = c->layers;
 	struct err e;
 
-	wait_for_quiet(ls, c->layer);
+	wait_for_quiet(ls, c->layer, c->came_ms);
 	if (!is_stopping(ls)) {
 		if (layer_complete(c->layer, &e) == 0)
 			log_info("layer is complete", "layer=sha256:%s",
@@ -169,7 +168,7 @@ static void complete_later(struct layers *ls, struct layer *l)
 	if (layer_is_complete(l))
 		return;
 	c = mem_new(struct completion);
-	*c = (struct completion){.layers = ls, .layer = l};
+	*c = (struct completion){.layers = ls, .layer = l, .came_ms = clock_ms()};
 	layer_ref(l);
 	if (pool_run(ls->completers, complete, c))
 		return;
@@ -219,6 +218,12 @@ static void take_out(struct layers *ls, struct layer *l)
 		if (strcmp(layer_info(value)->diff_id, diff_id) == 0)
 			map_put(ls->by_diff, diff_id, value);
 	}
+}
+
+bool layers_has(struct layers *ls, const char *digest)
+{
+	lock_guard(&ls->lock);
+	return map_get(ls->by_digest, digest) != NULL;
 }
 
 struct layer *layers_find_diff(struct layers *ls, const char *diff_id)

@@ -39,6 +39,8 @@ void layers_free(struct layers *ls);
  * lazy; EBADMSG: the index or the layer is broken. */
 must_check int layers_get(struct layers *ls, const char *digest, const char *image,
 			  struct layer **out, struct err *e);
+/* It is here. Never blocks. */
+bool layers_has(struct layers *ls, const char *digest);
 /* The one with this diff id, if it is here; a reference, or NULL. Never blocks. */
 struct layer *layers_find_diff(struct layers *ls, const char *diff_id);
 /* Calls fn with each diff id; a lock is held. */

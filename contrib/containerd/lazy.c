@@ -19,6 +19,7 @@
 
 #define RANK_LAZY   10
 #define OPTIONS_MAX 4000 /* of mount(2): a page */
+#define LAYERS_MAX  512
 #define CHAIN_LEN   (7 + DIGEST_HEX_LEN)
 
 /* What this process mounted: the file below and the file system that it was on. */
@@ -87,16 +88,33 @@ void lazy_layer_release(struct lazy_layer *l)
 	*l = (struct lazy_layer){0};
 }
 
-int lazy_ask(struct lazy *z, const char *digest, const char *image, struct lazy_layer *out,
-	     struct err *e)
+/* Cuts the list, which the result points into; the caller frees that. */
+static char **split(char *list, size_t *count_out)
+{
+	char **parts = NULL, *rest = NULL;
+
+	*count_out = 0;
+	for (char *p = strtok_r(list, ",", &rest); p && *count_out < LAYERS_MAX;
+	     p = strtok_r(NULL, ",", &rest)) {
+		parts = mem_realloc(parts, (*count_out + 1) * sizeof(*parts));
+		parts[(*count_out)++] = p;
+	}
+	return parts;
+}
+
+int lazy_ask(struct lazy *z, const struct lazy_question *q, struct lazy_layer *out, struct err *e)
 {
 	Skimmer__V1__OpenLayerRequest rq = SKIMMER__V1__OPEN_LAYER_REQUEST__INIT;
+	char *list cleanup(free_at) = mem_strdup(q->layers ? q->layers : "");
+	char **next cleanup(free_at) = split(list, &rq.n_next);
 	const Skimmer__V1__OpenLayerResponse *answer;
 	ProtobufCMessage *m;
 	int r;
 
-	rq.digest = (char *)digest;
-	rq.image = (char *)(image ? image : "");
+	rq.digest = (char *)q->digest;
+	rq.image = (char *)(q->image ? q->image : "");
+	rq.manifest = (char *)(q->manifest ? q->manifest : "");
+	rq.next = next;
 	r = rpc_unary(z->channel, "/skimmer.v1.Layers/OpenLayer", &rq.base,
 		      &skimmer__v1__open_layer_response__descriptor, z->timeout_ms, &m, NULL, e);
 	if (r < 0)
@@ -210,8 +228,9 @@ static bool is_mounted(const char *dir)
 static int ask_and_mount(struct lazy *z, const char *dir, const char *digest, enum below below,
 			 struct err *e)
 {
+	const struct lazy_question q = {.digest = digest};
 	struct lazy_layer l cleanup(lazy_layer_release) = {0};
-	int r = lazy_ask(z, digest, NULL, &l, e);
+	int r = lazy_ask(z, &q, &l, e);
 
 	/* What an earlier process mounted may well be whole. */
 	if (r == -EHOSTUNREACH && below == NOT_KNOWN && is_mounted(dir)) {

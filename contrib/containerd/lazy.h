@@ -26,10 +26,17 @@ struct lazy *lazy_new(const char *daemon_socket, int64_t timeout_ms);
 /* NULL is fine. Mounts stay. */
 void lazy_free(struct lazy *z);
 
-/* digest "sha256:<hex>"; image NULL = what the daemon knows. Blocks. ENOENT, ENOSYS: not lazy now
- * or ever; EHOSTUNREACH: no daemon. */
-must_check int lazy_ask(struct lazy *z, const char *digest, const char *image,
-			struct lazy_layer *out, struct err *e);
+/* What containerd says of a layer: borrowed, NULL = it does not say. */
+struct lazy_question {
+	const char *digest;   /* "sha256:<hex>", never NULL */
+	const char *image;    /* where it is */
+	const char *manifest; /* "sha256:<hex>" of the image's */
+	const char *layers;   /* digests of layers that it will ask for next, between commas */
+};
+
+/* Blocks. ENOENT, ENOSYS: not lazy now or ever; EHOSTUNREACH: no daemon. */
+must_check int lazy_ask(struct lazy *z, const struct lazy_question *q, struct lazy_layer *out,
+			struct err *e);
 void lazy_layer_release(struct lazy_layer *l);
 
 /* Is this the layer that containerd asks for? chain_id is what the layers up to it are called, as

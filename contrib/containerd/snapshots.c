@@ -20,9 +20,11 @@
 #define LEFTOVER "gone-"
 
 /* What containerd says of a layer that it is about to unpack. */
-#define LABEL_TARGET "containerd.io/snapshot.ref"
-#define LABEL_DIGEST "containerd.io/snapshot/cri.layer-digest"
-#define LABEL_IMAGE  "containerd.io/snapshot/cri.image-ref"
+#define LABEL_TARGET   "containerd.io/snapshot.ref"
+#define LABEL_DIGEST   "containerd.io/snapshot/cri.layer-digest"
+#define LABEL_IMAGE    "containerd.io/snapshot/cri.image-ref"
+#define LABEL_MANIFEST "containerd.io/snapshot/cri.manifest-digest"
+#define LABEL_LAYERS   "containerd.io/snapshot/cri.image-layers" /* as many as fit a label */
 
 struct snapshots {
 	char *dir; /* <root>/snapshots */
@@ -400,7 +402,10 @@ static int create_lazy(struct snapshots *s, const struct snapshot *snap, const c
 static int try_lazy(struct snapshots *s, const struct snapshot *snap, struct making *m)
 {
 	const char *digest = labels_get(&snap->labels, LABEL_DIGEST);
-	const char *image = labels_get(&snap->labels, LABEL_IMAGE);
+	const struct lazy_question q = {.digest = digest,
+					.image = labels_get(&snap->labels, LABEL_IMAGE),
+					.manifest = labels_get(&snap->labels, LABEL_MANIFEST),
+					.layers = labels_get(&snap->labels, LABEL_LAYERS)};
 	struct lazy_layer l cleanup(lazy_layer_release) = {0};
 	char *name cleanup(free_at) = NULL;
 	struct err e, ignored;
@@ -409,7 +414,7 @@ static int try_lazy(struct snapshots *s, const struct snapshot *snap, struct mak
 
 	if (!digest || !labels_get(&snap->labels, LABEL_TARGET))
 		return 0;
-	r = lazy_ask(s->lazy, digest, image, &l, &e);
+	r = lazy_ask(s->lazy, &q, &l, &e);
 	if (r == 0)
 		r = check_layer(snap, &l, &e);
 	if (r == 0)

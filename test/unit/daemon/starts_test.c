@@ -1,0 +1,417 @@
+/* Starts of containers: what one node's containers read first, the next node fetches first. */
+#include "daemon/starts.h"
+
+#include "base/clock.h"
+#include "base/timer.h"
+#include "daemon/start_record.h"
+#include "daemon/task_import.h"
+#include "daemon/task_wait.h"
+#include "test/unit/daemon/layer_fixture.h"
+
+#define MANIFEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define ABSENT	 "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+#define IMAGE	 "registry:5000/library/debian:12"
+#define LONG_MS	 (INT64_C(3600) * 1000)
+#define BLOCKS	 ((TAR_LEN + LAYER_BLOCK_LEN - 1) / LAYER_BLOCK_LEN)
+
+/* The cluster: what it has under which name. Several threads ask it. */
+static struct {
+	int index_fd, record_fd; /* -1: nobody has one */
+	int record_asked;	 /* atomic */
+	int record_fails;	 /* errno of its being fetched */
+	int imported;		 /* atomic */
+	int forgotten;		 /* atomic */
+} cluster;
+
+static struct {
+	struct task index, record;
+} tasks;
+
+int task_open_wait(struct tasks *ts, const struct task_request *rq, struct task **out,
+		   struct err *e)
+{
+	bool is_record = rq->content_for_id && strstr(rq->content_for_id, "start-record");
+	int fd = is_record ? __atomic_load_n(&cluster.record_fd, __ATOMIC_ACQUIRE)
+			   : cluster.index_fd;
+
+	(void)ts;
+	if (is_record)
+		__atomic_add_fetch(&cluster.record_asked, 1, __ATOMIC_RELAXED);
+	if (!rq->digest) {
+		assert_true(rq->disable_back_to_source);
+		if (fd < 0 || (!is_record && strstr(rq->content_for_id, ABSENT)))
+			return err_set(e, EHOSTUNREACH, "nobody has it");
+	}
+	*out = rq->digest ? &fake.task : is_record ? &tasks.record : &tasks.index;
+	task_ref(*out);
+	return 0;
+}
+
+int task_wait_complete(struct task *t, enum task_priority p, const struct task_wait *w, int *fd_out,
+		       struct err *e)
+{
+	(void)p;
+	(void)w;
+	if (t == &tasks.record && cluster.record_fails)
+		return err_set(e, cluster.record_fails, "fake");
+	*fd_out = t == &tasks.record  ? cluster.record_fd
+		  : t == &tasks.index ? cluster.index_fd
+				      : -1;
+	return 0;
+}
+
+int task_delete(struct tasks *ts, const char *id, struct err *e)
+{
+	(void)ts;
+	(void)id;
+	(void)e;
+	__atomic_add_fetch(&cluster.forgotten, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+void task_note_source(struct tasks *ts, const char *digest_hex, const char *base,
+		      const char *repository, const char *authorization)
+{
+	(void)ts;
+	(void)digest_hex;
+	(void)base;
+	(void)repository;
+	(void)authorization;
+}
+
+int task_import(struct tasks *ts, const char *content_for_id, int fd, struct err *e)
+{
+	char *name cleanup(free_at) = starts_record_name(MANIFEST);
+	int old;
+
+	(void)ts;
+	(void)e;
+	assert_string_equal(content_for_id, name);
+	old = __atomic_exchange_n(&cluster.record_fd, dup(fd), __ATOMIC_ACQ_REL);
+	close_at(&old);
+	__atomic_add_fetch(&cluster.imported, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* To index a layer takes its time under a sanitizer: once for all. */
+static int make_cluster(void **state)
+{
+	char *path cleanup(free_at) = NULL;
+
+	(void)state;
+	make_layer();
+	path = path_of("index-of-the-cluster");
+	make_index_at(path);
+	cluster.index_fd = open(path, O_RDWR | O_CLOEXEC);
+	cluster.record_fd = -1;
+	tasks.record.meta.geometry.content_length = START_RECORD_LEN;
+	return cluster.index_fd < 0;
+}
+
+static int remove_cluster(void **state)
+{
+	(void)state;
+	close_at(&cluster.index_fd);
+	return remove_layer();
+}
+
+/* Nothing of the layer is on this node. */
+static void forget_layer(void)
+{
+	static const char *const endings[] = {"idx", "erofs", "data", "from"};
+
+	for (size_t i = 0; i < array_len(endings); i++) {
+		char *path cleanup(free_at) = path_of(endings[i]);
+
+		unlink(path);
+	}
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	forget_layer();
+	close_at(&cluster.record_fd);
+	cluster.record_asked = cluster.record_fails = cluster.imported = cluster.forgotten = 0;
+	return fake.refs;
+}
+
+/* ---- a node */
+
+struct node {
+	struct layers *layers;
+	struct starts *starts;
+};
+
+static struct node node_open(int64_t record_ms, uint64_t prefetch_max)
+{
+	const struct layers_config lc = {
+		.dir = dir, .quiet_ms = LONG_MS, .span_len_max = UINT64_C(1) << 40};
+	struct node n;
+	struct err e = {0};
+
+	if (layers_new(&lc, &n.layers, &e) < 0)
+		fail_msg("%s", e.text);
+	const struct starts_config sc = {.layers = n.layers,
+					 .dir = dir,
+					 .record_ms = record_ms,
+					 .prefetch_max = prefetch_max};
+	n.starts = starts_new(&sc);
+	return n;
+}
+
+static void node_close(struct node *n)
+{
+	layers_stop(n->layers);
+	starts_stop(n->starts);
+	starts_free(n->starts);
+	layers_free(n->layers);
+}
+
+static struct layer *layer_of(struct node *n)
+{
+	struct layer *l = NULL;
+	struct err e = {0};
+
+	if (layers_get(n->layers, fake.digest, IMAGE, &l, &e) < 0)
+		fail_msg("%s", e.text);
+	return l;
+}
+
+static int64_t soon(void)
+{
+	return clock_ms() + 60000;
+}
+
+static void wait_until_at_least(const int *count, int least)
+{
+	int64_t end = soon();
+
+	while (__atomic_load_n(count, __ATOMIC_ACQUIRE) < least && clock_ms() < end)
+		usleep(1000);
+	assert_true(__atomic_load_n(count, __ATOMIC_ACQUIRE) >= least);
+}
+
+static bool has_block(struct layer *l, uint64_t no)
+{
+	return layer_has(l, no * LAYER_BLOCK_LEN, 1);
+}
+
+static void wait_for_block(struct layer *l, uint64_t no)
+{
+	int64_t end = soon();
+
+	while (!has_block(l, no) && clock_ms() < end)
+		usleep(1000);
+	assert_true(has_block(l, no));
+}
+
+/* As another node left it. */
+static void put_record(uint32_t first, uint32_t count, const char *manifest)
+{
+	unsigned char *file cleanup(free_at) = mem_alloc(START_RECORD_LEN);
+	struct start_record r = {0};
+
+	for (uint32_t i = 0; i < count; i++)
+		assert_true(start_record_add(&r, fake.digest, first + i));
+	start_record_write(&r, manifest, file);
+	start_record_release(&r);
+	cluster.record_fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	assert_int_equal(pwrite(cluster.record_fd, file, START_RECORD_LEN, 0), START_RECORD_LEN);
+}
+
+/* ---- tests */
+
+static void what_one_node_reads_first_the_next_one_fetches(void **state)
+{
+	struct node one = node_open(20, UINT64_MAX), two;
+	struct layer *l;
+
+	(void)state;
+	starts_expect(one.starts, MANIFEST, IMAGE, fake.digest);
+	l = layer_of(&one);
+	starts_note(one.starts, l, 4 * LAYER_BLOCK_LEN - 1, 2); /* two blocks */
+	wait_until_at_least(&cluster.imported, 1);
+	layer_unref(l);
+	node_close(&one);
+	forget_layer();
+
+	two = node_open(20, UINT64_MAX);
+	starts_expect(two.starts, MANIFEST, IMAGE, fake.digest);
+	l = layer_of(&two);
+	wait_for_block(l, 3);
+	wait_for_block(l, 4);
+	assert_false(has_block(l, 0));
+	layer_unref(l);
+	node_close(&two);
+	assert_int_equal(cluster.imported, 1);
+}
+
+static void an_index_is_there_before_its_layer_is_asked_for(void **state)
+{
+	struct node n = node_open(0, 0);
+	char *path cleanup(free_at) = path_of("idx");
+	int64_t end = soon();
+
+	(void)state;
+	starts_expect(n.starts, MANIFEST, NULL, ABSENT);
+	starts_expect(n.starts, MANIFEST, NULL, fake.digest);
+	while (access(path, F_OK) < 0 && clock_ms() < end)
+		usleep(1000);
+	assert_int_equal(access(path, F_OK), 0);
+	node_close(&n);
+}
+
+/* Blocks that a start prefetches by this record; waits for the end of it. */
+static unsigned prefetched(uint32_t first, uint32_t count, uint64_t max)
+{
+	struct node n = node_open(LONG_MS, max);
+	struct layer *l = layer_of(&n);
+	unsigned found = 0;
+
+	put_record(first, count, MANIFEST);
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	wait_until_at_least(&cluster.record_asked, 1);
+	/* What was begun is ended before they are free; later blocks are not begun. */
+	if (max > 0 && first < BLOCKS)
+		wait_for_block(l, first);
+	starts_free(n.starts);
+	for (uint64_t no = 0; no < BLOCKS; no++)
+		found += has_block(l, no);
+	layer_unref(l);
+	layers_free(n.layers);
+	return found;
+}
+
+static void no_more_is_prefetched_than_is_allowed(void **state)
+{
+	(void)state;
+	/* One step, and what is inflated with it. */
+	assert_in_range(prefetched(0, BLOCKS, 1), 1, BLOCKS - 1);
+}
+
+static void nothing_is_prefetched_where_it_is_switched_off(void **state)
+{
+	(void)state;
+	assert_int_equal(prefetched(0, BLOCKS, 0), 0);
+}
+
+static void a_record_beyond_the_layer_does_no_harm(void **state)
+{
+	(void)state;
+	assert_int_equal(prefetched(1u << 30, 9, UINT64_MAX), 0);
+}
+
+static void a_record_of_another_image_is_forgotten_and_made_anew(void **state)
+{
+	struct node n = node_open(LONG_MS, UINT64_MAX);
+	struct layer *l = layer_of(&n);
+
+	(void)state;
+	put_record(0, 3, ABSENT);
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	wait_until_at_least(&cluster.forgotten, 1);
+	assert_false(has_block(l, 0));
+	layer_unref(l);
+	node_close(&n);
+}
+
+static void a_record_whose_owner_has_gone_is_made_anew(void **state)
+{
+	struct node n = node_open(1, UINT64_MAX);
+	struct layer *l = layer_of(&n);
+
+	(void)state;
+	put_record(0, 3, MANIFEST);
+	cluster.record_fails = EHOSTUNREACH;
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	starts_note(n.starts, l, 5 * LAYER_BLOCK_LEN, 1);
+	wait_until_at_least(&cluster.imported, 1);
+	layer_unref(l);
+	node_close(&n);
+}
+
+static void a_record_that_cannot_be_read_is_done_without(void **state)
+{
+	struct node n = node_open(1, UINT64_MAX);
+	struct layer *l = layer_of(&n);
+
+	(void)state;
+	put_record(0, 3, MANIFEST);
+	cluster.record_fails = ENOSPC;
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	wait_until_at_least(&cluster.record_asked, 1);
+	starts_note(n.starts, l, 0, 1);
+	layer_unref(l);
+	node_close(&n);
+	assert_int_equal(cluster.forgotten, 0);
+	assert_int_equal(cluster.imported, 0);
+}
+
+static void a_start_that_reads_nothing_records_nothing(void **state)
+{
+	struct node n = node_open(1, UINT64_MAX);
+
+	(void)state;
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	wait_until_at_least(&cluster.record_asked, 1);
+	node_close(&n);
+	assert_int_equal(cluster.imported, 0);
+}
+
+static void a_start_of_which_a_layer_is_unpacked_is_not_recorded(void **state)
+{
+	struct node n = node_open(1, UINT64_MAX);
+	struct layer *l = layer_of(&n);
+
+	(void)state;
+	starts_expect(n.starts, ABSENT, IMAGE, fake.digest);
+	starts_expect(n.starts, ABSENT, IMAGE, ABSENT);
+	starts_note(n.starts, l, 0, 1);
+	/* The other one's turn comes later; whose record is imported the fake asserts. */
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	starts_note(n.starts, l, 0, 1);
+	wait_until_at_least(&cluster.imported, 1);
+	layer_unref(l);
+	node_close(&n);
+	assert_int_equal(cluster.imported, 1);
+}
+
+static void many_images_give_way_to_one_another(void **state)
+{
+	struct node n = node_open(LONG_MS, UINT64_MAX);
+	struct layer *l = layer_of(&n);
+	char manifest[DIGEST_HEX_LEN + 1];
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(manifest, sizeof(manifest), "%064x", i);
+		starts_expect(n.starts, manifest, IMAGE, fake.digest);
+		starts_note(n.starts, l, 0, 1);
+	}
+	layer_unref(l);
+	node_close(&n);
+	assert_int_equal(cluster.imported, 0);
+}
+
+#define starts_test(fn) cmocka_unit_test_teardown(fn, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		starts_test(what_one_node_reads_first_the_next_one_fetches),
+		starts_test(an_index_is_there_before_its_layer_is_asked_for),
+		starts_test(no_more_is_prefetched_than_is_allowed),
+		starts_test(nothing_is_prefetched_where_it_is_switched_off),
+		starts_test(a_record_beyond_the_layer_does_no_harm),
+		starts_test(a_record_of_another_image_is_forgotten_and_made_anew),
+		starts_test(a_record_whose_owner_has_gone_is_made_anew),
+		starts_test(a_record_that_cannot_be_read_is_done_without),
+		starts_test(a_start_that_reads_nothing_records_nothing),
+		starts_test(a_start_of_which_a_layer_is_unpacked_is_not_recorded),
+		starts_test(many_images_give_way_to_one_another),
+	};
+
+	timer_start();
+	return cmocka_run_group_tests(tests, make_cluster, remove_cluster);
+}
