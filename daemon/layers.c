@@ -255,7 +255,7 @@ static void unlink_at(char **path)
 static int copy_file(int from, const char *to, struct err *e)
 {
 	int fd cleanup(close_at) = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	char room[65536];
+	char room[16384];
 	off_t off = 0;
 	ssize_t n;
 

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <zstd.h>
 
+#define STACK_ROOM 16384 /* what reads has: threads of pools have 256 KiB of stack */
+
 struct layer_index {
 	int fd;
 	struct layer_info info;
@@ -204,7 +206,7 @@ int index_check_rest(const struct layer_index *ix, struct err *e)
 {
 	const struct index_section *s = &ix->sections[INDEX_WINDOWS];
 	struct xxh3 sum;
-	char part[65536];
+	char part[STACK_ROOM];
 
 	xxh3_init(&sum);
 	for (uint64_t at = 0; at < s->stored_len; at += sizeof(part)) {
@@ -256,7 +258,7 @@ const struct layer_info *index_info(const struct layer_index *ix)
 static int unpack_part(ZSTD_DStream *stream, const void *data, size_t len, int fd, uint64_t *at,
 		       uint64_t max, struct err *e)
 {
-	char raw[65536];
+	char raw[STACK_ROOM];
 	ZSTD_inBuffer in = {data, len, 0};
 	ZSTD_outBuffer out = {raw, sizeof(raw), 0};
 
@@ -286,7 +288,7 @@ int index_erofs_write(const struct layer_index *ix, int fd, struct err *e)
 	const struct index_section *s = &ix->sections[INDEX_EROFS];
 	cleanup(free_stream) ZSTD_DStream *stream = ZSTD_createDStream();
 	uint64_t done = 0, n, at = 0;
-	char stored[65536];
+	char stored[STACK_ROOM];
 	struct xxh3 sum;
 
 	if (!stream)
