@@ -66,6 +66,12 @@ class Node:
         return p.stdout.splitlines()
 
 
+def remove_images(node):
+    for ref in node.containerd.ctr("-n", K8S, "images", "ls", "-q").split():
+        node.containerd.ctr("-n", K8S, "images", "rm", "--sync", ref)
+    wait_for("no directory left", lambda: not node.snapshotter.ids(), timeout_s=60)
+
+
 seed = Daemon(lab.host("seed", 1000), manager, seed=True, config=CONFIG)
 seed.in_swarm()
 one, two = Node("one"), Node("two")
@@ -108,6 +114,20 @@ def test_the_lazy_tree_equals_the_unpacked_one():
     check(len(want) > 1000, "there are a thousand lines to compare")
     different = [(a, b) for a, b in zip(want, got) if a != b]
     equal((len(got), different[:3]), (len(want), []), "the trees")
+
+
+def test_what_the_second_node_read_first_another_fetches_before_it_is_asked_for():
+    wait_for("the record", lambda: "start is recorded" in two.daemon.process.log_text(), timeout_s=120)
+    remove_images(one)
+    one.daemon.process.stop()
+    one.daemon.restart()
+    one.daemon.in_swarm()
+    lazy = one.lazy()
+    one.containerd.cri_pull(REF)
+    equal(one.lazy() - lazy, len(layers), "lazy layers")
+    wait_for("what the record names",
+             lambda: "start is prefetched" in one.daemon.process.log_text(), timeout_s=120)
+    equal(one.run("c2", *PRINT), "42", "what the container prints")
 
 
 def test_a_container_writes_over_lazy_layers():
@@ -174,9 +194,7 @@ def test_what_is_mounted_stays_whatever_the_limits():
 
 
 def test_removed_with_the_image():
-    for ref in two.containerd.ctr("-n", K8S, "images", "ls", "-q").split():
-        two.containerd.ctr("-n", K8S, "images", "rm", "--sync", ref)
-    wait_for("no directory left", lambda: not two.snapshotter.ids(), timeout_s=60)
+    remove_images(two)
     left = [l for l in open("/proc/self/mountinfo") if str(two.snapshotter.root) in l]
     equal(left, [], "mounts left")
     wait_for("no layer left", lambda: not layer_files(), timeout_s=60)
