@@ -242,8 +242,10 @@ static int do_step(const struct start *st, const struct step *step, struct err *
 	len = layer_info(l)->len;
 	if (step->off >= len)
 		return 0; /* the record is wrong */
+	/* As if a container waited, which it would: the rest of the layer is not fetched meanwhile.
+	 */
 	return layer_fill(l, step->off, step->len < len - step->off ? step->len : len - step->off,
-			  false, e);
+			  true, e);
 }
 
 static void prefetch(void *arg)
