@@ -512,7 +512,7 @@ const struct config_key daemon_config_keys[] = {
 	{.path = "lazy.prefetch",
 	 .type = CONFIG_BYTES,
 	 .offset = AT(lazy.prefetch_max),
-	 .fallback = "1GiB",
+	 .fallback = "256MiB",
 	 .help = "What an image's containers are known to read first is fetched as soon as the "
 		 "image is pulled, at most so many uncompressed bytes of one image. 0: nothing."},
 	/* health, metrics, others */
