@@ -226,7 +226,7 @@ function compare(a, b) {
 
 // "name" or "-name" as a column's head: pressed, it sorts by it, pressed again the other way round.
 function Head({ column, by, sort, onSort }) {
-	const way = sort === by ? 'ascending' : sort === `-${by}` ? 'descending' : undefined;
+	const way = by && { [by]: 'ascending', [`-${by}`]: 'descending' }[sort] || undefined;
 	return <th scope="col" aria-sort={way}>
 		{by ? <button type="button" class="sorter" onClick={() => onSort(way === 'ascending' ? `-${by}` : by)}>{column.name}
 			<span aria-hidden="true">{{ ascending: '▲', descending: '▼' }[way] ?? '↕'}</span></button> : column.name}
