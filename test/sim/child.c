@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define RESCHEDULES_MAX 5
+#define UNREAD_PATIENCE 4 /* no reader waits */
+#define ORIGIN_HANDS	2 /* what the daemon finds to be enough for a link that they fill */
 #define NOBODY		UINT32_MAX
 
 void child_begin(struct world *w, struct child *c, bool from_origin)
@@ -277,7 +279,7 @@ static int64_t patience_us(const struct world *w)
 {
 	int64_t s = 5 + (w->piece_length >> 20);
 
-	return (s < 30 ? s : 30) * 1000000;
+	return UNREAD_PATIENCE * (s < 30 ? s : 30) * 1000000;
 }
 
 /* Nothing under way, and no parent has what is missing. */
@@ -305,10 +307,11 @@ void child_act(struct world *w, struct child *c)
 		return;
 	drop_dead(w, c);
 	for (unsigned i = 0; i < w->sc->hands && c->busy < w->sc->hands; i++) {
+		bool from_origin = c->mode == FROM_ORIGIN && c->busy < ORIGIN_HANDS;
 		struct flow *f = &c->hands[i];
 
 		if (!f->busy && !fetch_from_parent(w, c, f) &&
-		    !(c->mode == FROM_ORIGIN && fetch_from_origin(w, c, f)) &&
+		    !(from_origin && fetch_from_origin(w, c, f)) &&
 		    !(w->sc->endgame && fetch_again(w, c, f)))
 			break;
 	}

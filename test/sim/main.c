@@ -9,13 +9,17 @@
 
 struct options {
 	const char *scenario, *algorithm, *order, *csv;
-	uint64_t peers, hands, slots, parents, filter, seed;
+	uint64_t peers, size, rate, hands, slots, parents, filter, seed;
 	bool list, no_endgame, piece_first;
 };
 
 static const struct cli_option option_table[] = {
 	{"peers", 'n', CLI_U64, offsetof(struct options, peers), "N", NULL,
 	 "How many peers (default: the scenario's)."},
+	{"size", 0, CLI_BYTES, offsetof(struct options, size), "SIZE", NULL,
+	 "Of each task (default: the scenario's)."},
+	{"rate", 0, CLI_U64, offsetof(struct options, rate), "MBIT", NULL,
+	 "Of every host's link in Mbit/s, the origin's too (default: the scenario's)."},
 	{"scenario", 's', CLI_TEXT, offsetof(struct options, scenario), "NAME", NULL,
 	 "What happens (default plain)."},
 	{"algorithm", 'a', CLI_TEXT, offsetof(struct options, algorithm), "NAME", NULL,
@@ -82,6 +86,10 @@ static struct scenario scenario_of(const struct options *o)
 		cli_usage_error(&program, "at most 1000000 peers and %d hands", HANDS_MAX);
 	if (o->peers)
 		sc.peers = (uint32_t)o->peers;
+	if (o->size)
+		sc.size = o->size;
+	if (o->rate)
+		sc.link_mbit = sc.seed_mbit = sc.origin_mbit = (double)o->rate;
 	if (o->hands)
 		sc.hands = (unsigned)o->hands;
 	if (o->slots <= 1000)

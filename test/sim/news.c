@@ -84,12 +84,12 @@ static bool listens(const struct world *w, const struct listener *l)
 	return c->mode == PARENTS || c->mode == FROM_ORIGIN;
 }
 
-/* One piece to one listener, what the fewest know first. */
-static bool tell_next(struct world *w, struct child *c)
+/* One piece to one listener, what the fewest know first. fresh: nothing but what nobody knows. */
+static bool tell_next(struct world *w, struct child *c, bool fresh)
 {
 	uint32_t start = (uint32_t)(world_random(w) % w->words);
 
-	for (unsigned how = 0; how < 3; how++) {
+	for (unsigned how = 0; how < (fresh ? 1 : 3); how++) {
 		for (uint32_t i = 0; i < c->listener_count; i++) {
 			const struct listener *l = &c->listeners[(c->turn + i) % c->listener_count];
 			uint32_t piece = listens(w, l) ? choose(w, c, l, how, start) : NOTHING;
@@ -113,7 +113,7 @@ bool news_tell(struct world *w, struct child *c)
 	if (running >= budget && w->net->links[2 * c->host].used < LINK_BUSY)
 		budget = running < BUDGETS_MAX * budget ? running + 1 : budget;
 	for (; running < budget; running++)
-		if (!tell_next(w, c))
-			return false;
+		if (!tell_next(w, c, c->mode == FROM_ORIGIN && running > 0))
+			return c->mode == FROM_ORIGIN;
 	return true;
 }

@@ -29,6 +29,8 @@ static const struct scenario table[] = {
 	 .join_s = 5, .leave = 0.1},
 	{GIGABIT, .name = "many", .help = "100,000 peers, 256 MiB", .peers = 100000,
 	 .size = 256 * MIB, .racks = 100, .join_s = 2},
+	{GIGABIT, .name = "lab", .help = "test/bench/fanout's run, with --rate 50", .peers = 32,
+	 .size = 512 * MIB, .racks = 1},
 	{GIGABIT, .name = "quick", .help = "64 peers, 64 MiB: a second's check", .peers = 64,
 	 .size = 64 * MIB, .racks = 4, .join_s = 0.1},
 	/* github.com/uber/kraken, README: 3 GB in two layers, 2,600 hosts, 300 MB/s per agent, five
