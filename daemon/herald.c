@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "daemon/callers.h"
 #include "daemon/slots.h"
 
 #include <assert.h>
@@ -16,7 +17,6 @@
 
 #define HERALD_LOCK_RANK 7
 #define LOOK_MS		 5
-#define EXPECT_MS	 20 /* a child that was told asks within it, or has it from elsewhere */
 #define LOOK_LINK_MS	 100
 #define OVERDUE_MS	 3000
 #define OVERDUE_EACH_MS	 50 /* how often somebody overdue is looked for */
@@ -47,10 +47,8 @@ struct herald {
 	uint64_t random;
 	int64_t next_overdue_ms; /* when to look for somebody overdue */
 	int64_t granted_ms;	 /* when somebody was told last */
-	/* pieces told that nobody has begun to fetch, as far as uploads tell */
-	unsigned expected;
-	int64_t expected_ms;
-	uint64_t begun;
+	struct callers callers;
+	uint64_t begun; /* uploads that callers know of */
 };
 
 /* ---- how many may be told */
@@ -72,12 +70,11 @@ static unsigned taken_slots(struct herald *h, int64_t now_ms)
 	struct host_sending s;
 
 	host_sending(h->host, &s);
-	if (s.begun - h->begun >= h->expected || now_ms - h->expected_ms >= EXPECT_MS)
-		h->expected = 0;
-	else
-		h->expected -= (unsigned)(s.begun - h->begun);
-	h->begun = s.begun;
-	return s.running + h->expected;
+	if (s.begun - h->begun > HOST_BEGUN_MAX)
+		h->begun = s.begun - HOST_BEGUN_MAX;
+	for (; h->begun < s.begun; h->begun++)
+		callers_asked(&h->callers, s.last[h->begun % HOST_BEGUN_MAX], now_ms);
+	return s.running + callers_expected(&h->callers, now_ms);
 }
 
 /* ---- whom; with the lock */
@@ -91,8 +88,8 @@ static void grant(struct herald *h, struct follower *f, uint32_t number)
 	bit_set(r->once, number);
 	f->grants[f->grant_count++] = number;
 	f->waiting_ms = 0;
-	h->granted_ms = h->expected_ms = clock_ms();
-	h->expected++;
+	h->granted_ms = clock_ms();
+	callers_told(&h->callers, number, h->granted_ms);
 	list_remove(&f->link);
 	list_push_back(&r->followers, &f->link);
 	list_remove(&r->link);
@@ -232,6 +229,7 @@ struct herald *herald_new(struct host *host, struct pool *pool, int64_t overdue_
 	list_init(&h->rounds);
 	h->random = (uint64_t)clock_us();
 	slots_init(&h->slots, clock_ms(), host_link_sent(host));
+	callers_init(&h->callers);
 	return h;
 }
 

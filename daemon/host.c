@@ -194,11 +194,17 @@ void host_count_upload(struct host *h, int change)
 	h->uploads = (uint32_t)((int64_t)h->uploads + change);
 }
 
-void host_count_sending(struct host *h, int change)
+void host_sending_begun(struct host *h, uint32_t number)
 {
 	lock_guard(&h->lock);
-	h->sending.running = (unsigned)((int)h->sending.running + change);
-	h->sending.begun += change > 0;
+	h->sending.running++;
+	h->sending.last[h->sending.begun++ % HOST_BEGUN_MAX] = number;
+}
+
+void host_sending_ended(struct host *h)
+{
+	lock_guard(&h->lock);
+	h->sending.running--;
 }
 
 const struct figures_platform *host_platform(const struct host *h)

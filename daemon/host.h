@@ -37,12 +37,16 @@ uint64_t host_rx_rate(const struct host *h);
 /* A child's connection to the piece server came (+1) or went (-1). */
 void host_count_upload(struct host *h, int change);
 
-/* A piece is being sent (+1) or is not any more (-1). */
-void host_count_sending(struct host *h, int change);
+/* This piece of some task is being sent, one is not any more. */
+void host_sending_begun(struct host *h, uint32_t number);
+void host_sending_ended(struct host *h);
 
+#define HOST_BEGUN_MAX 32
 struct host_sending {
 	unsigned running; /* pieces being sent now */
 	uint64_t begun;	  /* pieces ever begun */
+	uint32_t
+		last[HOST_BEGUN_MAX]; /* the nth that was begun, from 0, is at n % HOST_BEGUN_MAX */
 };
 void host_sending(struct host *h, struct host_sending *out);
 /* Bytes that the host's link has sent, whoever's; where it does not tell, pieces only. Reads a

@@ -157,7 +157,7 @@ static void conn_release_piece(struct conn *c)
 	struct piece_server *s = c->worker->server;
 
 	if (c->sending)
-		host_count_sending(s->host, -1);
+		host_sending_ended(s->host);
 	if (c->urgent)
 		__atomic_sub_fetch(&s->urgent, 1, __ATOMIC_RELAXED);
 	c->sending = c->urgent = false;
@@ -370,7 +370,7 @@ static void conn_request(struct conn *c)
 	c->off = (off_t)content.offset;
 	c->left = content.length;
 	c->sending = true;
-	host_count_sending(c->worker->server->host, 1);
+	host_sending_begun(c->worker->server->host, rq.number);
 	if (c->in[0] == VORTEX_URGENT_ID)
 		conn_hurry(c);
 	/* So that the loop does not wait for a cold disk page by page. */

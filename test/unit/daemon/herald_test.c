@@ -132,8 +132,10 @@ static unsigned told_count(struct scene *sc)
 
 static void uploads(struct scene *sc, int change)
 {
-	for (int i = 0; i < (change < 0 ? -change : change); i++)
-		host_count_sending(sc->s->host, change < 0 ? -1 : 1);
+	for (; change > 0; change--)
+		host_sending_begun(sc->s->host, UINT32_MAX);
+	for (; change < 0; change++)
+		host_sending_ended(sc->s->host);
 }
 
 static unsigned told_to(struct scene *sc, unsigned name)
