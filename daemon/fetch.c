@@ -746,5 +746,7 @@ void fetch_progress(struct fetch *f, struct fetch_progress *out)
 				       .parents = swarm_count(f->swarm),
 				       .complete = f->verified,
 				       .failed = f->failed.code != 0,
+				       .reads_origin =
+					       f->mode == ORIGIN && f->from_origin >= f->from_peers,
 				       .last = f->failed};
 }

@@ -18,17 +18,19 @@
 #define HERALD_LOCK_RANK 7
 #define LOOK_MS		 5
 #define LOOK_LINK_MS	 100
+#define LULL		 3 /* that part of overdue_ms without news is a lull */
 #define OVERDUE_MS	 3000
 #define OVERDUE_EACH_MS	 50 /* how often somebody overdue is looked for */
 
 /* Those who follow one task. */
 struct round {
 	struct list link; /* in rounds, told longest ago first */
-	const struct task *task;
+	struct task *task;
 	struct list followers; /* likewise */
 	unsigned follower_count;
 	uint32_t words;
 	uint64_t *once, *often; /* bits: one follower was told, more were */
+	bool is_new;		/* its pieces come from the origin now */
 };
 
 struct herald {
@@ -121,9 +123,16 @@ static bool grant_in(struct herald *h, struct round *r, bool urgent, unsigned ho
 	return false;
 }
 
+/* What comes from the origin the crowd has from here alone, and what is sent twice meanwhile delays
+ * all that comes after it. */
+static bool is_kept_back(const struct round *r, bool urgent, bool lull)
+{
+	return r->is_new && !urgent && !lull;
+}
+
 /* One piece to one follower. What nobody knows goes before all else, even before what is urgent:
  * the crowd has only that to exchange. fresh: nothing but that. */
-static bool grant_next(struct herald *h, bool fresh)
+static bool grant_next(struct herald *h, bool fresh, bool lull)
 {
 	static const struct {
 		bool urgent;
@@ -136,6 +145,8 @@ static bool grant_next(struct herald *h, bool fresh)
 
 			/* Who is alone helps himself. */
 			if (r->follower_count < 2 || (fresh && order[i].how > 0))
+				continue;
+			if (order[i].how > 0 && is_kept_back(r, order[i].urgent, lull))
 				continue;
 			if (grant_in(h, r, order[i].urgent, order[i].how))
 				return true;
@@ -168,17 +179,35 @@ static void grant_overdue(struct herald *h, struct round *r, int64_t now_ms)
 	}
 }
 
+/* With the lock. */
+static bool look_at_tasks(struct herald *h)
+{
+	bool any_new = false;
+
+	list_each (it, &h->rounds) {
+		struct round *r = list_entry(it, struct round, link);
+		struct task_progress p;
+
+		task_progress(r->task, &p);
+		r->is_new = p.reads_origin;
+		any_new |= r->is_new && r->follower_count > 1;
+	}
+	return any_new;
+}
+
 /* True if somebody is held back. What nobody knows has a slot more: it does not wait for the end of
  * something that others could have given as well. */
 static bool look(struct herald *h, int64_t now_ms)
 {
 	unsigned taken = taken_slots(h, now_ms);
+	bool any_new = look_at_tasks(h);
 
 	for (; taken < h->slots.count; taken++)
-		if (!grant_next(h, false))
-			return false;
+		if (!grant_next(h, false,
+				taken == 0 || now_ms - h->granted_ms >= h->overdue_ms / LULL))
+			return any_new;
 	if (taken == h->slots.count)
-		(void)grant_next(h, true);
+		(void)grant_next(h, true, false);
 	if (now_ms < h->next_overdue_ms)
 		return true;
 	h->next_overdue_ms = now_ms + OVERDUE_EACH_MS;

@@ -7,7 +7,8 @@
  *	is told			when
  *	the only follower	of everything at once
  *	one of several		in its turn, while fewer uploads run than there are slots (slots.h);
- *				of what nobody knows while not more do
+ *				of what nobody knows while not more do; of what somebody knows only
+ *				when nothing is sent, while the task comes from the origin
  *	who lists few pieces	before the others, of what some know: mostly a reader waits for it
  *	who was told nothing	in any case: after overdue_ms if nobody else was either, or after
  *	  for long		as many times that as there are followers

@@ -286,7 +286,8 @@ void task_progress(struct task *t, struct task_progress *out)
 				      .from_peers = f.from_peers,
 				      .parents = f.parents,
 				      .complete = store_task_is_verified(t->st),
-				      .failed = f.failed};
+				      .failed = f.failed,
+				      .reads_origin = f.reads_origin};
 }
 
 bool task_piece_ready(struct task *t, uint32_t index)

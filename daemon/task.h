@@ -88,6 +88,7 @@ struct task_progress {
 	unsigned parents;
 	bool complete; /* all there and verified as a whole */
 	bool failed;
+	bool reads_origin; /* now, and has more from there than from parents */
 };
 void task_progress(struct task *t, struct task_progress *out);
 bool task_piece_ready(struct task *t, uint32_t index);

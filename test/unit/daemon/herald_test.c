@@ -253,6 +253,33 @@ static void what_nobody_knows_comes_before_what_is_urgent(void **state)
 	scene_close(&sc, c, 2);
 }
 
+static void while_it_comes_from_the_origin_nothing_is_told_twice(void **state)
+{
+	struct scene sc;
+	struct setting *s = *state;
+	struct child c[3];
+
+	setting_stop(s);
+	s->config.linger_ms = NEVER_MS; /* the origin is not left before all is here */
+	setting_start(s);
+	scene_open(&sc, state, NEVER_MS);
+	uploads(&sc, 1);
+	for (unsigned i = 0; i < 3; i++)
+		child_follow(&sc, &c[i], i, false);
+	assert_int_equal(read_piece(sc.t, 3), 0); /* which is no reason to read ahead */
+	await(told_count(&sc) == 1);
+	/* There are slots, and two who have not heard of it. */
+	assert_int_equal(read_piece(sc.t, 1), 0);
+	await(told_count(&sc) == 2);
+	assert_int_equal(sc.told.number[0], 3);
+	assert_int_equal(sc.told.number[1], 1);
+	uploads(&sc, -1);
+	await(told_count(&sc) == 3 * 2);
+	have_all(&sc);
+	await(told_count(&sc) == 3 * PIECES);
+	scene_close(&sc, c, 3);
+}
+
 static void nobody_waits_for_ever(void **state)
 {
 	struct scene sc;
@@ -311,6 +338,7 @@ int main(void)
 		herald_test(nobody_is_told_while_uploads_fill_the_slots),
 		herald_test(urgent_lists_come_first),
 		herald_test(what_nobody_knows_comes_before_what_is_urgent),
+		herald_test(while_it_comes_from_the_origin_nothing_is_told_twice),
 		herald_test(nobody_waits_for_ever),
 		herald_test(slots_grow_while_the_link_is_idle),
 		herald_test(who_is_left_alone_is_told_of_the_rest),
