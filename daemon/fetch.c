@@ -645,6 +645,7 @@ struct fetch *fetch_new(struct fetchers *all, struct store_task *st, struct piec
 					.host = all->c.host,
 					.bandwidth = &all->bandwidth,
 					.cancelled = &f->cancelled,
+					.origin_bytes = &f->origin_bytes,
 					.stall_ms = all->c.stall_ms};
 	/* Content that has a digest is compared with that, wherever it comes from. */
 	if (!f->meta->digest)
@@ -654,6 +655,7 @@ struct fetch *fetch_new(struct fetchers *all, struct store_task *st, struct piec
 				.perform = fetch_perform,
 				.hands_max = all->c.piece_workers};
 	f->timer = (struct timer){.fire = on_timer, .arg = f};
+	slots_init(&f->slots, clock_ms(), 0);
 	lock_init(&f->lock, RANK_FETCH);
 	list_init(&f->flights);
 	f->swarm = swarm_new(&(struct swarm_config){.task_id = f->meta->id,

@@ -8,6 +8,7 @@
 #include "daemon/fetch.h"
 #include "daemon/history.h"
 #include "daemon/prefix.h"
+#include "daemon/slots.h"
 #include "daemon/swarm.h"
 #include "daemon/talk.h"
 #include "daemon/transfer.h"
@@ -62,8 +63,9 @@ struct fetch {
 	struct gang gang;
 	struct timer timer;
 
-	bool cancelled;	     /* atomic */
-	int64_t progress_ms; /* atomic: when something last arrived or was announced */
+	bool cancelled;	       /* atomic */
+	int64_t progress_ms;   /* atomic: when something last arrived or was announced */
+	uint64_t origin_bytes; /* atomic: that the origin sent, in this daemon's time */
 
 	struct lock lock; /* rank 25, for all below and for swarm and talk */
 	enum fetch_mode mode;
@@ -94,6 +96,7 @@ struct fetch {
 	size_t candidate_count, candidate;
 	bool probing, streaming;
 	unsigned runs;	    /* under way */
+	struct slots slots; /* for runs that nobody waits for */
 	bool origin_failed; /* all candidates did, while there were parents */
 	bool origin_only;   /* parents' bytes turned out wrong */
 

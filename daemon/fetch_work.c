@@ -111,12 +111,15 @@ static bool has_ranges(const struct source *s)
 }
 
 /* The first run has the link to itself, so that the first bytes are here soon; each piece that came
- * lets one more run begin. */
-static bool may_run(const struct fetch *f)
+ * lets one more run begin, but not more than bring something: of those that share a link the pieces
+ * come at the same time, and later than they could. */
+static bool may_run(struct fetch *f)
 {
 	uint64_t came = f->from_origin - f->began_from_origin;
 
-	return f->runs <= came / f->meta->geometry.piece_length;
+	slots_sample(&f->slots, clock_ms(), __atomic_load_n(&f->origin_bytes, __ATOMIC_RELAXED),
+		     f->runs);
+	return f->runs < f->slots.count && f->runs <= came / f->meta->geometry.piece_length;
 }
 
 static bool choose_origin(struct fetch *f, enum piece_rank least, struct work *w)

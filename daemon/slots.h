@@ -1,8 +1,8 @@
 /*
- * How many pieces are sent at a time: as few as fill the link. Each that is sent beside others
- *takes longer, and who gets it can pass it on only when it is whole; but children that take slowly
- *leave the link idle. What a link can is not known, as virtual ones promise anything. So it is
- *tried out:
+ * How many pieces are sent, or read from the origin, at a time: as few as fill the link. Each that
+ * is beside others takes longer, and can be passed on only when it is whole; but whoever takes or
+ * gives slowly leaves the link idle. What a link can is not known, as virtual ones promise
+ *anything. So it is tried out:
  *
  *	one step up	is kept if the link sends noticeably more for it
  *	one step down	is kept unless the link sends noticeably less
@@ -28,8 +28,8 @@ struct slots {
 };
 
 void slots_init(struct slots *s, int64_t now_ms, uint64_t sent);
-/* Somebody waits for a slot. sent: bytes that the link ever sent; running: pieces sent now. As
- * often as one likes. */
+/* Somebody waits for a slot. sent: bytes that ever went; running: pieces that go now. As often as
+ * one likes. */
 void slots_sample(struct slots *s, int64_t now_ms, uint64_t sent, unsigned running);
 
 #endif

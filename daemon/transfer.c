@@ -358,6 +358,8 @@ static int origin_run_sink(void *arg, const void *data, size_t len, struct err *
 	struct run *run = arg;
 	const char *at = data;
 
+	if (run->a.t->origin_bytes)
+		__atomic_add_fetch(run->a.t->origin_bytes, len, __ATOMIC_RELAXED);
 	while (len > 0) {
 		struct store_slot *slot = &run->a.slot;
 		size_t n = len;

@@ -60,6 +60,7 @@ struct transfer {
 	 * a copy came before, *out is the caller's. Later ones are of no use. */
 	bool (*beaten)(void *arg, bool whole, struct transfer_copy *out);
 	struct transfer_meter *meter; /* NULL = nobody looks */
+	uint64_t *origin_bytes;	      /* atomic, counts what the origin sends; NULL = likewise */
 	void *arg;
 };
 
