@@ -88,8 +88,8 @@ def an_image_is_preheated_and_a_pull_finds_it(w):
     job = w.start("preheat", {"type": "image", "url": w.image_url(w.private), "username": "puller",
                               "password": SECRETS[0], "headers": {"X-Secret": SECRETS[1]},
                               "scope": "single_seed_peer"}, bio="before the release")
-    equal((job["state"], job["type"], job["bio"]), ("PENDING", "preheat", "before the release"),
-          "at once")
+    check(job["state"] in ("PENDING", "STARTED"), f"at once: {job['state']}")
+    equal((job["type"], job["bio"]), ("preheat", "before the release"), "at once")
     row = w.wait(job)
     state = row["result"]["job_states"][0]
     done = state["results"][0]["success_tasks"]
