@@ -38,6 +38,7 @@ static struct {
 	uint64_t bytes_read; /* atomic */
 	int fails;	     /* errno of every read, 0 = none */
 	int refs;	     /* atomic */
+	bool held;	     /* atomic; reads wait until it is not */
 } fake;
 
 void task_ref(struct task *t)
@@ -62,6 +63,8 @@ int task_read_wait(struct task *t, uint64_t off, void *data, size_t len, const b
 {
 	(void)t;
 	(void)stop;
+	while (__atomic_load_n(&fake.held, __ATOMIC_ACQUIRE))
+		usleep(500);
 	if (fake.fails)
 		return err_set(e, fake.fails, "fake");
 	assert_true(off + len <= fake.blob_len);
@@ -148,6 +151,7 @@ static void make_layer(void)
 	assert_non_null(mkdtemp(dir));
 	fake.bytes_read = 0;
 	fake.fails = 0;
+	fake.held = false;
 	fake.refs = 0;
 	make_tar();
 	make_blob();
