@@ -17,6 +17,11 @@ void sha256_update(struct sha256 *s, const void *data, size_t len);
 /* Writes 64 lower-case hex digits and a NUL; the object may only be freed afterwards. */
 void sha256_final(struct sha256 *s, char hex_out[DIGEST_HEX_LEN + 1]);
 void sha256_free(struct sha256 *s);
+/* Where the sum stands after a multiple of 64 bytes: the eight words H of FIPS 180-4, 6.2.2. Who
+ * goes on from there needs none of the bytes before. */
+#define SHA256_STATE_LEN 32
+void sha256_state(const struct sha256 *s, uint8_t out[SHA256_STATE_LEN]);
+struct sha256 *sha256_new_at(const uint8_t state[SHA256_STATE_LEN], uint64_t bytes_before);
 void sha256_hex(const void *data, size_t len, char hex_out[DIGEST_HEX_LEN + 1]);
 
 /* Continues crc (start with 0). */

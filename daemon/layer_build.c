@@ -101,9 +101,20 @@ static int feed(const struct job *j, struct index_build *ib, struct err *e)
 	return r;
 }
 
+/* The task's own proof that its bytes are what its digest says. */
+static int check_whole(const struct job *j, struct err *e)
+{
+	const struct task_wait w = {.deadline_ms = clock_ms() + PIECE_TIMEOUT_MS,
+				    .stopping = &j->b->stopping};
+	int fd;
+
+	return task_wait_complete(j->task, TASK_REST, &w, &fd, e);
+}
+
 static int build(const struct job *j, const char *digest, struct err *e)
 {
-	const struct index_options o = {.dir = j->b->dir, .digest = digest};
+	const struct index_options o = {
+		.dir = j->b->dir, .digest = digest, .digest_is_checked = true};
 	struct index_build *ib cleanup(index_build_free_at) = NULL;
 	char *name cleanup(free_at) = layers_index_name(digest);
 	int fd cleanup(close_at) = open(j->b->dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
@@ -118,6 +129,8 @@ static int build(const struct job *j, const char *digest, struct err *e)
 		r = feed(j, ib, e);
 	if (r == 0)
 		r = index_build_end(ib, fd, &info, e);
+	if (r == 0)
+		r = check_whole(j, e);
 	if (r == 0)
 		r = task_import(j->b->config.tasks, name, fd, e);
 	if (r == 0)

@@ -116,6 +116,24 @@ static int read_section(const struct layer_index *ix, int no, uint64_t len_max, 
 	return 0;
 }
 
+static bool ends_in_diff_id(const struct layer_index *ix)
+{
+	const uint8_t *last = ix->blocks + (ix->block_count - 1) * 32;
+	char hex[DIGEST_HEX_LEN + 1];
+	struct sha256 *s;
+
+	if (ix->block_count == 0)
+		return true;
+	if (ix->info.len % LAYER_BLOCK_LEN) {
+		index_hex_print(last, hex);
+		return strcmp(hex, ix->info.diff_id) == 0;
+	}
+	s = sha256_new_at(last, ix->info.len);
+	sha256_final(s, hex);
+	sha256_free(s);
+	return strcmp(hex, ix->info.diff_id) == 0;
+}
+
 static int read_blocks(struct layer_index *ix, struct err *e)
 {
 	const struct index_section *s = &ix->sections[INDEX_BLOCKS];
@@ -125,9 +143,10 @@ static int read_blocks(struct layer_index *ix, struct err *e)
 	if (s->stored_len != ix->block_count * 32)
 		return bad(e, "the count of its blocks");
 	r = read_section(ix, INDEX_BLOCKS, INDEX_LAYER_LEN_MAX / LAYER_BLOCK_LEN * 32, &data, e);
-	if (r == 0)
-		ix->blocks = data;
-	return r;
+	if (r < 0)
+		return r;
+	ix->blocks = data;
+	return ends_in_diff_id(ix) ? 0 : bad(e, "its blocks are not those of its diff id");
 }
 
 /* Brings a checkpoint into the host's byte order and checks it against the one before. */
@@ -389,11 +408,28 @@ int index_window_read(const struct layer_index *ix, const struct index_checkpoin
 	return 0;
 }
 
+/* From where the sum stood before block no to where it stands after it. */
+static bool leads_on(const uint8_t *blocks, uint64_t no, const void *data, size_t len)
+{
+	struct sha256 *s =
+		no ? sha256_new_at(blocks + (no - 1) * 32, no * LAYER_BLOCK_LEN) : sha256_new();
+	char hex[DIGEST_HEX_LEN + 1];
+	uint8_t after[32];
+
+	sha256_update(s, data, len);
+	if (len == LAYER_BLOCK_LEN) {
+		sha256_state(s, after);
+	} else {
+		sha256_final(s, hex);
+		index_hex_pack(hex, after);
+	}
+	sha256_free(s);
+	return memcmp(after, blocks + no * 32, sizeof(after)) == 0;
+}
+
 int index_block_check(const struct layer_index *ix, uint64_t no, const void *data, size_t len,
 		      struct err *e)
 {
-	char hex[DIGEST_HEX_LEN + 1];
-	uint8_t bytes[32];
 	uint64_t want;
 
 	if (no >= ix->block_count)
@@ -401,12 +437,8 @@ int index_block_check(const struct layer_index *ix, uint64_t no, const void *dat
 	want = ix->info.len - no * LAYER_BLOCK_LEN;
 	if (want > LAYER_BLOCK_LEN)
 		want = LAYER_BLOCK_LEN;
-	if (len == want) {
-		sha256_hex(data, len, hex);
-		index_hex_pack(hex, bytes);
-		if (memcmp(bytes, ix->blocks + no * 32, sizeof(bytes)) == 0)
-			return 0;
-	}
+	if (len == want && leads_on(ix->blocks, no, data, len))
+		return 0;
 	return err_set(e, EBADMSG, "block %" PRIu64 " of layer sha256:%s is not what it must be",
 		       no, ix->info.digest);
 }

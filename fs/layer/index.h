@@ -1,8 +1,8 @@
 /*
  * The layer index: what makes a stock layer (tar, tar.gz, tar.zst) readable at random. One file
- * that holds checkpoints into the compressed stream, a digest of every block of the uncompressed
- * tar, and the tree as an EROFS image whose files' data are extents of the uncompressed tar (device
- * 1).
+ * that holds checkpoints into the compressed stream, what every block of the uncompressed tar
+ * is known by, and the tree as an EROFS image whose files' data are extents of the uncompressed tar
+ * (device 1).
  *
  * The file's format is in index_format.h. Errors by name, for builder and reader:
  *   EBADMSG  the layer's bytes, or the index's, are not what they must be: broken or of another
@@ -19,11 +19,12 @@
 #include <sys/types.h>
 
 struct index_options {
-	const char *dir;     /* where temporary files may be; NULL = /var/tmp */
-	const char *digest;  /* 64 hex that the blob must have, or NULL */
-	const char *diff_id; /* 64 hex that the tar must have, or NULL */
-	uint64_t span_len;   /* uncompressed bytes between checkpoints; 0 = 2 MiB */
-	bool user_xattrs;    /* opaque directories get user.overlay.opaque, too */
+	const char *dir;	/* where temporary files may be; NULL = /var/tmp */
+	const char *digest;	/* 64 hex that the blob must have, or NULL */
+	bool digest_is_checked; /* by the caller, who believes no index before: not hashed here */
+	const char *diff_id;	/* 64 hex that the tar must have, or NULL */
+	uint64_t span_len;	/* uncompressed bytes between checkpoints; 0 = 2 MiB */
+	bool user_xattrs;	/* opaque directories get user.overlay.opaque, too */
 	/* Uncompressed bytes as they pass by, in order, unverified; may be NULL. A negative result
 	 * stops the build with that error. */
 	int (*pass)(void *arg, uint64_t offset, const void *data, size_t len, struct err *e);

@@ -11,6 +11,7 @@
 #include "fs/layer/inflate.h"
 #include "fs/layer/toc.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,9 +28,10 @@ struct index_build {
 	struct inflate *inflate;
 	struct tar_parser *parser;
 	struct tree *tree;
-	struct sha256 *in_sum, *out_sum, *block_sum;
+	struct sha256 *in_sum; /* NULL: the caller sees to the blob's digest */
+	struct sha256 *out_sum;
 	uint64_t in_len, out_len;
-	size_t block_len; /* bytes in block_sum */
+	size_t block_len; /* of the block that out_sum is in */
 	struct buf blocks;
 	struct index_record *records;
 	uint32_t record_count;
@@ -62,6 +64,7 @@ int index_build_new(const struct index_options *options, struct index_build **ou
 	b->dir = mem_strdup(b->options.dir ? b->options.dir : "/var/tmp");
 	b->digest = mem_strdup(b->options.digest);
 	b->diff_id = mem_strdup(b->options.diff_id);
+	assert(b->digest || !b->options.digest_is_checked);
 	b->windows_fd = temporary(b->dir, e);
 	if (b->windows_fd < 0) {
 		int r = b->windows_fd;
@@ -73,7 +76,8 @@ int index_build_new(const struct index_options *options, struct index_build **ou
 	b->inflate = inflate_new(&sink);
 	b->tree = tree_new(b->options.user_xattrs);
 	b->parser = tar_parser_new(tree_add, b->tree);
-	b->in_sum = sha256_new();
+	if (!b->options.digest_is_checked)
+		b->in_sum = sha256_new();
 	b->out_sum = sha256_new();
 	b->blocks.len_max = INDEX_LAYER_LEN_MAX / LAYER_BLOCK_LEN * 32;
 	b->zstd = ZSTD_createCCtx();
@@ -93,7 +97,6 @@ void index_build_free(struct index_build *b)
 	tree_free(b->tree);
 	sha256_free(b->in_sum);
 	sha256_free(b->out_sum);
-	sha256_free(b->block_sum);
 	buf_release(&b->blocks);
 	free(b->records);
 	close_at(&b->windows_fd);
@@ -104,37 +107,36 @@ void index_build_free(struct index_build *b)
 	free(b);
 }
 
-static void block_end(struct index_build *b)
-{
-	char hex[DIGEST_HEX_LEN + 1];
-	uint8_t bytes[32];
-
-	if (!b->block_sum)
-		return;
-	sha256_final(b->block_sum, hex);
-	sha256_free(b->block_sum);
-	b->block_sum = NULL;
-	b->block_len = 0;
-	index_hex_pack(hex, bytes);
-	buf_append(&b->blocks, bytes, sizeof(bytes));
-}
-
-static void sum_blocks(struct index_build *b, const unsigned char *data, size_t len)
+/* One sum for all: where it stands after a block is what the block is known by. */
+static void sum(struct index_build *b, const unsigned char *data, size_t len)
 {
 	while (len) {
 		size_t n = LAYER_BLOCK_LEN - b->block_len;
+		uint8_t state[SHA256_STATE_LEN];
 
 		if (n > len)
 			n = len;
-		if (!b->block_sum)
-			b->block_sum = sha256_new();
-		sha256_update(b->block_sum, data, n);
+		sha256_update(b->out_sum, data, n);
 		b->block_len += n;
 		data += n;
 		len -= n;
-		if (b->block_len == LAYER_BLOCK_LEN)
-			block_end(b);
+		if (b->block_len < LAYER_BLOCK_LEN)
+			continue;
+		sha256_state(b->out_sum, state);
+		buf_append(&b->blocks, state, sizeof(state));
+		b->block_len = 0;
 	}
+}
+
+static void sum_end(struct index_build *b, char diff_id[DIGEST_HEX_LEN + 1])
+{
+	uint8_t last[32];
+
+	sha256_final(b->out_sum, diff_id);
+	if (b->block_len == 0)
+		return;
+	index_hex_pack(diff_id, last);
+	buf_append(&b->blocks, last, sizeof(last));
 }
 
 static int took_bytes(void *arg, const void *data, size_t len, struct err *e)
@@ -146,8 +148,7 @@ static int took_bytes(void *arg, const void *data, size_t len, struct err *e)
 	b->out_len += len;
 	if (b->out_len > INDEX_LAYER_LEN_MAX)
 		return err_set(e, ENOTSUP, "a layer of more than 2 TiB");
-	sha256_update(b->out_sum, data, len);
-	sum_blocks(b, data, len);
+	sum(b, data, len);
 	if (b->options.pass)
 		r = b->options.pass(b->options.arg, offset, data, len, e);
 	return r < 0 ? r : tar_parser_feed(b->parser, data, len, e);
@@ -218,7 +219,8 @@ int index_build_feed(struct index_build *b, const void *data, size_t len, struct
 	if (!len)
 		return 0;
 	b->in_len += len;
-	sha256_update(b->in_sum, data, len);
+	if (b->in_sum)
+		sha256_update(b->in_sum, data, len);
 	keep_tail(b, data, len);
 	return inflate_feed(b->inflate, data, len, e);
 }
@@ -252,8 +254,11 @@ static int info_fill(struct index_build *b, struct layer_info *info, struct err 
 {
 	int r;
 
-	sha256_final(b->in_sum, info->digest);
-	sha256_final(b->out_sum, info->diff_id);
+	if (b->in_sum)
+		sha256_final(b->in_sum, info->digest);
+	else
+		memcpy(info->digest, b->digest, sizeof(info->digest));
+	sum_end(b, info->diff_id);
 	info->compression = inflate_compression(b->inflate);
 	info->toc = toc_kind(b->tail, b->tail_len, b->in_len);
 	info->compressed_len = b->in_len;
@@ -433,7 +438,6 @@ int index_build_end(struct index_build *b, int fd, struct layer_info *info_out, 
 	struct layer_info info = {.len = 0};
 	int r = inflate_end(b->inflate, e);
 
-	block_end(b);
 	if (r == 0)
 		r = tar_parser_end(b->parser, e);
 	if (r == 0)

@@ -1,16 +1,19 @@
 /*
- * The layer index's file, version 1. Little-endian.
+ * The layer index's file, version 2. Little-endian.
  *
  *   head         INDEX_HEAD_LEN bytes, struct index_head: ends with the XXH3-64 of what is before
  *   windows      zstd-compressed windows of the checkpoints, each by itself
  *   checkpoints  struct index_record for each checkpoint, one zstd frame
- *   blocks       the sha256 (32 bytes) of each LAYER_BLOCK_LEN of the uncompressed tar
+ *   blocks       for each LAYER_BLOCK_LEN of the uncompressed tar where its sha256 stands after it
+ *                (32 bytes, sha256_state()); for a last one that is shorter, the diff id
  *   erofs        the EROFS image, one zstd frame
  *
  * Sections follow one another without gaps up to the file's end. Each but windows has the XXH3-64
  * of its stored bytes in the head; a window has that of its raw bytes in its checkpoint. XXH3 finds
- * damage, not malice: who may build an index is for those who pass it on to know. Blocks have
- * sha256, so that a layer's bytes may come from anybody.
+ * damage, not malice: who may build an index is for those who pass it on to know. Blocks
+ * are compared with sha256, so that a layer's bytes may come from anybody: from where the sum stood
+ * before a block, its bytes must lead to where it stands after. So all blocks right are a layer
+ * right, and a builder hashes the tar once.
  */
 #ifndef FS_LAYER_INDEX_FORMAT_H
 #define FS_LAYER_INDEX_FORMAT_H
@@ -18,7 +21,7 @@
 #include "fs/layer/info.h"
 
 #define INDEX_MAGIC   "SKIMIDX\n"
-#define INDEX_VERSION 1
+#define INDEX_VERSION 2
 
 enum { INDEX_WINDOWS, INDEX_CHECKPOINTS, INDEX_BLOCKS, INDEX_EROFS, INDEX_SECTION_COUNT };
 

@@ -9,6 +9,30 @@
 #define ABC   "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 /* FIPS 180-2 appendix B */
+static void a_sum_goes_on_from_where_another_stood(void **state)
+{
+	static unsigned char data[1 << 20];
+	char want[DIGEST_HEX_LEN + 1], got[DIGEST_HEX_LEN + 1];
+	uint8_t stand[SHA256_STATE_LEN];
+	struct sha256 *s;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (unsigned char)(i * 2654435761u >> 13);
+	for (size_t at = 0; at <= sizeof(data); at += 64 * 1024) {
+		s = sha256_new();
+		sha256_update(s, data, at);
+		sha256_state(s, stand);
+		sha256_free(s);
+		s = sha256_new_at(stand, at);
+		sha256_update(s, data + at, sizeof(data) - at);
+		sha256_final(s, got);
+		sha256_free(s);
+		sha256_hex(data, sizeof(data), want);
+		assert_string_equal(got, want);
+	}
+}
+
 static void sha256_gives_the_published_values(void **state)
 {
 	char hex[DIGEST_HEX_LEN + 1], part[1000];
@@ -81,6 +105,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sha256_gives_the_published_values),
+		cmocka_unit_test(a_sum_goes_on_from_where_another_stood),
 		cmocka_unit_test(crc32_gives_the_published_values_in_any_parts),
 		cmocka_unit_test(xxh3_gives_the_same_in_any_parts),
 		cmocka_unit_test(names_of_digests_are_recognised),

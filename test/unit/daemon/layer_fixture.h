@@ -126,12 +126,12 @@ static void make_blob(void)
 	fake.task.meta.geometry.content_length = fake.blob_len;
 }
 
-static char *path_of(const char *ending)
+static inline char *path_of(const char *ending)
 {
 	return mem_printf("%s/%s.%s", dir, fake.digest, ending);
 }
 
-static void make_index_at(const char *path)
+static inline void make_index_at(const char *path)
 {
 	int fd cleanup(close_at) = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	const struct index_options o = {.dir = dir, .span_len = 1 << 20};
