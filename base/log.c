@@ -11,6 +11,7 @@
 #include "base/dir.h"
 #include "base/mem.h"
 #include "base/redact.h"
+#include "base/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -321,6 +322,17 @@ static void line_values(struct line *l, const char *fmt, struct args *a)
 	buf_release(&clean);
 }
 
+/* So that a line leads to its trace, and to what other programs said of it. */
+static void line_trace(struct line *l)
+{
+	char parent[TRACE_PARENT_LEN + 1];
+
+	if (!trace_is_on() || !trace_context_is_set(&trace_here))
+		return;
+	trace_context_print(&trace_here, parent);
+	line_pair(l, "trace_id", 8, parent + TRACE_ID_AT, TRACE_ID_LEN, false);
+}
+
 /* ---- the sink, under its mutex */
 
 static int open_file(void)
@@ -435,6 +447,7 @@ void log_write(enum log_level level, const char *fault, const char *sentence, co
 		line_values(&l, keys, &a);
 		va_end(a.ap);
 	}
+	line_trace(&l);
 	line_end(&l);
 	sink_write(l.text, l.len);
 	pthread_mutex_unlock(&sink.mutex);

@@ -5,9 +5,10 @@
  *	log_error(err_fault(&e), "record cannot be written", "task=%s why=\"%s\"", id, e.text);
  *
  * error = someone must act; warn = we coped; info = at most one line per task; debug = free when
- * off. logfmt on a terminal, JSON lines elsewhere (values keep their text). Thread-safe; never call
- * it under a lock. Values of keys that hold secrets (authorization, token, password, cookie,
- * set-cookie, and "Bearer x"/"Basic x" anywhere) are replaced by "[redacted]".
+ * off. logfmt on a terminal, JSON lines elsewhere (values keep their text). A line that is written
+ * within a trace (base/trace.h) ends with its trace_id. Thread-safe; never call it under a lock.
+ * Values of keys that hold secrets (authorization, token, password, cookie, set-cookie, and
+ * "Bearer x"/"Basic x" anywhere) are replaced by "[redacted]".
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -15,7 +15,7 @@
  *
  * The context travels by hand (trace_context in the owner's struct) and, down a call chain, by
  * trace_within(): it holds for this thread until the end of the block, and is what calls to other
- * programs (proto/rpc.h) carry along.
+ * programs (proto/rpc.h) carry along and what lines of the log (base/log.h) name.
  *
  * Sources: W3C Trace Context, level 1; opentelemetry-proto, trace.proto and common.proto.
  */
@@ -29,6 +29,8 @@
 #include <string.h>
 
 #define TRACE_PARENT_LEN 55 /* of a traceparent header */
+#define TRACE_ID_AT	 3  /* in it */
+#define TRACE_ID_LEN	 32
 
 struct trace_context {
 	uint8_t trace_id[16], span_id[8]; /* span_id all 0: there is none */

@@ -606,8 +606,10 @@ static void verify(struct fetch *f)
 void fetch_perform(struct gang *g, void *work)
 {
 	struct fetch *f = container_of(g, struct fetch, gang);
+	struct trace_context of = fetch_trace(f);
 	struct work *w = work;
 
+	trace_within(&of);
 	switch (w->kind) {
 	case PROVE:
 		prove(f, w);

@@ -128,6 +128,7 @@ static void log_end(const struct relay_answer *a, const char *why)
 {
 	cleanup(free_at) char *url = NULL;
 
+	trace_within(&a->errand->span.context);
 	history_request(a->p->config.history,
 			&(struct history_request){
 				.method = a->errand->method,

@@ -99,6 +99,7 @@ static void log_end(struct task_answer *a, const char *why)
 	cleanup(free_at) char *url = errand_print_url(a->errand);
 	struct task_progress now = {0};
 
+	trace_within(&a->errand->span.context);
 	history_request(a->p->config.history,
 			&(struct history_request){
 				.method = a->errand->method,

@@ -1,5 +1,6 @@
 """A pull is one trace: from the proxy's request or the mount's read through the scheduler, the seed
 and the pieces to the reply. What the collector is sent is read by OpenTelemetry's own decoder."""
+import json
 import os
 import subprocess
 import sys
@@ -111,6 +112,12 @@ def check_first(trace, node, seed, size, url):
     check(trace.named("dfdaemon.v2.DfdaemonUpload/SyncPieces", seeds), "SyncPieces at the seed")
 
 
+def named_by(daemon, trace, sentence):
+    """A line of the daemon's log leads to the trace."""
+    lines = [json.loads(l) for l in daemon.process.log_text().splitlines() if l.startswith("{")]
+    return any(l["msg"] == sentence and l.get("trace_id") == trace for l in lines)
+
+
 def is_done(trace):
     return (trace.named("proxy") and trace.named("reply") and trace.named("download_task")
             and any(s["kind"] == 2 for s in
@@ -143,6 +150,9 @@ def test_a_pull_is_one_trace():
             "dfdaemon.v2.DfdaemonUpload/DownloadTask", f"dfdaemon-{seed.host.ip}"))
         check_first(trace, node, seed, sizes[first], url)
         check_times(trace)
+        of = trace.one("proxy")["trace"]
+        wait_for("the trace in the logs", lambda: named_by(node, of, "p2p request")
+                 and named_by(node, of, "task done") and named_by(seed, of, "task done"))
         # Within the caller's trace.
         url = pull(other, registry, second, f"traceparent: {TRACEPARENT}")
         trace = trace_of(collector, url, is_done)

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "base/trace.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -274,6 +275,40 @@ static void a_directory_that_cannot_be_made_is_an_error(void **state)
 	assert_int_equal(e.code, ENOTDIR);
 }
 
+static const char parent[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+static void a_line_within_a_trace_names_it(void **state)
+{
+	struct trace_context of;
+	json_t *j;
+
+	(void)state;
+	assert_true(trace_context_parse(parent, &of));
+	trace_start(0);
+	{
+		trace_within(&of);
+		log_info("task done", "task=%s", "abc");
+	}
+	trace_stop();
+	j = only_line();
+	assert_member(j, "task", "abc");
+	assert_member(j, "trace_id", "0af7651916cd43dd8448eb211c80319c");
+	json_decref(j);
+}
+
+static void a_line_outside_of_a_trace_names_none(void **state)
+{
+	json_t *j;
+
+	(void)state;
+	trace_start(0);
+	log_info("task done", "task=%s", "abc");
+	trace_stop();
+	j = only_line();
+	assert_null(json_object_get(j, "trace_id"));
+	json_decref(j);
+}
+
 static void a_terminal_gets_logfmt(void **state)
 {
 	char text[4096] = "";
@@ -311,6 +346,8 @@ int main(void)
 		log_test(a_level_that_is_off_writes_nothing),
 		log_test(files_rotate_and_the_oldest_goes),
 		log_test(a_directory_that_cannot_be_made_is_an_error),
+		log_test(a_line_within_a_trace_names_it),
+		log_test(a_line_outside_of_a_trace_names_none),
 		log_test(a_terminal_gets_logfmt),
 	};
 
