@@ -3,7 +3,7 @@
  * FUSE session of its own, because one that negotiated passthrough cannot stand below EROFS. What a
  * file is follows from its name and the index on disk alone, so that another process could go on
  * with the session's descriptor. A read of what is not inflated yet holds one of the workers while
- * it waits (docs/adr/0007).
+ * it waits (docs/adr/0009).
  */
 #ifndef DAEMON_DIFFS_H
 #define DAEMON_DIFFS_H
