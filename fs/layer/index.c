@@ -15,8 +15,6 @@
 #include <sys/stat.h>
 #include <zstd.h>
 
-#define STACK_ROOM 16384 /* what reads has: threads of pools have 256 KiB of stack */
-
 struct layer_index {
 	int fd;
 	struct layer_info info;
@@ -118,12 +116,13 @@ static int read_section(const struct layer_index *ix, int no, uint64_t len_max, 
 
 static bool ends_in_diff_id(const struct layer_index *ix)
 {
-	const uint8_t *last = ix->blocks + (ix->block_count - 1) * 32;
+	const uint8_t *last;
 	char hex[DIGEST_HEX_LEN + 1];
 	struct sha256 *s;
 
 	if (ix->block_count == 0)
 		return true;
+	last = ix->blocks + (ix->block_count - 1) * 32;
 	if (ix->info.len % LAYER_BLOCK_LEN) {
 		index_hex_print(last, hex);
 		return strcmp(hex, ix->info.diff_id) == 0;
@@ -225,7 +224,7 @@ int index_check_rest(const struct layer_index *ix, struct err *e)
 {
 	const struct index_section *s = &ix->sections[INDEX_WINDOWS];
 	struct xxh3 sum;
-	char part[STACK_ROOM];
+	char part[INDEX_ROOM];
 
 	xxh3_init(&sum);
 	for (uint64_t at = 0; at < s->stored_len; at += sizeof(part)) {
@@ -277,7 +276,7 @@ const struct layer_info *index_info(const struct layer_index *ix)
 static int unpack_part(ZSTD_DStream *stream, const void *data, size_t len, int fd, uint64_t *at,
 		       uint64_t max, struct err *e)
 {
-	char raw[STACK_ROOM];
+	char raw[INDEX_ROOM];
 	ZSTD_inBuffer in = {data, len, 0};
 	ZSTD_outBuffer out = {raw, sizeof(raw), 0};
 
@@ -307,7 +306,7 @@ int index_erofs_write(const struct layer_index *ix, int fd, struct err *e)
 	const struct index_section *s = &ix->sections[INDEX_EROFS];
 	cleanup(free_stream) ZSTD_DStream *stream = ZSTD_createDStream();
 	uint64_t done = 0, n, at = 0;
-	char stored[STACK_ROOM];
+	char stored[INDEX_ROOM];
 	struct xxh3 sum;
 
 	if (!stream)

@@ -343,7 +343,7 @@ static int put_blocks(struct index_build *b, struct output *o, struct err *e)
 /* One frame of all that is in file. */
 static int put_compressed(struct index_build *b, FILE *file, struct output *o, struct err *e)
 {
-	char raw[65536], stored[65536];
+	char raw[INDEX_ROOM], stored[INDEX_ROOM];
 	bool last = false, flushed;
 
 	while (!last) {

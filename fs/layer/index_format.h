@@ -22,6 +22,7 @@
 
 #define INDEX_MAGIC   "SKIMIDX\n"
 #define INDEX_VERSION 2
+#define INDEX_ROOM    16384 /* of a buffer on the stack: threads of pools have 256 KiB */
 
 enum { INDEX_WINDOWS, INDEX_CHECKPOINTS, INDEX_BLOCKS, INDEX_EROFS, INDEX_SECTION_COUNT };
 

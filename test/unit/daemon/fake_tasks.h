@@ -193,7 +193,7 @@ void task_ref(struct task *t)
 
 void task_unref(struct task *t)
 {
-	__atomic_fetch_sub(&t->refs, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_sub(&t->refs, 1, __ATOMIC_ACQ_REL);
 }
 
 const struct store_meta *task_meta(const struct task *t)

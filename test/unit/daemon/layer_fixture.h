@@ -50,7 +50,7 @@ void task_ref(struct task *t)
 void task_unref(struct task *t)
 {
 	(void)t;
-	__atomic_fetch_sub(&fake.refs, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_sub(&fake.refs, 1, __ATOMIC_ACQ_REL);
 }
 
 const struct store_meta *task_meta(const struct task *t)
