@@ -30,6 +30,9 @@ Common__V2__Host *message_host(const struct host *h)
 	m->download_port = h->download_port;
 	m->os = mem_strdup(h->os);
 	m->disable_shared = h->disable_shared;
+	m->build = mem_new(Common__V2__Build);
+	common__v2__build__init(m->build);
+	m->build->git_version = mem_strdup(h->version);
 	m->network = mem_new(Common__V2__Network);
 	common__v2__network__init(m->network);
 	m->network->max_tx_bandwidth = h->tx_max * 8;

@@ -572,6 +572,7 @@ static void fill_host(struct host *h, const Common__V2__Host *m)
 	host_set_text(&h->hostname, m->hostname);
 	host_set_text(&h->ip, m->ip);
 	host_set_text(&h->os, m->os);
+	host_set_text(&h->version, m->build ? m->build->git_version : "");
 	host_move(h, m->network && m->network->idc__case ? m->network->idc : "",
 		  m->network && m->network->location__case ? m->network->location : "");
 	h->type = m->type;
@@ -581,7 +582,7 @@ static void fill_host(struct host *h, const Common__V2__Host *m)
 	h->tx_max = m->network ? m->network->max_tx_bandwidth / 8 : 0; /* bits on the wire */
 	h->unhealthy = false;
 	/* Dragonfly's clients count every answer as one of few tries. */
-	h->takes_more = m->build && strncmp(m->build->git_version, "skimmer-", 8) == 0;
+	h->takes_more = strncmp(h->version, "skimmer-", 8) == 0;
 }
 
 static void announce_host(struct rpc_call *call, const ProtobufCMessage *req, void *arg)

@@ -30,6 +30,7 @@ static void host_free(struct host *h)
 	free(h->location);
 	free(h->place);
 	free(h->os);
+	free(h->version);
 	free(h);
 }
 
@@ -58,6 +59,7 @@ struct host *state_host_announce(struct state *s, const char *id, int64_t now_ms
 		h->idc = mem_strdup("");
 		h->location = mem_strdup("");
 		h->os = mem_strdup("");
+		h->version = mem_strdup("");
 		list_init(&h->peers);
 		map_put(s->hosts, id, h);
 	}

@@ -45,7 +45,7 @@ enum peer_event {
 };
 
 struct host {
-	char *id, *hostname, *ip, *os;
+	char *id, *hostname, *ip, *os, *version;
 	char *idc, *location; /* changed by host_move() alone */
 	char *place;	      /* both in one, in lower case; NULL = neither is known */
 	uint32_t type;	      /* 0 normal, TYPE_SEED */

@@ -121,6 +121,7 @@ def peers_are_synced_and_found(w):
     equal(sorted((r["host_name"], r["type"], r["state"]) for r in rows),
           [("node1", "normal", "active"), ("node2", "normal", "active"), ("seed", "super", "active")],
           "peers")
+    check(all(r["git_version"].startswith("skimmer-") for r in rows), f"versions of peers: {rows}")
     ids = sorted(r["id"] for r in rows)
     w.start("sync_peers", {})
     equal(sorted(r["id"] for r in w.manager.rest("GET", "peers", {})), ids, "the same rows again")
