@@ -39,7 +39,7 @@ def sh(*args, check=True, **kw):
     return r.stdout
 
 
-def wait_for(what, probe, timeout_s=15.0, every_s=0.02):
+def wait_for(what, probe, timeout_s=60.0, every_s=0.02):
     """Until probe() is true; its value. LabError names what did not come."""
     end = time.monotonic() + timeout_s
     while True:
@@ -244,7 +244,7 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)
         self.popen.wait()
 
-    def stop(self, timeout_s=10):
+    def stop(self, timeout_s=30):
         """SIGTERM; SIGKILL when that does not help. The exit code."""
         if self.alive():
             self.popen.terminate()
