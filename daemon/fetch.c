@@ -748,7 +748,11 @@ void fetch_progress(struct fetch *f, struct fetch_progress *out)
 				       .parents = swarm_count(f->swarm),
 				       .complete = f->verified,
 				       .failed = f->failed.code != 0,
-				       .reads_origin =
-					       f->mode == ORIGIN && f->from_origin >= f->from_peers,
 				       .last = f->failed};
+}
+
+bool fetch_reads_origin(struct fetch *f)
+{
+	lock_guard(&f->lock);
+	return f->mode == ORIGIN && f->from_origin >= f->from_peers;
 }

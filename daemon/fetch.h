@@ -111,9 +111,10 @@ struct fetch_progress {
 	uint64_t from_origin, from_peers;
 	unsigned parents;
 	bool complete, failed;
-	bool reads_origin; /* now, and has more from there than from parents */
-	struct err last;   /* of failed */
+	struct err last; /* of failed */
 };
 void fetch_progress(struct fetch *f, struct fetch_progress *out);
+/* It does now, and has more from there than from parents. Cheap. */
+bool fetch_reads_origin(struct fetch *f);
 
 #endif

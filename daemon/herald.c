@@ -186,10 +186,8 @@ static bool look_at_tasks(struct herald *h)
 
 	list_each (it, &h->rounds) {
 		struct round *r = list_entry(it, struct round, link);
-		struct task_progress p;
 
-		task_progress(r->task, &p);
-		r->is_new = p.reads_origin;
+		r->is_new = task_reads_origin(r->task);
 		any_new |= r->is_new && r->follower_count > 1;
 	}
 	return any_new;

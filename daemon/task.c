@@ -286,8 +286,12 @@ void task_progress(struct task *t, struct task_progress *out)
 				      .from_peers = f.from_peers,
 				      .parents = f.parents,
 				      .complete = store_task_is_verified(t->st),
-				      .failed = f.failed,
-				      .reads_origin = f.reads_origin};
+				      .failed = f.failed};
+}
+
+bool task_reads_origin(struct task *t)
+{
+	return fetch_reads_origin(t->fetch);
 }
 
 bool task_piece_ready(struct task *t, uint32_t index)

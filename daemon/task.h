@@ -88,9 +88,10 @@ struct task_progress {
 	unsigned parents;
 	bool complete; /* all there and verified as a whole */
 	bool failed;
-	bool reads_origin; /* now, and has more from there than from parents */
 };
 void task_progress(struct task *t, struct task_progress *out);
+/* It does now, and has more from there than from parents. Cheap. */
+bool task_reads_origin(struct task *t);
 bool task_piece_ready(struct task *t, uint32_t index);
 /* READY, or kept from before an unclean stop and not compared yet. */
 bool task_piece_kept(struct task *t, uint32_t index);

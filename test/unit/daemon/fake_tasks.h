@@ -201,6 +201,12 @@ const struct store_meta *task_meta(const struct task *t)
 	return &t->meta;
 }
 
+bool task_reads_origin(struct task *t)
+{
+	(void)t;
+	return false;
+}
+
 void task_progress(struct task *t, struct task_progress *out)
 {
 	(void)t;
