@@ -11,7 +11,7 @@
 struct vault;
 
 /* Reads the key, 64 hex digits, or makes the file (0600) with a random one. EPERM if others may
- * read it, EINVAL if it is no key. */
+ * read it (the group may, if the file is root's and we are not), EINVAL if it is no key. */
 must_check int vault_open(const char *file, struct vault **out, struct err *e);
 void vault_free(struct vault *v);
 /* what: where it lies ("oauths.client_secret"); a text sealed for one place does not open at

@@ -15,7 +15,11 @@ addrs: [{{ printf "%s-redis-master.%s:6379" (include "skimmer.fullname" .) (incl
 password: {{ .Values.redis.auth.password | quote }}
 {{- else if .Values.externalRedis.addrs }}
 {{- with .Values.externalRedis }}
+{{- if get (.tls | default dict) "enable" }}{{ fail "externalRedis.tls: Redis is asked without TLS; put stunnel between" }}{{ end }}
 addrs: {{- toYaml .addrs | nindent 2 }}
+{{- with .db }}
+db: {{ . }}
+{{- end }}
 {{- if .masterName }}
 masterName: {{ .masterName }}
 {{- end }}
@@ -27,8 +31,6 @@ password: {{ .password | quote }}
 sentinelUsername: {{ .sentinelUsername }}
 sentinelPassword: {{ .sentinelPassword | quote }}
 {{- end }}
-brokerDB: {{ .brokerDB }}
-backendDB: {{ .backendDB }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -111,12 +113,14 @@ backendDB: {{ .backendDB }}
 
 {{- define "skimmer.managerConfig" -}}
 {{- $values := .Values.manager }}
-{{- $out := dict "server" (dict "grpc" (dict "port" (dict "start" $values.grpcPort "end" $values.grpcPort)) "rest" (dict "addr" (printf ":%v" $values.restPort)) "consoleDir" "/usr/share/skimmer/console") "metrics" (dict "enable" $values.metrics.enable "addr" ":8000") }}
+{{- $out := dict "server" (dict "grpc" (dict "port" (dict "start" $values.grpcPort)) "rest" (dict "addr" (printf ":%v" $values.restPort)) "consoleDir" "/usr/share/skimmer/console") "metrics" (dict "enable" $values.metrics.enable "addr" ":8000") }}
 {{- $database := dict "type" "sqlite" "sqlite" (dict "path" "/var/lib/dragonfly/manager.db") }}
 {{- if .Values.mysql.enable }}{{ fail "mysql.enable: the chart brings no MySQL. The manager has an embedded database; an external one is named by externalMysql.host" }}{{ end }}
 {{- with .Values.externalMysql }}{{ if .host }}{{ $database = dict "type" "mysql" "mysql" (dict "host" .host "port" .port "user" .username "password" .password "dbname" .database "migrate" .migrate) }}{{ end }}{{ end }}
 {{- with .Values.externalPostgres }}{{ if .host }}{{ $database = dict "type" "postgres" "postgres" (dict "host" .host "port" .port "user" .username "password" .password "dbname" .database "migrate" .migrate) }}{{ end }}{{ end }}
 {{- if and (eq $database.type "sqlite") (gt (int $values.replicas) 1) }}{{ fail "manager.replicas above 1 needs an external database (externalMysql or externalPostgres): each would have one of its own" }}{{ end }}
+{{- if and (gt (int $values.replicas) 1) (not $values.keySecret) }}{{ fail "manager.replicas above 1 needs manager.keySecret: all managers of one database need the same key (see values.yaml)" }}{{ end }}
+{{- if $values.keySecret }}{{ $out = mergeOverwrite $out (dict "auth" (dict "keyFile" "/etc/skimmer-key/manager.key")) }}{{ end }}
 {{- $out = mergeOverwrite $out (dict "database" $database) }}
 {{- with include "skimmer.redis" . | fromYaml }}{{ $out = mergeOverwrite $out (dict "database" (dict "redis" .)) }}{{ end }}
 {{- $out = mergeOverwrite $out (include "skimmer.tracing" . | fromYaml) }}
@@ -131,6 +135,7 @@ backendDB: {{ .backendDB }}
 {{- $out := dict "proxy" (dict "addr" (printf "http://127.0.0.1:%v" $port)) }}
 {{- $runtimes := dict }}
 {{- with .Values.containerRuntime.containerd }}
+{{- if get (.injectRegistryCredencials | default dict) "enable" }}{{ fail "containerRuntime.containerd.injectRegistryCredencials: dfinit writes no credentials; the kubelet hands on those of imagePullSecrets" }}{{ end }}
 {{- if .enable }}
 {{- $registries := list }}
 {{- range .registries }}{{ $registries = append $registries (dict "hostNamespace" (last (splitList "://" .)) "serverAddr" .) }}{{ end }}

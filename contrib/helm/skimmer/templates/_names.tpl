@@ -66,9 +66,14 @@ mapping in the other, which no merge puts together. */}}
 {{- end -}}
 {{- end }}
 
+{{/* how the chart's own manager is asked: by TLS when its configuration has a certificate */}}
+{{- define "skimmer.managerScheme" -}}
+{{- if dig "server" "rest" "tls" "cert" "" (.Values.manager.config | default dict) }}https{{ else }}http{{ end -}}
+{{- end }}
+
 {{- define "skimmer.managerRest" -}}
 {{- if .Values.manager.enable -}}
-http://{{ include "skimmer.fullname" . }}-manager.{{ include "skimmer.dns" . }}:{{ .Values.manager.restPort }}
+{{ include "skimmer.managerScheme" . }}://{{ include "skimmer.fullname" . }}-manager.{{ include "skimmer.dns" . }}:{{ .Values.manager.restPort }}
 {{- else if .Values.externalManager.host -}}
 http://{{ .Values.externalManager.host }}:{{ .Values.externalManager.restPort }}
 {{- end -}}

@@ -7,8 +7,11 @@
 #include "control/manager/password.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void text_comes_back_only_whole_and_in_its_place(void **state)
 {
@@ -74,6 +77,53 @@ static void a_key_file_is_ours_alone_and_a_key(void **state)
 	assert_int_equal(vault_open(file, &v, &e), -ENOENT);
 }
 
+/* 0, or what vault_open() says to a user and group of these numbers. */
+static int open_as(const char *file, unsigned id)
+{
+	pid_t child = fork();
+	int status = 0;
+
+	if (child == 0) {
+		struct vault *v = NULL;
+
+		if (setgroups(0, NULL) < 0 || setresgid(id, id, id) < 0 ||
+		    setresuid(id, id, id) < 0)
+			_exit(100);
+		_exit(-vault_open(file, &v, NULL));
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return -WEXITSTATUS(status);
+}
+
+static void a_key_file_of_roots_may_be_read_by_our_group(void **state)
+{
+	char dir[] = "/tmp/skimmer-vault-XXXXXX", file[64];
+	struct vault *v = NULL;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chmod(dir, 0711), 0);
+	snprintf(file, sizeof(file), "%s/key", dir);
+	assert_int_equal(vault_open(file, &v, NULL), 0);
+	vault_free(v);
+	assert_int_equal(chown(file, 0, 65532), 0);
+	assert_int_equal(chmod(file, 0440), 0);
+	assert_int_equal(open_as(file, 65532), 0);
+	assert_int_equal(vault_open(file, &v, NULL), -EPERM); /* root needs no group */
+	assert_int_equal(chmod(file, 0444), 0);
+	assert_int_equal(open_as(file, 65532), -EPERM);
+	assert_int_equal(chmod(file, 0460), 0);
+	assert_int_equal(open_as(file, 65532), -EPERM);
+	assert_int_equal(chown(file, 65532, 65532), 0);
+	assert_int_equal(chmod(file, 0440), 0);
+	assert_int_equal(open_as(file, 65532), -EPERM);
+	unlink(file);
+	rmdir(dir);
+}
+
 static void a_password_fits_its_hash_and_no_other(void **state)
 {
 	char *hash cleanup(free_at) = password_hash("correct horse");
@@ -112,6 +162,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_comes_back_only_whole_and_in_its_place),
 		cmocka_unit_test(a_key_file_is_ours_alone_and_a_key),
+		cmocka_unit_test(a_key_file_of_roots_may_be_read_by_our_group),
 		cmocka_unit_test(a_password_fits_its_hash_and_no_other),
 		cmocka_unit_test(base64url_has_one_spelling),
 	};
