@@ -49,26 +49,22 @@ static const struct field answer_fields[] = {
 
 /* Clusters as they would be, in the order in which the first of equals wins. */
 struct plan {
-	char **scopes;
-	bool *is_default, *usable;
+	struct search_cluster *clusters;
 	size_t count;
 	size_t own; /* the one that is asked about */
 };
 
 static void plan_release(struct plan *p)
 {
-	for (size_t i = 0; i < p->count; i++)
-		free(p->scopes[i]);
-	free(p->scopes);
-	free(p->is_default);
-	free(p->usable);
+	search_clusters_free(p->clusters, p->count);
 }
 
-static void plan_add(struct plan *p, char *scopes, bool is_default)
+static void plan_add(struct plan *p, const char *scopes, bool is_default)
 {
-	p->scopes[p->count] = scopes;
-	p->is_default[p->count] = is_default;
-	p->usable[p->count++] = true;
+	p->clusters[p->count++] = (struct search_cluster){
+		.scopes = search_scopes_new(scopes),
+		.is_default = is_default,
+	};
 }
 
 static int plan_make(struct db *db, const json_t *asked, struct plan *p, struct err *e)
@@ -80,18 +76,16 @@ static int plan_make(struct db *db, const json_t *asked, struct plan *p, struct 
 	int r;
 
 	p->own = SIZE_MAX;
-	p->scopes = mem_array(CLUSTERS_MAX + 1, sizeof(*p->scopes));
-	p->is_default = mem_array(CLUSTERS_MAX + 1, sizeof(*p->is_default));
-	p->usable = mem_array(CLUSTERS_MAX + 1, sizeof(*p->usable));
+	p->clusters = mem_array(CLUSTERS_MAX + 1, sizeof(*p->clusters));
 	query_start(db, &q, e,
 		    "SELECT id, scopes, is_default FROM scheduler_clusters ORDER BY id LIMIT ?",
 		    "i", (int64_t)CLUSTERS_MAX);
 	while (query_next(&q)) {
 		if (query_int(&q, 0) == id) {
 			p->own = p->count;
-			plan_add(p, take_ptr(&scopes), is_default);
+			plan_add(p, scopes, is_default);
 		} else {
-			plan_add(p, mem_strdup(query_text(&q, 1)), !is_default && query_int(&q, 2));
+			plan_add(p, query_text(&q, 1), !is_default && query_int(&q, 2));
 		}
 	}
 	r = query_end(&q);
@@ -102,7 +96,7 @@ static int plan_make(struct db *db, const json_t *asked, struct plan *p, struct 
 	if (id)
 		return 0;
 	p->own = p->count;
-	plan_add(p, take_ptr(&scopes), is_default);
+	plan_add(p, scopes, is_default);
 	return 0;
 }
 
@@ -128,13 +122,13 @@ static void look_at(const struct plan *p, struct query *q, struct tally *t)
 					 .ip = query_text(q, 1),
 					 .idc = query_text(q, 2),
 					 .location = query_text(q, 3)};
-	int match = search_match(p->scopes[p->own], &peer);
+	const struct search_cluster *own = &p->clusters[p->own];
+	int match = search_match(own->scopes, &peer);
 
 	t->known++;
-	if (match == SEARCH_NONE && !p->is_default[p->own])
+	if (match == SEARCH_NONE && !own->is_default)
 		return;
-	if (search_choose((const char *const *)p->scopes, p->is_default, p->usable, p->count,
-			  &peer) != (int)p->own) {
+	if (search_choose(p->clusters, p->count, &peer) != (int)p->own) {
 		t->elsewhere += match != SEARCH_NONE;
 		return;
 	}

@@ -2,6 +2,7 @@
 #include "control/manager/search.h"
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "proto/location.h"
 
 #include <arpa/inet.h>
@@ -49,66 +50,111 @@ static bool is_element(const char *list, const char *word)
 	return false;
 }
 
-static bool hostname_fits(const char *pattern, const char *hostname)
-{
+/* A pattern of host names, compiled when it is first needed. */
+struct pattern {
 	regex_t re;
-	bool fits;
+	bool is_tried, is_good;
+};
 
-	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-		return false;
-	fits = regexec(&re, hostname, 0, NULL, 0) == 0;
-	regfree(&re);
-	return fits;
+struct search_scopes {
+	json_t *json;		  /* NULL: nothing that can be read */
+	const json_t *hostnames;  /* its member */
+	struct pattern *patterns; /* one for each of hostnames */
+};
+
+struct search_scopes *search_scopes_new(const char *json)
+{
+	struct search_scopes *s = mem_new(struct search_scopes);
+
+	if (json_parse(json, strlen(json), 1 << 20, &s->json, NULL) < 0)
+		return s;
+	s->hostnames = json_object_get(s->json, "hostnames");
+	s->patterns = mem_array(json_array_size(s->hostnames), sizeof(*s->patterns));
+	return s;
 }
 
-static bool any_of(const json_t *list, bool (*fits)(const char *, const char *), const char *with)
+void search_scopes_free(struct search_scopes *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < json_array_size(s->hostnames); i++)
+		if (s->patterns[i].is_good)
+			regfree(&s->patterns[i].re);
+	free(s->patterns);
+	json_decref(s->json);
+	free(s);
+}
+
+static bool any_cidr_holds(const json_t *list, const char *ip)
 {
 	size_t i;
 	json_t *item;
 
 	json_array_foreach(list, i, item)
 	{
-		if (json_is_string(item) && fits(json_string_value(item), with))
+		if (json_is_string(item) && search_cidr_holds(json_string_value(item), ip))
 			return true;
 	}
 	return false;
 }
 
-int search_match(const char *scopes, const struct search_peer *peer)
+static bool pattern_fits(struct pattern *p, const char *text, const char *hostname)
 {
-	json_t *json cleanup(json_decref_at) = NULL;
+	if (!p->is_tried)
+		p->is_good = regcomp(&p->re, text, REG_EXTENDED | REG_NOSUB) == 0;
+	p->is_tried = true;
+	return p->is_good && regexec(&p->re, hostname, 0, NULL, 0) == 0;
+}
+
+static bool any_pattern_fits(struct search_scopes *s, const char *hostname)
+{
+	size_t i;
+	json_t *item;
+
+	json_array_foreach(s->hostnames, i, item)
+	{
+		if (json_is_string(item) &&
+		    pattern_fits(&s->patterns[i], json_string_value(item), hostname))
+			return true;
+	}
+	return false;
+}
+
+int search_match(struct search_scopes *s, const struct search_peer *peer)
+{
 	const char *text;
 	int levels;
 
-	if (json_parse(scopes, strlen(scopes), 1 << 20, &json, NULL) < 0)
+	if (!s->json)
 		return SEARCH_NONE;
-	if (any_of(json_object_get(json, "cidrs"), search_cidr_holds, peer->ip))
+	if (any_cidr_holds(json_object_get(s->json, "cidrs"), peer->ip))
 		return SEARCH_CIDR;
-	text = json_str(json, "idc");
+	text = json_str(s->json, "idc");
 	if (text && is_element(text, peer->idc))
 		return SEARCH_IDC;
-	text = json_str(json, "location");
+	text = json_str(s->json, "location");
 	levels = text ? location_equal_levels(text, peer->location) : 0;
 	if (levels)
 		return SEARCH_LOCATION + levels;
-	if (any_of(json_object_get(json, "hostnames"), hostname_fits, peer->hostname))
-		return SEARCH_HOSTNAME;
-	return SEARCH_NONE;
+	return any_pattern_fits(s, peer->hostname) ? SEARCH_HOSTNAME : SEARCH_NONE;
 }
 
-int search_choose(const char *const *scopes, const bool *is_default, const bool *usable,
-		  size_t count, const struct search_peer *peer)
+void search_clusters_free(struct search_cluster *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		search_scopes_free(list[i].scopes);
+	free(list);
+}
+
+int search_choose(const struct search_cluster *list, size_t count, const struct search_peer *peer)
 {
 	int best = -1, best_match = SEARCH_NONE, fallback = -1;
 
 	for (size_t i = 0; i < count; i++) {
-		int match;
+		int match = search_match(list[i].scopes, peer);
 
-		if (!usable[i])
-			continue;
-		if (is_default[i] && fallback < 0)
+		if (list[i].is_default && fallback < 0)
 			fallback = (int)i;
-		match = search_match(scopes[i], peer);
 		if (match > best_match) {
 			best_match = match;
 			best = (int)i;

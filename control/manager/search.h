@@ -24,14 +24,26 @@ enum search_match {
 	SEARCH_CIDR = 20,
 };
 
-/* scopes: the cluster row's JSON: {"cidrs": [...], "hostnames": [regex...], "idc": "a|b",
+/* A cluster's scopes, read once to be matched with many peers; for one thread at a time. */
+struct search_scopes;
+
+/* json: the cluster row's: {"cidrs": [...], "hostnames": [regex...], "idc": "a|b",
  * "location": "area|country|..."}; members of other types are passed over. */
-int search_match(const char *scopes, const struct search_peer *peer);
+struct search_scopes *search_scopes_new(const char *json);
+void search_scopes_free(struct search_scopes *s);
+
+int search_match(struct search_scopes *s, const struct search_peer *peer);
+
+struct search_cluster {
+	struct search_scopes *scopes; /* owned */
+	bool is_default;
+};
+
+void search_clusters_free(struct search_cluster *list, size_t count);
 
 /* Index of the cluster for the peer: the best match (the first of equals), else the default, else
- * -1. Only clusters with usable[i] count. */
-int search_choose(const char *const *scopes, const bool *is_default, const bool *usable,
-		  size_t count, const struct search_peer *peer);
+ * -1. */
+int search_choose(const struct search_cluster *list, size_t count, const struct search_peer *peer);
 
 /* "10.0.0.0/8", "fd00::/8": does it hold ip? A malformed one holds nothing. */
 bool search_cidr_holds(const char *cidr, const char *ip);

@@ -151,20 +151,16 @@ static void candidates_release(struct candidates *c)
  * gets an empty list (and reads the origin), never another cluster's schedulers. */
 static int choose_cluster(const struct candidates *c, const struct search_peer *peer)
 {
-	const char **scopes = mem_array(c->count, sizeof(*scopes));
-	bool *is_default = mem_array(c->count, sizeof(bool));
-	bool *usable = mem_array(c->count, sizeof(bool));
+	struct search_cluster *list = mem_array(c->count, sizeof(*list));
 	int chosen;
 
-	for (size_t i = 0; i < c->count; i++) {
-		scopes[i] = c->clusters[i].scopes;
-		is_default[i] = c->clusters[i].is_default;
-		usable[i] = true;
-	}
-	chosen = search_choose(scopes, is_default, usable, c->count, peer);
-	free(scopes);
-	free(is_default);
-	free(usable);
+	for (size_t i = 0; i < c->count; i++)
+		list[i] = (struct search_cluster){
+			.scopes = search_scopes_new(c->clusters[i].scopes),
+			.is_default = c->clusters[i].is_default,
+		};
+	chosen = search_choose(list, c->count, peer);
+	search_clusters_free(list, c->count);
 	return chosen;
 }
 

@@ -1,6 +1,8 @@
 /* Which cluster a peer belongs to. */
 #include "control/manager/search.h"
 
+#include "base/mem.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -13,6 +15,16 @@ static const struct search_peer peer = {
 	.idc = "cluster-2",
 	.location = "asia|cn|hangzhou|a",
 };
+
+static int match(const char *json)
+{
+	struct search_scopes *s = search_scopes_new(json);
+	int first = search_match(s, &peer), again = search_match(s, &peer);
+
+	assert_int_equal(first, again);
+	search_scopes_free(s);
+	return first;
+}
 
 static void cidrs_hold_their_addresses_only(void **state)
 {
@@ -48,40 +60,52 @@ static void malformed_cidrs_hold_nothing(void **state)
 static void each_scope_matches_by_its_own_rule(void **state)
 {
 	(void)state;
-	assert_int_equal(search_match("{\"cidrs\":[\"9.0.0.0/8\",\"10.0.0.0/8\"]}", &peer),
-			 SEARCH_CIDR);
-	assert_int_equal(search_match("{\"idc\":\"cluster-1|CLUSTER-2\"}", &peer), SEARCH_IDC);
-	assert_int_equal(search_match("{\"idc\":\"cluster\"}", &peer), SEARCH_NONE);
-	assert_int_equal(search_match("{\"location\":\"Asia|CN|beijing\"}", &peer),
-			 SEARCH_LOCATION + 2);
-	assert_int_equal(search_match("{\"hostnames\":[\"^gpu-[0-9]+\"]}", &peer), SEARCH_HOSTNAME);
-	assert_int_equal(search_match("{}", &peer), SEARCH_NONE);
+	assert_int_equal(match("{\"cidrs\":[\"9.0.0.0/8\",\"10.0.0.0/8\"]}"), SEARCH_CIDR);
+	assert_int_equal(match("{\"idc\":\"cluster-1|CLUSTER-2\"}"), SEARCH_IDC);
+	assert_int_equal(match("{\"idc\":\"cluster\"}"), SEARCH_NONE);
+	assert_int_equal(match("{\"location\":\"Asia|CN|beijing\"}"), SEARCH_LOCATION + 2);
+	assert_int_equal(match("{\"hostnames\":[\"^gpu-[0-9]+\"]}"), SEARCH_HOSTNAME);
+	assert_int_equal(match("{}"), SEARCH_NONE);
 }
 
 static void nonsense_in_scopes_matches_nothing(void **state)
 {
 	(void)state;
-	assert_int_equal(search_match("", &peer), SEARCH_NONE);
-	assert_int_equal(search_match("[]", &peer), SEARCH_NONE);
-	assert_int_equal(search_match("{\"cidrs\":7,\"idc\":[],\"location\":{}}", &peer),
-			 SEARCH_NONE);
-	assert_int_equal(search_match("{\"hostnames\":[\"(\",3]}", &peer), SEARCH_NONE);
+	assert_int_equal(match(""), SEARCH_NONE);
+	assert_int_equal(match("[]"), SEARCH_NONE);
+	assert_int_equal(match("{\"cidrs\":7,\"idc\":[],\"location\":{}}"), SEARCH_NONE);
+	assert_int_equal(match("{\"hostnames\":[\"(\",3]}"), SEARCH_NONE);
 }
 
 static void cidr_beats_idc_beats_location_beats_hostname(void **state)
 {
-	const char *const scopes[] = {"{}", "{\"hostnames\":[\"gpu\"]}",
-				      "{\"location\":\"asia|cn|hangzhou|a\"}",
-				      "{\"idc\":\"cluster-2\"}", "{\"cidrs\":[\"10.0.0.0/8\"]}"};
-	const bool is_default[] = {true, false, false, false, false};
-	bool usable[] = {true, true, true, true, true};
+	static const char *const scopes[] = {
+		"{}", "{\"hostnames\":[\"gpu\"]}", "{\"location\":\"asia|cn|hangzhou|a\"}",
+		"{\"idc\":\"cluster-2\"}", "{\"cidrs\":[\"10.0.0.0/8\"]}"};
+	struct search_cluster *list = mem_array(array_len(scopes), sizeof(*list));
 
 	(void)state;
-	for (int best = 4; best >= 0; best--) {
-		assert_int_equal(search_choose(scopes, is_default, usable, 5, &peer), best);
-		usable[best] = false;
-	}
-	assert_int_equal(search_choose(scopes, is_default, usable, 5, &peer), -1);
+	for (size_t i = 0; i < array_len(scopes); i++)
+		list[i].scopes = search_scopes_new(scopes[i]);
+	list[0].is_default = true;
+	for (int best = 4; best >= 0; best--)
+		assert_int_equal(search_choose(list, (size_t)best + 1, &peer), best);
+	assert_int_equal(search_choose(list, 0, &peer), -1);
+	search_clusters_free(list, array_len(scopes));
+}
+
+static void the_first_of_equals_is_chosen_and_the_default_only_without_a_match(void **state)
+{
+	struct search_cluster *list = mem_array(3, sizeof(*list));
+
+	(void)state;
+	list[0].scopes = search_scopes_new("{\"idc\":\"elsewhere\"}");
+	list[1].scopes = search_scopes_new("{\"idc\":\"cluster-2\"}");
+	list[2].scopes = search_scopes_new("{\"idc\":\"cluster-2\"}");
+	list[2].is_default = true;
+	assert_int_equal(search_choose(list, 3, &peer), 1);
+	assert_int_equal(search_choose(list, 1, &peer), -1);
+	search_clusters_free(list, 3);
 }
 
 int main(void)
@@ -92,6 +116,8 @@ int main(void)
 		cmocka_unit_test(each_scope_matches_by_its_own_rule),
 		cmocka_unit_test(nonsense_in_scopes_matches_nothing),
 		cmocka_unit_test(cidr_beats_idc_beats_location_beats_hostname),
+		cmocka_unit_test(
+			the_first_of_equals_is_chosen_and_the_default_only_without_a_match),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
