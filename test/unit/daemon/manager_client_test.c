@@ -2,9 +2,9 @@
 #include "daemon/manager_client.h"
 
 #include "test/unit/daemon/fake_scheduler.h"
+#include "test/unit/rpc_group.h"
 
 #include "base/log.h"
-#include "base/timer.h"
 #include "daemon/channels.h"
 
 #include "manager_v2.pb-c.h"
@@ -323,12 +323,6 @@ int main(void)
 		cmocka_unit_test(a_manager_that_comes_late_is_found_soon),
 		cmocka_unit_test(without_a_manager_the_configured_are_used),
 	};
-	int r;
 
-	timer_start();
-	rpc_init();
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	rpc_shutdown();
-	timer_stop();
-	return r;
+	return cmocka_run_group_tests(tests, rpc_group_setup, rpc_group_teardown);
 }

@@ -2,11 +2,11 @@
 #include "daemon/parent.h"
 
 #include "test/unit/await.h"
+#include "test/unit/rpc_group.h"
 
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/mem.h"
-#include "base/timer.h"
 #include "daemon/channels.h"
 #include "proto/message.h"
 
@@ -379,6 +379,12 @@ static void idle_channels_are_bounded_in_number_and_time(void **state)
 	clock_fake(NULL);
 }
 
+static int close_group(void **state)
+{
+	channels_close_idle();
+	return rpc_group_teardown(state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -391,13 +397,6 @@ int main(void)
 		cmocka_unit_test(channels_are_shared_and_closed_when_idle),
 		cmocka_unit_test(idle_channels_are_bounded_in_number_and_time),
 	};
-	int r;
 
-	timer_start();
-	rpc_init();
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	channels_close_idle();
-	rpc_shutdown();
-	timer_stop();
-	return r;
+	return cmocka_run_group_tests(tests, rpc_group_setup, close_group);
 }

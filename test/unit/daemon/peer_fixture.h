@@ -7,7 +7,7 @@
 
 #include "daemon/peer_server.h"
 #include "proto/message.h"
-#include "proto/rpc.h"
+#include "test/unit/rpc_group.h"
 
 #include "dfdaemon_v2.pb-c.h"
 
@@ -191,14 +191,7 @@ static inline int setup(void **state)
 
 static inline int run(const struct CMUnitTest *tests, size_t count)
 {
-	int r;
-
-	timer_start();
-	rpc_init();
-	r = _cmocka_run_group_tests("peer", tests, count, NULL, NULL);
-	rpc_shutdown();
-	timer_stop();
-	return r;
+	return _cmocka_run_group_tests("peer", tests, count, rpc_group_setup, rpc_group_teardown);
 }
 
 #endif

@@ -2,9 +2,9 @@
 #include "daemon/scheduler_client.h"
 
 #include "test/unit/daemon/fake_scheduler.h"
+#include "test/unit/rpc_group.h"
 
 #include "base/log.h"
-#include "base/timer.h"
 
 #include <errno.h>
 
@@ -663,12 +663,6 @@ int main(void)
 		cmocka_unit_test(many_conversations_come_and_go),
 		cmocka_unit_test(tasks_are_looked_up_and_deleted),
 	};
-	int r;
 
-	timer_start();
-	rpc_init();
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	rpc_shutdown();
-	timer_stop();
-	return r;
+	return cmocka_run_group_tests(tests, rpc_group_setup, rpc_group_teardown);
 }

@@ -2,13 +2,12 @@
 #include "daemon/seed_link.h"
 
 #include "test/unit/await.h"
+#include "test/unit/rpc_group.h"
 
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/timer.h"
 #include "proto/message.h"
-#include "proto/rpc.h"
 
 #include "manager_v2.pb-c.h"
 
@@ -238,12 +237,6 @@ int main(void)
 		cmocka_unit_test(a_manager_that_comes_back_is_told_again),
 		cmocka_unit_test(a_seed_stops_while_its_manager_is_away),
 	};
-	int failed;
 
-	timer_start();
-	rpc_init();
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	rpc_shutdown();
-	timer_stop();
-	return failed;
+	return cmocka_run_group_tests(tests, rpc_group_setup, rpc_group_teardown);
 }

@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/mem.h"
-#include "proto/rpc.h"
+#include "test/unit/rpc_group.h"
 
 #include <assert.h>
 #include <common_v2.pb-c.h>
@@ -351,20 +351,6 @@ static inline bool call_send(struct rpc_call *call, uint64_t start)
 	Common__V2__Range r = range(start, 1);
 
 	return rpc_call_send(call, &r.base);
-}
-
-static inline int rpc_group_setup(void **state)
-{
-	(void)state;
-	rpc_init();
-	return 0;
-}
-
-static inline int rpc_group_teardown(void **state)
-{
-	(void)state;
-	rpc_shutdown();
-	return 0;
 }
 
 #define rpc_test(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "contrib/containerd/lazy.h"
 #include "contrib/containerd/tree.h"
-#include "proto/rpc.h"
+#include "test/unit/rpc_group.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -414,10 +414,5 @@ int main(void)
 		cmocka_unit_test(a_chain_is_that_of_the_image_specification),
 	};
 
-	int failed;
-
-	rpc_init();
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	rpc_shutdown();
-	return failed;
+	return cmocka_run_group_tests(tests, rpc_group_setup, rpc_group_teardown);
 }

@@ -6,6 +6,7 @@
 #include "control/manager/cluster.h"
 #include "control/manager/member.h"
 #include "manager_v2.pb-c.h"
+#include "test/unit/rpc_group.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -265,20 +266,6 @@ static void applications_carry_their_priorities(void **state)
 	protobuf_c_message_free_unpacked(&l->base, NULL);
 }
 
-static int init_rpc(void **state)
-{
-	(void)state;
-	rpc_init();
-	return 0;
-}
-
-static int shut_rpc(void **state)
-{
-	(void)state;
-	rpc_shutdown();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,5 +280,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(applications_carry_their_priorities, start, stop),
 	};
 
-	return cmocka_run_group_tests(tests, init_rpc, shut_rpc);
+	return cmocka_run_group_tests(tests, rpc_group_setup, rpc_group_teardown);
 }

@@ -7,12 +7,12 @@
 #include "base/digest.h"
 #include "base/lock.h"
 #include "base/mem.h"
-#include "base/timer.h"
 #include "dfdaemon_v2.pb-c.h"
 #include "proto/message.h"
 #include "proto/task_id.h"
 #include "scheduler_v2.pb-c.h"
 #include "test/state_config.h"
+#include "test/unit/rpc_group.h"
 #include "test/unit/unit.h"
 
 #include <google/protobuf/empty.pb-c.h>
@@ -689,12 +689,6 @@ int main(void)
 		TEST(the_block_list_of_dragonflys_manager_is_read),
 		TEST(an_applications_priority_is_its_peers),
 	};
-	int failed;
 
-	timer_start();
-	rpc_init();
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	rpc_shutdown();
-	timer_stop();
-	return failed;
+	return cmocka_run_group_tests(tests, rpc_group_setup, rpc_group_teardown);
 }

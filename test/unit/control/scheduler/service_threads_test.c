@@ -4,10 +4,10 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/mem.h"
-#include "base/timer.h"
 #include "proto/message.h"
 #include "scheduler_v2.pb-c.h"
 #include "test/state_config.h"
+#include "test/unit/rpc_group.h"
 #include "test/unit/unit.h"
 
 #include <string.h>
@@ -275,22 +275,6 @@ static void a_crowd_that_leaves_at_once_leaves_the_rest_in_peace(void **state)
 		wait_until(&f->peers[i], has_answers, 2);
 }
 
-static int open_group(void **state)
-{
-	(void)state;
-	timer_start();
-	rpc_init();
-	return 0;
-}
-
-static int close_group(void **state)
-{
-	(void)state;
-	rpc_shutdown();
-	timer_stop();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,5 +284,5 @@ int main(void)
 			a_crowd_that_leaves_at_once_leaves_the_rest_in_peace, start, stop),
 	};
 
-	return cmocka_run_group_tests(tests, open_group, close_group);
+	return cmocka_run_group_tests(tests, rpc_group_setup, rpc_group_teardown);
 }

@@ -1,11 +1,11 @@
 /* skimmer.v1.Swarm over a real socket: what peers report is what is answered. */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/timer.h"
 #include "control/scheduler/service.h"
 #include "proto/message.h"
 #include "scheduler_v2.pb-c.h"
 #include "skimmer_v1.pb-c.h"
+#include "test/unit/rpc_group.h"
 #include "test/unit/unit.h"
 
 #include <google/protobuf/empty.pb-c.h>
@@ -283,12 +283,6 @@ int main(void)
 		TEST(a_task_says_who_has_which_piece),
 #undef TEST
 	};
-	int failed;
 
-	timer_start();
-	rpc_init();
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	rpc_shutdown();
-	timer_stop();
-	return failed;
+	return cmocka_run_group_tests(tests, rpc_group_setup, rpc_group_teardown);
 }
