@@ -207,11 +207,6 @@ static int walk_strings(struct walk *w, const struct scope *s, const struct conf
 	return r;
 }
 
-static void map_free_at(struct map **m)
-{
-	map_free(*m);
-}
-
 /* Notes the scalar, the name of a member. */
 static int note_name(struct walk *w, struct map *names)
 {

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 
+#include <dirent.h>
 #include <sys/types.h>
 
 /* Makes path with this mode (less the umask) and what is missing above it with 0755. What is there
@@ -11,5 +12,12 @@
 must_check int dir_make(const char *path, mode_t mode, struct err *e);
 /* The same for the directory that path stands in. */
 must_check int dir_make_parent(const char *path, mode_t mode, struct err *e);
+
+static inline void closedir_at(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+	*d = NULL;
+}
 
 #endif

@@ -10,6 +10,12 @@ struct map;
 struct map *map_new(void);
 /* Values are the owner's: free them first if they must be. NULL is fine. */
 void map_free(struct map *m);
+static inline void map_free_at(struct map **m)
+{
+	map_free(*m);
+	*m = NULL;
+}
+
 size_t map_count(const struct map *m);
 void *map_get(const struct map *m, const char *key); /* NULL if absent */
 /* Returns the value that was there before (or NULL). value must not be NULL. */

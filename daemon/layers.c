@@ -645,12 +645,6 @@ static void remove_if_stray(int dir_fd, const char *name)
 		log_info("stray file of a lazy layer removed", "name=%s", name);
 }
 
-static void closedir_at(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static int open_all(struct layers *ls, struct err *e)
 {
 	DIR *d cleanup(closedir_at) = opendir(ls->dir);

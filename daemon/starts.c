@@ -127,12 +127,6 @@ static void start_unref_at(struct start **st)
 
 /* ---- the cluster's record */
 
-static void task_unref_at(struct task **t)
-{
-	if (*t)
-		task_unref(*t);
-}
-
 static int open_record(const struct start *st, struct task **out, struct err *e)
 {
 	char *name cleanup(free_at) = starts_record_name(st->manifest);

@@ -85,6 +85,13 @@ must_check int store_create(struct store *s, const struct store_meta *meta, stru
 void store_task_ref(struct store_task *t);
 void store_task_unref(struct store_task *t);
 
+static inline void store_task_unref_at(struct store_task **t)
+{
+	if (*t)
+		store_task_unref(*t);
+	*t = NULL;
+}
+
 /* Borrowed; geometry, id and digest never change while referenced. */
 const struct store_meta *store_task_meta(const struct store_task *t);
 /* Read-only descriptor of the content, borrowed while referenced; bytes of PRESENT pieces only. */

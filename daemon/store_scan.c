@@ -4,6 +4,7 @@
  * directory that cannot be read.
  */
 #include "base/digest.h"
+#include "base/dir.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/store_private.h"
@@ -20,12 +21,6 @@ struct scan {
 	uint64_t torn;
 	char first[256]; /* what was wrong first */
 };
-
-static void closedir_at(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
 
 static void note(struct scan *sc, unsigned *count, const char *why)
 {

@@ -64,6 +64,13 @@ must_check int task_open_wait(struct tasks *ts, const struct task_request *rq, s
 void task_ref(struct task *t);
 void task_unref(struct task *t);
 
+static inline void task_unref_at(struct task **t)
+{
+	if (*t)
+		task_unref(*t);
+	*t = NULL;
+}
+
 const struct store_meta *task_meta(const struct task *t); /* id, geometry, url, headers, ... */
 /* Status and reason of a failed task for user.d7y.error and logs; "" if none. Copies. */
 void task_last_error(struct task *t, char *text, size_t size);

@@ -11,12 +11,6 @@
 
 #define STEP (256u << 10)
 
-static void store_task_unref_at(struct store_task **st)
-{
-	if (*st)
-		store_task_unref(*st);
-}
-
 static int copy_into(struct store_slot *slot, int fd, uint64_t off, char *room, struct err *e)
 {
 	while (slot->written < slot->length) {

@@ -140,6 +140,13 @@ struct rpc_channel; /* to one target; connects lazily, reconnects by itself; thr
 struct rpc_channel *rpc_channel_new(const char *target, const char *tls_ca, const char *tls_cert,
 				    const char *tls_key);
 void rpc_channel_free(struct rpc_channel *ch); /* cancels its calls' and streams' connection */
+
+static inline void rpc_channel_free_at(struct rpc_channel **ch)
+{
+	rpc_channel_free(*ch);
+	*ch = NULL;
+}
+
 const char *rpc_channel_target(const struct rpc_channel *ch);
 
 /* Blocks until the answer or the deadline (timeout_ms <= 0: it has passed). *resp_out is unpacked

@@ -47,7 +47,7 @@ void filter_free(struct filter *f)
 	free(f);
 }
 
-static void filter_free_at(struct filter **f)
+void filter_free_at(struct filter **f)
 {
 	filter_free(*f);
 }

@@ -21,5 +21,6 @@ must_check int filter_parse(const char *const *texts, size_t count, struct filte
 			    struct err *e);
 bool filter_fits(const struct filter *f, const struct snapshot *s);
 void filter_free(struct filter *f);
+void filter_free_at(struct filter **f);
 
 #endif

@@ -278,11 +278,6 @@ static void send_batch(struct rpc_call *call, const struct snapshot *const *list
 		info_release(&w[i]);
 }
 
-static void filter_free_at(struct filter **f)
-{
-	filter_free(*f);
-}
-
 static int serve_list(struct service *sv, struct rpc_call *call, const ProtobufCMessage *req,
 		      struct err *e)
 {

@@ -121,12 +121,6 @@ static void sweep_one(struct snapshots *s, uint64_t id)
 		state_forget_removed(s->state, id);
 }
 
-static void closedir_at(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 /* Directories of rows that never became sure get a name that no row can come to have. Only before
  * anything else is done. */
 static int set_leftovers_aside(struct snapshots *s, struct err *e)

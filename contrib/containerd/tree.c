@@ -14,11 +14,6 @@ static void fts_close_at(FTS **f)
 		fts_close(*f);
 }
 
-static void map_free_at(struct map **m)
-{
-	map_free(*m);
-}
-
 static FTS *walk(const char *path)
 {
 	char *const paths[] = {(char *)path, NULL};

@@ -30,11 +30,6 @@
 
 /* ---- schedulers of clusters */
 
-static void channel_free_at(struct rpc_channel **ch)
-{
-	rpc_channel_free(*ch);
-}
-
 /* A channel to an active scheduler; `turn` tells which of several. */
 static int open_scheduler(struct db *db, int64_t cluster, unsigned turn, struct rpc_channel **out,
 			  struct err *e)
@@ -336,7 +331,7 @@ static enum job_end preheat_url(struct preheat *p, const struct ask *a)
 
 	p->told = false;
 	for (unsigned turn = 0;; turn++) {
-		struct rpc_channel *ch cleanup(channel_free_at) = NULL;
+		struct rpc_channel *ch cleanup(rpc_channel_free_at) = NULL;
 		enum job_end end;
 
 		if (open_scheduler(jobs_db(p->jobs), p->cluster, turn, &ch, &e) == 0 &&
@@ -427,7 +422,7 @@ struct sweep {
 /* Asks one daemon whether it has the task, or to remove it. */
 static void ask_daemon(const struct sweep *s, const struct ask_host *h)
 {
-	struct rpc_channel *ch cleanup(channel_free_at) = NULL;
+	struct rpc_channel *ch cleanup(rpc_channel_free_at) = NULL;
 	Dfdaemon__V2__StatLocalTaskRequest stat = DFDAEMON__V2__STAT_LOCAL_TASK_REQUEST__INIT;
 	Dfdaemon__V2__DeleteTaskRequest del = DFDAEMON__V2__DELETE_TASK_REQUEST__INIT;
 	ProtobufCMessage *answer = NULL;
@@ -464,7 +459,7 @@ static void ask_daemon(const struct sweep *s, const struct ask_host *h)
 static enum job_end sweep_cluster(struct jobs *j, const struct job *job, int64_t cluster,
 				  const char *task_id, json_t *state, struct err *e)
 {
-	struct rpc_channel *ch cleanup(channel_free_at) = NULL;
+	struct rpc_channel *ch cleanup(rpc_channel_free_at) = NULL;
 	struct ask_hosts hosts cleanup(ask_hosts_release) = {0};
 	json_t *results = json_array_get(json_object_get(state, "results"), 0);
 	struct sweep s = {.task_id = task_id,
@@ -576,7 +571,7 @@ static int write_peers(struct db *db, int64_t cluster, const struct ask_hosts *h
 
 int job_sync_peers(struct db *db, int64_t cluster, struct err *e)
 {
-	struct rpc_channel *ch cleanup(channel_free_at) = NULL;
+	struct rpc_channel *ch cleanup(rpc_channel_free_at) = NULL;
 	struct ask_hosts hosts cleanup(ask_hosts_release) = {0};
 	int r = open_scheduler(db, cluster, 0, &ch, e);
 
@@ -606,7 +601,7 @@ int job_image_distribution(struct db *db, const json_t *args, const int64_t *clu
 	json_t *layers cleanup(json_decref_at) = json_array();
 
 	for (size_t i = 0; i < count; i++) {
-		struct rpc_channel *ch cleanup(channel_free_at) = NULL;
+		struct rpc_channel *ch cleanup(rpc_channel_free_at) = NULL;
 		struct ask_shares shares cleanup(ask_shares_release) = {0};
 
 		if (open_scheduler(db, clusters[i], 0, &ch, e) < 0 ||

@@ -6,11 +6,6 @@
 
 #include <string.h>
 
-static void map_free_at(struct map **m)
-{
-	map_free(*m);
-}
-
 static void values_are_put_replaced_and_removed(void **state)
 {
 	cleanup(map_free_at) struct map *m = map_new();
