@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "daemon/task_wait.h"
+#include "test/unit/daemon/fake_note_source.h"
 #include "test/unit/daemon/layer_fixture.h"
 
 #define LONG_MS	 (INT64_C(3600) * 1000)
@@ -38,16 +39,6 @@ int task_delete(struct tasks *ts, const char *id, struct err *e)
 	(void)id;
 	(void)e;
 	return 0;
-}
-
-void task_note_source(struct tasks *ts, const char *digest_hex, const char *base,
-		      const char *repository, const char *authorization)
-{
-	(void)ts;
-	(void)digest_hex;
-	(void)base;
-	(void)repository;
-	(void)authorization;
 }
 
 /* Who records what starts read is not asked here. */

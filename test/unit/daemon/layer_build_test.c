@@ -6,6 +6,7 @@
 #include "daemon/layers.h"
 #include "daemon/task_import.h"
 #include "daemon/task_wait.h"
+#include "test/unit/daemon/fake_note_source.h"
 #include "test/unit/daemon/layer_fixture.h"
 
 #define AWAIT_MS 60000
@@ -112,16 +113,6 @@ int task_delete(struct tasks *ts, const char *id, struct err *e)
 	(void)ts;
 	(void)id;
 	return err_set(e, ENOSYS, "fake");
-}
-
-void task_note_source(struct tasks *ts, const char *digest_hex, const char *base,
-		      const char *repository, const char *authorization)
-{
-	(void)ts;
-	(void)digest_hex;
-	(void)base;
-	(void)repository;
-	(void)authorization;
 }
 
 static char digest_text[80];

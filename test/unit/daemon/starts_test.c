@@ -6,6 +6,7 @@
 #include "daemon/start_record.h"
 #include "daemon/task_import.h"
 #include "daemon/task_wait.h"
+#include "test/unit/daemon/fake_note_source.h"
 #include "test/unit/daemon/layer_fixture.h"
 
 #define MANIFEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -67,16 +68,6 @@ int task_delete(struct tasks *ts, const char *id, struct err *e)
 	(void)e;
 	__atomic_add_fetch(&cluster.forgotten, 1, __ATOMIC_RELAXED);
 	return 0;
-}
-
-void task_note_source(struct tasks *ts, const char *digest_hex, const char *base,
-		      const char *repository, const char *authorization)
-{
-	(void)ts;
-	(void)digest_hex;
-	(void)base;
-	(void)repository;
-	(void)authorization;
 }
 
 int task_import(struct tasks *ts, const char *content_for_id, int fd, struct err *e)
