@@ -6,6 +6,14 @@
 
 #define DAEMON_SOCKET "/var/run/dragonfly/dfdaemon.sock"
 
+/* The row of an option table for the daemon that is asked: offset is of a const char *, which is
+ * DAEMON_SOCKET at first. */
+#define COMMAND_ENDPOINT(offset)                                                                   \
+	{                                                                                          \
+		"endpoint", 'e', CLI_TEXT, (offset), "SOCKET", "DFGET_ENDPOINT",                   \
+			"The daemon's socket. Default " DAEMON_SOCKET "."                          \
+	}
+
 struct command {
 	const char *name;
 	const struct cli *cli;

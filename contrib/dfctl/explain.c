@@ -20,8 +20,7 @@ struct options {
 #define AT(field) offsetof(struct options, field)
 
 static const struct cli_option table[] = {
-	{"endpoint", 'e', CLI_TEXT, AT(endpoint), "SOCKET", "DFGET_ENDPOINT",
-	 "The daemon's socket. Default " DAEMON_SOCKET "."},
+	COMMAND_ENDPOINT(AT(endpoint)),
 	{"all", 'a', CLI_FLAG, AT(all), NULL, NULL,
 	 "All that is remembered of it, not the last only."},
 	{"json", 0, CLI_FLAG, AT(json), NULL, NULL, "Print as JSON."},

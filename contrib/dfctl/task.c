@@ -24,8 +24,7 @@ struct options {
 #define AT(field) offsetof(struct options, field)
 
 static const struct cli_option table[] = {
-	{"endpoint", 'e', CLI_TEXT, AT(endpoint), "SOCKET", "DFGET_ENDPOINT",
-	 "The daemon's socket. Default " DAEMON_SOCKET "."},
+	COMMAND_ENDPOINT(AT(endpoint)),
 	{"json", 0, CLI_FLAG, AT(json), NULL, NULL, "Print as JSON."},
 	{0},
 };

@@ -24,8 +24,7 @@ struct options {
 #define AT(field) offsetof(struct options, field)
 
 static const struct cli_option table[] = {
-	{"endpoint", 'e', CLI_TEXT, AT(endpoint), "SOCKET", "DFGET_ENDPOINT",
-	 "The daemon's socket. Default " DAEMON_SOCKET "."},
+	COMMAND_ENDPOINT(AT(endpoint)),
 	{"interval", 'i', CLI_DURATION, AT(interval_ms), "TIME", NULL,
 	 "Between looks. Default 1s."},
 	{"count", 'n', CLI_U64, AT(count), "NUMBER", NULL,
