@@ -401,19 +401,22 @@ int manager_config_check(const void *config, struct err *e)
 	uint16_t pprof_port;
 	char host[256];
 	uint16_t port;
+	int r;
 
 	if (c->rest_addr[0] != ':' && !net_split(c->rest_addr, host, sizeof(host), 8080, &port))
 		return err_set(e, EINVAL, "server.rest.addr: %s is not ip:port", c->rest_addr);
-	if (check_tls(c, e) < 0)
-		return -e->code;
+	r = check_tls(c, e);
+	if (r < 0)
+		return r;
 	if (c->jwt_key && strlen(c->jwt_key) < JWT_KEY_MIN)
 		return err_set(e, EINVAL, "auth.jwt.key must have at least %d characters",
 			       JWT_KEY_MIN);
-	if (check_redis(c, e) < 0 || check_database(c, e) < 0)
-		return -e->code;
-	if (profile_port_parse(c->pprof_port, &pprof_port, e) < 0)
-		return -e->code;
-	return trace_config_check(&c->tracing, e);
+	r = check_redis(c, e);
+	if (r == 0)
+		r = check_database(c, e);
+	if (r == 0)
+		r = profile_port_parse(c->pprof_port, &pprof_port, e);
+	return r < 0 ? r : trace_config_check(&c->tracing, e);
 }
 
 struct db_config manager_config_database(const struct manager_config *c)
