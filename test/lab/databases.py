@@ -93,6 +93,12 @@ class Server:
                 raise AssertionError(f"{self.name}: " + (self.dir / "log").read_text()[-2000:])
             time.sleep(0.05)
 
+    def is_ready(self):
+        try:
+            return self.sql("SELECT 1") == "1"
+        except subprocess.CalledProcessError:
+            return False
+
     def stop(self, how=signal.SIGTERM):
         if self.process.poll() is None:
             self.process.send_signal(how)
@@ -138,12 +144,6 @@ class Postgres(Server):
                         "postgres", "-d", name, "-AtX", "-v", "ON_ERROR_STOP=1", "-c", text,
                         env=env).decode().strip()
 
-    def is_ready(self):
-        try:
-            return self.sql("SELECT 1") == "1"
-        except subprocess.CalledProcessError:
-            return False
-
     def make_database(self, name):
         if self.sql("SELECT COUNT(*) FROM pg_roles WHERE rolname = 'manager'") == "0":
             self.sql(f"CREATE ROLE manager LOGIN PASSWORD '{PASSWORD}'")
@@ -175,12 +175,6 @@ class Mariadb(Server):
     def sql(self, text, name=""):
         return self.run("mariadb", "--no-defaults", f"--socket={self.dir}/socket", "-u", "root",
                         "-BN", "-e", text, *([name] if name else [])).decode().strip()
-
-    def is_ready(self):
-        try:
-            return self.sql("SELECT 1") == "1"
-        except subprocess.CalledProcessError:
-            return False
 
     def make_database(self, name):
         self.sql(f"CREATE DATABASE {name}; CREATE USER IF NOT EXISTS manager@'127.0.0.1' "
