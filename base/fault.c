@@ -129,8 +129,7 @@ const struct fault faults[] = {
 	 "names, or is not (or no more) valid.",
 	 "Every download from there fails.",
 	 "Name the CA that signed it: backend.caCert (or proxy.registryMirror.cert) for "
-	 "registries, "
-	 "manager.caCert for the manager."},
+	 "registries, manager.caCert for the manager."},
 	{"SK231", "a registry does not answer",
 	 "The registry is down, its address is wrong, or the network is.",
 	 "What no peer has cannot be pulled.", "Correct the address, or repair the way to it."},
@@ -172,13 +171,11 @@ const struct fault faults[] = {
 	 "The key that seals secrets in the manager's database is another database's, is no key, "
 	 "or may be read by others.",
 	 "Nobody can sign in.",
-	 "Put back the <database>.key (auth.keyFile) that belongs to it, with mode "
-	 "600."},
+	 "Put back the <database>.key (auth.keyFile) that belongs to it, with mode 600."},
 	/* the container runtime */
 	{"SK300", "the runtime does not use the mirror",
 	 "containerd's configuration names no directory of hosts.toml, or no hosts.toml there "
-	 "names "
-	 "dfdaemon's mirror.",
+	 "names dfdaemon's mirror.",
 	 "Pulls go straight to the registry: no P2P.", "`dfinit containerd`."},
 	{"SK301", "the runtime was not restarted",
 	 "containerd has been running since before its configuration was changed.",

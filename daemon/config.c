@@ -27,8 +27,7 @@ static const struct config_key rule_keys[] = {
 	 .type = CONFIG_STRINGS,
 	 .offset = offsetof(struct config_rule, filtered_params),
 	 .help = "Query parameters that do not count for the task id; default: the signatures of "
-		 "the "
-		 "known object stores."},
+		 "the known object stores."},
 	{.path = NULL},
 };
 
@@ -373,9 +372,8 @@ const struct config_key daemon_config_keys[] = {
 	 .offset = AT(proxy.rules),
 	 .item_keys = rule_keys,
 	 .item_size = sizeof(struct config_rule),
-	 .help = "Which proxied GET requests go through P2P; the first match wins. Registry blobs "
-		 "asked "
-		 "of the mirror always do."},
+	 .help = "Which proxied GET requests go through P2P; the first match wins. Registry "
+		 "blobs asked of the mirror always do."},
 	{.path = "proxy.intercept",
 	 .type = CONFIG_STRINGS,
 	 .offset = AT(proxy.intercept),
@@ -454,25 +452,21 @@ const struct config_key daemon_config_keys[] = {
 	 .offset = AT(mount.hold_ms),
 	 .fallback = "5m",
 	 .help = "When dfdaemon is killed or restarted, readers of its mounts (lazy layers, too) "
-		 "wait "
-		 "so long for the next one; then they get an error. 0: they get it at once. A "
-		 "small "
-		 "process keeps the mounts meanwhile, at download.server.socketPath with .hold "
-		 "added; under systemd the unit's descriptor store does. Needs Linux 6.9."},
+		 "wait so long for the next one; then they get an error. 0: they get it at once. "
+		 "A small process keeps the mounts meanwhile, at download.server.socketPath with "
+		 ".hold added; under systemd the unit's descriptor store does. Needs Linux 6.9."},
 	{.path = "mount.allowHosts",
 	 .type = CONFIG_STRINGS,
 	 .offset = AT(mount.allow_hosts),
 	 .help = "Host patterns (* allowed) that http/, https/ and oci/ may reach; default: all "
-		 "but "
-		 "link-local and metadata addresses."},
+		 "but link-local and metadata addresses."},
 	/* lazy */
 	{.path = "lazy.enable",
 	 .type = CONFIG_BOOL,
 	 .offset = AT(lazy.enable),
 	 .fallback = "false",
 	 .help = "Layers can be read before they are there: their indexes are built where they "
-		 "first "
-		 "come from the registry, and containerd-skimmer may ask for them."},
+		 "first come from the registry, and containerd-skimmer may ask for them."},
 	{.path = "lazy.dir",
 	 .type = CONFIG_STRING,
 	 .offset = AT(lazy.dir),

@@ -92,11 +92,9 @@ int main(int argc, char **argv)
 	static const struct program dfdaemon = {
 		.name = "dfdaemon",
 		.summary = "serves blobs and files of a cluster from the nearest peers",
-		.description = "Mounts the blobs at /var/lib/d7y/blobs, serves the registry mirror "
-			       "and proxy "
-			       "on port 4001, pieces for other peers on 4005 and gRPC on 4000. "
-			       "Needs root for "
-			       "the mount.",
+		.description = "Mounts the blobs at /var/lib/d7y/blobs, serves the registry "
+			       "mirror and proxy on port 4001, pieces for other peers on 4005 and "
+			       "gRPC on 4000. Needs root for the mount.",
 		.examples = "dfdaemon  # with the defaults\n"
 			    "dfdaemon --config dfdaemon.yaml --check-config  # look for mistakes",
 		.keys = daemon_config_keys,

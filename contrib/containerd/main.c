@@ -75,10 +75,9 @@ int main(int argc, char **argv)
 		.name = "containerd-skimmer",
 		.summary = "starts images before they are there",
 		.description = "Serves containerd's snapshots API on a unix socket, for a proxy "
-			       "plugin. A layer "
-			       "of which the node's dfdaemon knows the index is mounted and read "
-			       "when it is "
-			       "used; every other is unpacked by containerd, for overlayfs.",
+			       "plugin. A layer of which the node's dfdaemon knows the index is "
+			       "mounted and read when it is used; every other is unpacked by "
+			       "containerd, for overlayfs.",
 		.examples =
 			"containerd-skimmer  # with the defaults\n"
 			"ctr images pull --snapshotter skimmer docker.io/library/redis:7  # use "

@@ -284,8 +284,8 @@ int state_chain(struct state *st, const char *key, struct snapshot_chain *out, s
 	r = ask(st, &stmt, e,
 		"WITH RECURSIVE up (id, parent, lazy, depth) AS ("
 		"SELECT id, parent, lazy, 0 FROM snapshots WHERE name = ? UNION ALL "
-		"SELECT s.id, s.parent, s.lazy, depth + 1 FROM snapshots s, up WHERE s.id = "
-		"up.parent"
+		"SELECT s.id, s.parent, s.lazy, depth + 1 FROM snapshots s, up"
+		" WHERE s.id = up.parent"
 		") SELECT id, lazy FROM up ORDER BY depth",
 		"s", key);
 	while (r == 0 && out->count < CHAIN_MAX && (r = step(st, stmt, e)) > 0) {

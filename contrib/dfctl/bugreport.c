@@ -46,12 +46,10 @@ const struct cli bugreport_cli = {
 	.usage = "dfctl bugreport [options]",
 	.description =
 		"The values of dfdaemon's configuration and where they are from, doctor's "
-		"findings, "
-		"what explain remembers, metrics, logs, the daemon's process, mounts, and "
-		"containerd's "
-		"configuration. Passwords, tokens, cookies, Authorization, header values and "
-		"credentials in URLs are taken out; host names and URLs stay: look into it before "
-		"you give it away.",
+		"findings, what explain remembers, metrics, logs, the daemon's process, mounts, "
+		"and containerd's configuration. Passwords, tokens, cookies, Authorization, "
+		"header values and credentials in URLs are taken out; host names and URLs stay: "
+		"look into it before you give it away.",
 	.examples = "dfctl bugreport -o report.tar  # as root it sees more\n"
 		    "dfctl bugreport -o - | tar -tv  # what is in it\n",
 	.options = table,

@@ -35,11 +35,10 @@ const struct cli doctor_cli = {
 	.usage = "dfctl doctor [options]",
 	.description =
 		"Looks at dfdaemon's configuration, the daemon, its ports, disk, FUSE, clock, "
-		"proxy "
-		"variables, schedulers, manager, registries and whether containerd really uses the "
-		"mirror. Changes nothing. Each finding has a code (docs/reference/errors.md), what "
-		"it "
-		"does to pulls, and the fix. As root it sees who holds a port.",
+		"proxy variables, schedulers, manager, registries and whether containerd really "
+		"uses the mirror. Changes nothing. Each finding has a code "
+		"(docs/reference/errors.md), what it does to pulls, and the fix. As root it sees "
+		"who holds a port.",
 	.examples = "dfctl doctor  # everything, errors first\n"
 		    "dfctl doctor --quiet  # nothing, when all is well\n"
 		    "dfctl doctor --json | jq '.findings[] | select(.level==\"error\") | .fix'  # "

@@ -31,14 +31,11 @@ const struct cli explain_cli = {
 	.program = "dfctl explain",
 	.summary = "says where one pull's bytes came from, and why it took as long",
 	.usage = "dfctl explain [options] URL|sha256:HEX|TASK_ID",
-	.description = "The daemon of this node remembers its last 128 downloads and 256 requests: "
-		       "the rule "
-		       "that matched, the scheduler that was asked, the parents it offered, who "
-		       "gave which "
-		       "bytes, and where the time went. The last line is the verdict: the cause "
-		       "when it was "
-		       "slow, with its code (dfctl errors CODE) and the fix. Without an argument: "
-		       "the last pull.",
+	.description = "The daemon of this node remembers its last 128 downloads and 256 "
+		       "requests: the rule that matched, the scheduler that was asked, the "
+		       "parents it offered, who gave which bytes, and where the time went. The "
+		       "last line is the verdict: the cause when it was slow, with its code "
+		       "(dfctl errors CODE) and the fix. Without an argument: the last pull.",
 	.examples = "dfctl explain  # the last pull\n"
 		    "dfctl explain sha256:<64 hex>  # a layer\n"
 		    "dfctl explain https://example.com/model.bin  # a file\n"
@@ -328,8 +325,8 @@ int explain_run(int argc, char **argv)
 		code = explain_all(m, &o);
 	else
 		code = command_fail(EXIT_NOT_FOUND,
-				    "the daemon remembers no pull%s%s: none went "
-				    "through it since its start, or it is long ago",
+				    "the daemon remembers no pull%s%s: none went through it since "
+				    "its start, or it is long ago",
 				    count ? " of " : "", rq.what);
 	protobuf_c_message_free_unpacked(answer, NULL);
 	return code;

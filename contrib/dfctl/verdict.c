@@ -252,8 +252,8 @@ void verdict_of_request(const Skimmer__V1__Request *r, struct verdict *out)
 	*out = (struct verdict){0};
 	if (strcmp(r->way, "tunnel") == 0)
 		judge(out, "SK407",
-		      "a tunnel (CONNECT): what is inside is not seen; proxy.intercept "
-		      "names hosts whose https is");
+		      "a tunnel (CONNECT): what is inside is not seen; proxy.intercept names "
+		      "hosts whose https is");
 	else if (strcmp(r->way, "relay") == 0 && *r->why)
 		judge(out, "SK407", "%s", r->why);
 	else if (strcmp(r->way, "relay") == 0)

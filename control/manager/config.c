@@ -37,8 +37,7 @@ const struct config_key manager_config_keys[] = {
 	 .offset = AT(allowed_origins),
 	 .help = "Origins, such as https://console.example.com, whose pages may use the API from "
 		 "a browser. Also the manager's own when a proxy before it changes the Host "
-		 "header. "
-		 "Default: none but the manager's own."},
+		 "header. Default: none but the manager's own."},
 	{.path = "server.rest.tls.cert",
 	 .type = CONFIG_STRING,
 	 .offset = AT(rest_tls_cert),
@@ -159,8 +158,8 @@ const struct config_key manager_config_keys[] = {
 	 .fallback = "disable",
 	 .words = "disable|allow|prefer|require|verify-ca|verify-full",
 	 .help = "TLS to the server, in PostgreSQL's words: none; only if it must be; if it can "
-		 "be; "
-		 "always; with a certificate of an authority; and one that has the server's name."},
+		 "be; always; with a certificate of an authority; and one that has the server's "
+		 "name."},
 	{.path = "database.postgres.sslRootCert",
 	 .type = CONFIG_STRING,
 	 .offset = AT(postgres.ca),
@@ -204,8 +203,7 @@ const struct config_key manager_config_keys[] = {
 	 .type = CONFIG_STRING,
 	 .offset = AT(redis_tls_ca),
 	 .help = "Refused, as the others of database.redis.tls: the client library of Debian 12 "
-		 "has "
-		 "no TLS; put stunnel between, or keep Redis on a network of its own."},
+		 "has no TLS; put stunnel between, or keep Redis on a network of its own."},
 	{.path = "database.redis.tls.cert",
 	 .type = CONFIG_STRING,
 	 .offset = AT(redis_tls_cert),
@@ -349,8 +347,7 @@ static int check_database(const struct manager_config *c, struct err *e)
 			       s->tls);
 	if (s && !s->cert != !s->key)
 		return err_set(e, EINVAL,
-			       "database.%s: a certificate needs its key, and the other "
-			       "way round",
+			       "database.%s: a certificate needs its key, and the other way round",
 			       section);
 	if (!db_supports(c->database_type))
 		return err_set(e, EINVAL,

@@ -25,8 +25,8 @@ static const struct table tables[] = {
 			.insert = "INSERT INTO schedulers (port, idc, location, features,"
 				  " updated_ms, hostname, ip, scheduler_cluster_id, created_ms)"
 				  " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			.select = "SELECT id, hostname, ip, port, 0, idc, location, state, "
-				  "features, '',"
+			.select = "SELECT id, hostname, ip, port, 0, idc, location, state,"
+				  " features, '',"
 				  " scheduler_cluster_id FROM schedulers",
 			.remove = "DELETE FROM schedulers" BY_NAME "scheduler_cluster_id = ?",
 			.set_state = "UPDATE schedulers SET state = ?, keep_alive_ms = ?" BY_NAME
@@ -41,8 +41,8 @@ static const struct table tables[] = {
 			.insert = "INSERT INTO seed_peers (port, idc, location, type,"
 				  " updated_ms, download_port, hostname, ip, seed_peer_cluster_id,"
 				  " created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			.select = "SELECT id, hostname, ip, port, download_port, idc, location, "
-				  "state, '[]',"
+			.select = "SELECT id, hostname, ip, port, download_port, idc, location,"
+				  " state, '[]',"
 				  " type, seed_peer_cluster_id FROM seed_peers",
 			.remove = "DELETE FROM seed_peers" BY_NAME "seed_peer_cluster_id = ?",
 			.set_state = "UPDATE seed_peers SET state = ?, keep_alive_ms = ?" BY_NAME
