@@ -20,6 +20,7 @@
 #define QUEUE_MAX	 256
 #define FIRST_TIMEOUT_MS (INT64_C(60) * 1000)
 #define PIECE_TIMEOUT_MS (INT64_C(10) * 60 * 1000)
+#define KNOWN_TIMEOUT_MS (INT64_C(30) * 1000)
 #define CHUNK		 (256u << 10)
 #define MAGIC_LEN	 512
 
@@ -141,17 +142,43 @@ static int build(const struct job *j, const char *digest, struct err *e)
 	return r;
 }
 
-/* Somebody in the cluster has it. */
+static void index_free_at(struct layer_index **ix)
+{
+	if (*ix)
+		index_free(*ix);
+}
+
+static int check_index(int fd, const char *digest, struct err *e)
+{
+	struct layer_index *ix cleanup(index_free_at) = NULL;
+	int r = index_open(fd, &ix, e);
+
+	if (r == 0 && strcmp(index_info(ix)->digest, digest) != 0)
+		return err_set(e, EBADMSG, "the index is of layer %s", index_info(ix)->digest);
+	return r < 0 ? r : index_check_rest(ix, e);
+}
+
+/* Somebody in the cluster has it: here it is. A scheduler may know no more than the length of what
+ * its last owner took along, and an index that everybody refuses helps nobody. */
 static bool is_known(struct layer_build *b, const char *digest)
 {
 	char *name cleanup(free_at) = layers_index_name(digest);
 	const struct task_request rq = {.content_for_id = name, .disable_back_to_source = true};
+	const struct task_wait w = {.deadline_ms = clock_ms() + KNOWN_TIMEOUT_MS,
+				    .stopping = &b->stopping};
 	struct task *t;
+	struct err e;
+	int fd, r;
 
 	if (task_open_wait(b->config.tasks, &rq, &t, NULL) < 0)
 		return false;
+	r = task_wait_complete(t, TASK_REST, &w, &fd, &e);
+	if (r == 0)
+		r = check_index(fd, digest, &e);
+	if (r == -EBADMSG)
+		layers_forget_index(b->config.tasks, t, digest, &e);
 	task_unref(t);
-	return true;
+	return r == 0;
 }
 
 static void run(void *arg)

@@ -346,6 +346,17 @@ static int install(struct layers *ls, int fd, const char *digest, struct err *e)
 	return r < 0 ? r : sync_dir(ls, e);
 }
 
+void layers_forget_index(struct tasks *ts, const struct task *t, const char *digest,
+			 const struct err *why)
+{
+	struct err ignored;
+
+	log_warn("layer's index is broken and forgotten", "layer=sha256:%s why=\"%s\"", digest,
+		 why->text);
+	if (task_delete(ts, task_meta(t)->id, &ignored) < 0)
+		log_debug("index has gone already", "why=\"%s\"", ignored.text);
+}
+
 static int fetch_index(struct layers *ls, const char *digest, struct err *e)
 {
 	char *name cleanup(free_at) = layers_index_name(digest);
@@ -364,14 +375,8 @@ static int fetch_index(struct layers *ls, const char *digest, struct err *e)
 	r = task_wait_complete(t, TASK_URGENT, &wait, &fd, e);
 	if (r == 0)
 		r = install(ls, fd, digest, e);
-	if (r == -EBADMSG) {
-		struct err ignored;
-
-		log_warn("layer's index is broken and forgotten", "layer=sha256:%s why=\"%s\"",
-			 digest, e->text);
-		if (task_delete(ls->config.tasks, task_meta(t)->id, &ignored) < 0)
-			log_debug("index has gone already", "why=\"%s\"", ignored.text);
-	}
+	if (r == -EBADMSG)
+		layers_forget_index(ls->config.tasks, t, digest, e);
 	task_unref(t);
 	return r;
 }

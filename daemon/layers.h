@@ -13,6 +13,7 @@
 #include "daemon/layer.h"
 
 struct layers;
+struct task;
 
 struct layers_config {
 	struct tasks *tasks; /* borrowed; freed after the layers */
@@ -54,5 +55,8 @@ uint64_t layers_gc(struct layers *ls, uint64_t bytes);
 
 /* What the id of an index's task is made of; the caller frees. */
 char *layers_index_name(const char *digest);
+/* What came as that task is no index of the layer: it is told of in the log, and not kept here. */
+void layers_forget_index(struct tasks *ts, const struct task *t, const char *digest,
+			 const struct err *why);
 
 #endif

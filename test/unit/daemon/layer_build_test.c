@@ -15,7 +15,10 @@
 static struct {
 	void (*on_opened)(struct task *t, void *arg);
 	void *arg;
-	bool known;		  /* somebody has the index */
+	bool known;		  /* the scheduler knows the index's length */
+	bool gone;		  /* ... and nobody has it any more */
+	int index_fd;		  /* ... or this is it */
+	int forgotten;		  /* atomic */
 	enum store_source source; /* of the first piece */
 	int first_fails, piece_fails, whole_fails, import_fails;
 	bool complete; /* the blob is here already */
@@ -26,6 +29,8 @@ static struct {
 	uint64_t index_len;
 	bool index_good;
 } cluster;
+
+static struct task index_task;
 
 static bool stopped_while_held(const struct task_wait *w)
 {
@@ -52,18 +57,23 @@ int task_open_wait(struct tasks *ts, const struct task_request *rq, struct task 
 	assert_true(rq->disable_back_to_source);
 	if (!cluster.known)
 		return err_set(e, EHOSTUNREACH, "nobody has it");
-	task_ref(&fake.task);
-	*out = &fake.task;
+	task_ref(&index_task);
+	*out = &index_task;
 	return 0;
 }
 
 int task_wait_complete(struct task *t, enum task_priority p, const struct task_wait *w, int *fd_out,
 		       struct err *e)
 {
-	(void)t;
 	(void)p;
 	(void)w;
 	*fd_out = -1;
+	if (t == &index_task && cluster.gone)
+		return err_set(e, EHOSTUNREACH, "nobody has it any more");
+	if (t == &index_task) {
+		*fd_out = cluster.index_fd;
+		return 0;
+	}
 	return cluster.whole_fails ? err_set(e, cluster.whole_fails, "fake") : 0;
 }
 
@@ -107,12 +117,14 @@ int task_import(struct tasks *ts, const char *content_for_id, int fd, struct err
 	return cluster.import_fails ? err_set(e, cluster.import_fails, "fake") : 0;
 }
 
-/* What daemon/layers.c needs, of which only a name is asked here. */
+/* What daemon/layers.c needs. */
 int task_delete(struct tasks *ts, const char *id, struct err *e)
 {
 	(void)ts;
 	(void)id;
-	return err_set(e, ENOSYS, "fake");
+	(void)e;
+	__atomic_fetch_add(&cluster.forgotten, 1, __ATOMIC_RELEASE);
+	return 0;
 }
 
 static char digest_text[80];
@@ -189,11 +201,81 @@ static void a_layer_from_a_peer_gets_none_here(void **state)
 	expect_no_index(1);
 }
 
+/* The cluster has an index: the layer's, with one byte changed if that is inside of it. */
+static void give_index(off_t changed)
+{
+	const struct index_options o = {.dir = dir};
+	struct index_build *ib;
+	unsigned char byte;
+
+	cluster.known = true;
+	cluster.index_fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	assert_true(cluster.index_fd >= 0);
+	assert_int_equal(index_build_new(&o, &ib, NULL), 0);
+	assert_int_equal(index_build_feed(ib, fake.blob, fake.blob_len, NULL), 0);
+	assert_int_equal(index_build_end(ib, cluster.index_fd, NULL, NULL), 0);
+	index_build_free(ib);
+	if (changed < 0)
+		return;
+	assert_int_equal(pread(cluster.index_fd, &byte, 1, changed), 1);
+	byte ^= 1;
+	assert_int_equal(pwrite(cluster.index_fd, &byte, 1, changed), 1);
+}
+
 static void an_index_that_is_known_is_not_built(void **state)
 {
 	(void)state;
-	cluster.known = true;
+	give_index(-1);
 	expect_no_index(1);
+	close_at(&cluster.index_fd);
+}
+
+static void expect_another_index(void)
+{
+	struct layer_build *b = start(1);
+
+	open_blob();
+	assert_int_equal(imports(), 1);
+	assert_true(cluster.index_good);
+	assert_int_equal(__atomic_load_n(&cluster.forgotten, __ATOMIC_ACQUIRE), 1);
+	layer_build_free(b);
+	close_at(&cluster.index_fd);
+}
+
+static void an_index_that_is_damaged_is_forgotten_and_built_anew(void **state)
+{
+	(void)state;
+	give_index(1000);
+	expect_another_index();
+}
+
+static void an_index_of_another_layer_is_forgotten_and_built_anew(void **state)
+{
+	char was[sizeof(fake.digest)];
+
+	(void)state;
+	give_index(-1);
+	/* A blob that is another from its first byte on, which gzip tells the time in. */
+	fake.blob[4] ^= 1;
+	memcpy(was, fake.digest, sizeof(was));
+	sha256_hex(fake.blob, fake.blob_len, fake.digest);
+	assert_string_not_equal(was, fake.digest);
+	strcpy(fake.task.meta.id, fake.digest);
+	snprintf(digest_text, sizeof(digest_text), "sha256:%s", fake.digest);
+	expect_another_index();
+}
+
+static void an_index_that_only_the_scheduler_remembers_is_built(void **state)
+{
+	struct layer_build *b = start(1);
+
+	(void)state;
+	cluster.known = true;
+	cluster.gone = true;
+	open_blob();
+	assert_int_equal(imports(), 1);
+	assert_true(cluster.index_good);
+	layer_build_free(b);
 }
 
 static void a_short_blob_gets_none(void **state)
@@ -292,6 +374,9 @@ int main(void)
 		build_test(a_layer_from_the_registry_gets_an_index),
 		build_test(a_layer_from_a_peer_gets_none_here),
 		build_test(an_index_that_is_known_is_not_built),
+		build_test(an_index_that_is_damaged_is_forgotten_and_built_anew),
+		build_test(an_index_of_another_layer_is_forgotten_and_built_anew),
+		build_test(an_index_that_only_the_scheduler_remembers_is_built),
 		build_test(a_short_blob_gets_none),
 		build_test(a_blob_that_is_here_gets_none),
 		build_test(what_is_not_named_by_its_digest_gets_none),
