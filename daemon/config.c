@@ -495,8 +495,8 @@ const struct config_key daemon_config_keys[] = {
 	 .type = CONFIG_DURATION,
 	 .offset = AT(lazy.quiet_ms),
 	 .fallback = "5s",
-	 .help = "When nobody has waited for a byte of a layer for so long, the rest of it is "
-		 "fetched."},
+	 .help = "When no lazy layer of this node has been read for so long, or after 12 times "
+		 "that, the rest of a layer is fetched."},
 	{.path = "lazy.record",
 	 .type = CONFIG_DURATION,
 	 .offset = AT(lazy.record_ms),

@@ -228,6 +228,7 @@ static void diffs_read(void *src, struct fs_blob *b, uint64_t off, uint32_t len,
 	struct err e = {0};
 
 	starts_note(d->starts, l, off, len);
+	layer_read_now(l);
 	if (layer_has(l, off, len)) {
 		answer(ask, l, off, len);
 		return;

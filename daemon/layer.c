@@ -29,9 +29,8 @@ struct layer {
 	char *erofs_path, *data_path, *done_path, *idx_path, *from_path, *broken_path;
 	int fd;
 	uint64_t block_count;
-	int64_t last_wait_ms; /* atomic */
-	int64_t used_ms;      /* atomic */
-	bool complete;	      /* atomic */
+	int64_t used_ms; /* atomic */
+	bool complete;	 /* atomic */
 
 	struct lock lock; /* all below */
 	struct cond changed;
@@ -357,12 +356,12 @@ int layer_fill(struct layer *l, uint64_t off, uint64_t len, bool urgent, struct 
 	int r;
 
 	if (urgent) {
-		__atomic_store_n(&l->last_wait_ms, clock_ms(), __ATOMIC_RELAXED);
+		layer_read_now(l);
 		layer_touch(l);
 	}
 	r = fill(l, off, len, e);
 	if (urgent)
-		__atomic_store_n(&l->last_wait_ms, clock_ms(), __ATOMIC_RELAXED);
+		layer_read_now(l);
 	if (r == -EBADMSG) {
 		condemn(l, e);
 		r = err_set(e, EIO, "layer %s is broken", layer_info(l)->digest);
@@ -604,9 +603,9 @@ int layer_fd(const struct layer *l)
 	return l->fd;
 }
 
-int64_t layer_last_wait_ms(const struct layer *l)
+void layer_read_now(struct layer *l)
 {
-	return __atomic_load_n(&l->last_wait_ms, __ATOMIC_RELAXED);
+	__atomic_store_n(l->place.read_ms, clock_ms(), __ATOMIC_RELAXED);
 }
 
 /* ---- when it may go */

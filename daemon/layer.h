@@ -34,6 +34,7 @@ struct layer_place {
 	struct tasks *tasks;	    /* borrowed */
 	const char *dir;	    /* borrowed */
 	const bool *stopping;	    /* atomic */
+	int64_t *read_ms;	    /* atomic: when a reader last came, clock_ms() */
 	int64_t complete_within_ms; /* of all its compressed bytes in the background */
 	/* The disk is full: gets rid of something. False: there is nothing. May block. */
 	bool (*make_room)(void *arg, uint64_t need);
@@ -67,8 +68,8 @@ bool layer_has(struct layer *l, uint64_t off, uint64_t len);
  * EIO: the layer is broken, and told of in the log; ESTALE: it was removed; ETIMEDOUT,
  * EHOSTUNREACH, ENOSPC. urgent: a reader waits for it. */
 must_check int layer_fill(struct layer *l, uint64_t off, uint64_t len, bool urgent, struct err *e);
-/* When somebody last waited for bytes of it, clock_ms(). */
-int64_t layer_last_wait_ms(const struct layer *l);
+/* A reader has come, whether its bytes are here or not: the place's read_ms says so. */
+void layer_read_now(struct layer *l);
 /* Fetches, inflates and compares the whole. Blocks for as long as that takes. ESTALE. */
 must_check int layer_complete(struct layer *l, struct err *e);
 

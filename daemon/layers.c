@@ -24,6 +24,7 @@
 #define OPEN_TIMEOUT_MS	   5000
 #define FETCH_TIMEOUT_MS   15000
 #define COMPLETE_WITHIN_MS (INT64_C(24) * 3600 * 1000)
+#define QUIET_TIMES_MAX	   12
 #define COMPLETERS	   2
 #define COMPLETE_QUEUE	   4096
 #define FROM_MAX	   1024
@@ -34,7 +35,8 @@ struct layers {
 	char *dir;
 	struct layer_place place;
 	struct pool *completers;
-	bool stopping; /* atomic */
+	bool stopping;	 /* atomic */
+	int64_t read_ms; /* atomic: when a reader last came, to any of them */
 
 	struct lock lock; /* all below */
 	struct cond changed;
@@ -128,14 +130,20 @@ static bool is_stopping(const struct layers *ls)
 	return __atomic_load_n(&ls->stopping, __ATOMIC_RELAXED);
 }
 
-/* Until nobody has waited for its bytes for a while: what a start needs comes first. */
-static void wait_for_quiet(struct layers *ls, const struct layer *l, int64_t came_ms)
+/* Until nobody has read a lazy layer for a while, of whatever image: what a start needs comes
+ * first, and while all it asks for is here already it reads on all the same. Not for ever: where
+ * containers start all the time, layers are completed, too. */
+static void wait_for_quiet(struct layers *ls, int64_t came_ms)
 {
+	int64_t until = came_ms + QUIET_TIMES_MAX * ls->config.quiet_ms;
+
 	lock_guard(&ls->lock);
 	while (!is_stopping(ls)) {
-		int64_t last = layer_last_wait_ms(l);
+		int64_t last = __atomic_load_n(&ls->read_ms, __ATOMIC_RELAXED);
 		int64_t quiet_at = (last > came_ms ? last : came_ms) + ls->config.quiet_ms;
 
+		if (quiet_at > until)
+			quiet_at = until;
 		if (clock_ms() >= quiet_at)
 			return;
 		cond_wait_until(&ls->changed, &ls->lock, quiet_at);
@@ -148,7 +156,7 @@ static void complete(void *arg)
 	struct layers *ls = c->layers;
 	struct err e;
 
-	wait_for_quiet(ls, c->layer, c->came_ms);
+	wait_for_quiet(ls, c->came_ms);
 	if (!is_stopping(ls)) {
 		if (layer_complete(c->layer, &e) == 0)
 			log_info("layer is complete", "layer=sha256:%s",
@@ -675,6 +683,7 @@ int layers_new(const struct layers_config *c, struct layers **out, struct err *e
 	ls->place = (struct layer_place){.tasks = c->tasks,
 					 .dir = ls->dir,
 					 .stopping = &ls->stopping,
+					 .read_ms = &ls->read_ms,
 					 .complete_within_ms = COMPLETE_WITHIN_MS,
 					 .make_room = make_room,
 					 .arg = ls};

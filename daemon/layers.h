@@ -20,9 +20,10 @@ struct layers_config {
 	const char *dir;
 	const struct config_strings *plain_http; /* as registry_base.h; borrowed */
 	uint64_t span_len_max;			 /* more to inflate for a byte: not lazy */
-	int64_t quiet_ms;    /* nobody has waited for a byte for so long: it is completed */
-	int64_t spare_ms;    /* wanted since: not removed, who asked is about to mount it */
-	int64_t ttl_ms;	     /* not wanted for so long: removed; 0 = never */
+	int64_t quiet_ms; /* no layer has been read for so long: they are completed; at the latest
+			     after 12 times that */
+	int64_t spare_ms; /* wanted since: not removed, who asked is about to mount it */
+	int64_t ttl_ms;	  /* not wanted for so long: removed; 0 = never */
 	struct store *store; /* has room to give when the disk is full; NULL = none; borrowed */
 };
 

@@ -10,7 +10,8 @@
 #define STEP (FILE_LEN / 24)
 
 static bool stopping;
-static struct layer_place place = {.dir = dir, .stopping = &stopping};
+static int64_t read_ms;
+static struct layer_place place = {.dir = dir, .stopping = &stopping, .read_ms = &read_ms};
 
 int task_open_wait(struct tasks *ts, const struct task_request *rq, struct task **out,
 		   struct err *e)

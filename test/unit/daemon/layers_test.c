@@ -489,6 +489,53 @@ static void a_layer_is_completed_when_it_is_quiet(void **state)
 	layers_free(ls);
 }
 
+/* Some time of the real clock, for who waits by the fake one to look again. */
+static bool becomes_complete(struct layer *l, unsigned looks)
+{
+	for (unsigned i = 0; i < looks && !layer_is_complete(l); i++)
+		usleep(1000);
+	return layer_is_complete(l);
+}
+
+static void a_layer_that_is_read_is_completed_later_though_nobody_waits(void **state)
+{
+	int64_t now_ms = 1000;
+	struct layers *ls;
+	struct layer *l;
+
+	(void)state;
+	clock_fake(&now_ms);
+	ls = open_layers(1000, ANY_SPAN);
+	l = get(ls);
+	__atomic_store_n(&now_ms, 1900, __ATOMIC_RELEASE);
+	layer_read_now(l);
+	__atomic_store_n(&now_ms, 2800, __ATOMIC_RELEASE);
+	assert_false(becomes_complete(l, 50));
+	__atomic_store_n(&now_ms, 2900, __ATOMIC_RELEASE);
+	assert_true(becomes_complete(l, 60000));
+	layer_unref(l);
+	layers_free(ls);
+	clock_fake(NULL);
+}
+
+static void a_layer_that_is_read_all_the_time_is_completed_all_the_same(void **state)
+{
+	int64_t now_ms = 1000;
+	struct layers *ls;
+	struct layer *l;
+
+	(void)state;
+	clock_fake(&now_ms);
+	ls = open_layers(1000, ANY_SPAN);
+	l = get(ls);
+	__atomic_store_n(&now_ms, 1000 + 12 * 1000, __ATOMIC_RELEASE);
+	layer_read_now(l);
+	assert_true(becomes_complete(l, 60000));
+	layer_unref(l);
+	layers_free(ls);
+	clock_fake(NULL);
+}
+
 #define layers_test(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -511,6 +558,8 @@ int main(void)
 		layers_test(strays_of_a_crash_are_removed_and_the_mark_of_a_broken_layer_stays),
 		layers_test(a_damaged_index_on_disk_goes_with_all_of_its_layer),
 		layers_test(a_layer_is_completed_when_it_is_quiet),
+		layers_test(a_layer_that_is_read_is_completed_later_though_nobody_waits),
+		layers_test(a_layer_that_is_read_all_the_time_is_completed_all_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
