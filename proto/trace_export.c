@@ -8,12 +8,14 @@
 #include "base/trace.h"
 #include "proto/rpc.h"
 
+#include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <otlp_trace_v1.pb-c.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SPANS_OF_BATCH	 512
 #define INTERVAL_MS	 1000
@@ -42,6 +44,20 @@ static struct exporter {
 	bool failing; /* the last batch could not be sent: told once */
 } exporter;
 
+/* By RFC 9110, section 5. */
+static bool is_header(const char *name, const char *value)
+{
+	static const char signs[] = "!#$%&'*+-.^_`|~";
+
+	for (const char *p = name; *p; p++)
+		if (!isalnum((unsigned char)*p) && !strchr(signs, *p))
+			return false;
+	for (const char *p = value; *p; p++)
+		if (iscntrl((unsigned char)*p) && *p != '\t')
+			return false;
+	return *name != '\0';
+}
+
 int trace_config_check(const struct trace_config *c, struct err *e)
 {
 	if (c->protocol && !c->endpoint)
@@ -52,6 +68,14 @@ int trace_config_check(const struct trace_config *c, struct err *e)
 		return err_set(e, EINVAL, "tracing.endpoint is host:port, without a scheme");
 	if (c->path && c->path[0] != '/')
 		return err_set(e, EINVAL, "tracing.path begins with /");
+	if (c->ca_cert && (!c->protocol || strcmp(c->protocol, "https") != 0))
+		return err_set(e, EINVAL, "tracing.caCert needs tracing.protocol https");
+	if (c->ca_cert && access(c->ca_cert, R_OK) < 0)
+		return err_set(e, EINVAL, "tracing.caCert: %s: %s", c->ca_cert, strerror(errno));
+	for (size_t i = 0; i < c->headers.count; i++)
+		if (!is_header(c->headers.items[i].name, c->headers.items[i].value))
+			return err_set(e, EINVAL, "tracing.headers: %s is no header",
+				       c->headers.items[i].name);
 	return 0;
 }
 
@@ -211,6 +235,9 @@ static void open_http(const struct trace_config *c)
 	curl_easy_setopt(exporter.curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(exporter.curl, CURLOPT_PROXY, ""); /* users point http_proxy at us */
 	curl_easy_setopt(exporter.curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(exporter.curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	if (c->ca_cert)
+		curl_easy_setopt(exporter.curl, CURLOPT_CAINFO, c->ca_cert);
 	curl_easy_setopt(exporter.curl, CURLOPT_WRITEFUNCTION, swallow);
 }
 

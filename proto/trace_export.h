@@ -12,7 +12,7 @@
 
 /* The part of a program's configuration; Dragonfly's keys. */
 struct trace_config {
-	char *protocol, *endpoint, *path, *service_name;
+	char *protocol, *endpoint, *path, *service_name, *ca_cert;
 	struct config_pairs headers;
 	uint64_t sample_percent;
 };
@@ -41,6 +41,11 @@ struct trace_config {
 		 .type = CONFIG_MAP,                                                               \
 		 .offset = TRACE_CONFIG_AT(program, member, headers),                              \
 		 .help = "Headers sent along (http and https), such as a collector's token."},     \
+		{.path = "tracing.caCert",                                                         \
+		 .type = CONFIG_STRING,                                                            \
+		 .offset = TRACE_CONFIG_AT(program, member, ca_cert),                              \
+		 .help = "PEM file of the roots that the collector's certificate is checked "      \
+			 "against (https). Default: the system's."},                               \
 		{.path = "tracing.serviceName",                                                    \
 		 .type = CONFIG_STRING,                                                            \
 		 .offset = TRACE_CONFIG_AT(program, member, service_name),                         \

@@ -13,6 +13,8 @@ import subprocess
 import tempfile
 import time
 
+from certificates import make_certificates
+
 PASSWORD = "planted-database-password"
 # What changes nothing of a server's answers, and spares a test the disk.
 BOUND_S = 60
@@ -51,26 +53,13 @@ class Server:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"skimmer-{self.name}-", dir="/tmp"))
         self.port = free_port()
         self.process = None
-        self.make_certificates()
+        make_certificates(self.dir, self.ip)
         if os.getuid() == 0:
             shutil.chown(self.dir, self.user, self.user)
             shutil.chown(self.dir / "server.key", self.user, self.user)
         self.prepare()
         self.start()
         self.make_database("manager")
-
-    def make_certificates(self):
-        """ca.crt, which has signed server.crt for our address, and another.crt, which has not."""
-        def openssl(*args):
-            subprocess.run(["openssl", *args], cwd=self.dir, check=True, timeout=BOUND_S, capture_output=True)
-        new = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-        for name in ("ca", "another"):
-            openssl(*new, "-x509", "-days", "2", "-subj", f"/CN=CA {name}", "-keyout", f"{name}.key",
-                    "-out", f"{name}.crt")
-        (self.dir / "names").write_text(f"subjectAltName=IP:{self.ip}\n")
-        openssl(*new, "-subj", f"/CN={self.ip}", "-keyout", "server.key", "-out", "server.csr")
-        openssl("x509", "-req", "-days", "2", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
-                "-CAcreateserial", "-extfile", "names", "-out", "server.crt")
 
     def there(self, command):
         return self.host.enter(*command) if self.host else command

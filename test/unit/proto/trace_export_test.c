@@ -88,6 +88,8 @@ static void spans_go_out_by_grpc(void **state)
 
 static void halves_of_a_configuration_are_refused(void **state)
 {
+	/* A value that would begin a second header. */
+	struct trace_config two = {.protocol = (char *)"http", .endpoint = (char *)"a:1"};
 	const struct {
 		struct trace_config config;
 		const char *word;
@@ -97,7 +99,16 @@ static void halves_of_a_configuration_are_refused(void **state)
 		{{.protocol = (char *)"http", .endpoint = (char *)"http://a:1"}, "host:port"},
 		{{.protocol = (char *)"http", .endpoint = (char *)"a:1", .path = (char *)"v1"},
 		 "/"},
+		{{.protocol = (char *)"http",
+		  .endpoint = (char *)"a:1",
+		  .ca_cert = (char *)"/dev/null"},
+		 "https"},
+		{{.protocol = (char *)"https",
+		  .endpoint = (char *)"a:1",
+		  .ca_cert = (char *)"/nowhere/ca.pem"},
+		 "/nowhere/ca.pem"},
 	};
+	const char *const headers[][2] = {{"a b", "x"}, {"", "x"}, {"a", "x\r\nb: y"}};
 	const struct trace_config none = {.path = (char *)"/v1/traces"};
 	struct err e;
 
@@ -106,6 +117,19 @@ static void halves_of_a_configuration_are_refused(void **state)
 		assert_int_equal(trace_config_check(&bad[i].config, &e), -EINVAL);
 		assert_non_null(strstr(e.text, bad[i].word));
 	}
+	two.headers.count = 1;
+	two.headers.items = mem_array(1, sizeof(*two.headers.items));
+	for (size_t i = 0; i < array_len(headers); i++) {
+		two.headers.items[0].name = (char *)headers[i][0];
+		two.headers.items[0].value = (char *)headers[i][1];
+		assert_int_equal(trace_config_check(&two, &e), -EINVAL);
+		assert_null(strchr(e.text, '\n'));
+	}
+	two.headers.items[0].name = (char *)"x-api-key";
+	assert_int_equal(trace_config_check(&two, &e), -EINVAL);
+	two.headers.items[0].value = (char *)"Basic eDp5";
+	assert_int_equal(trace_config_check(&two, &e), 0);
+	free(two.headers.items);
 	assert_int_equal(trace_config_check(&none, &e), 0);
 	trace_export_start(&none, "x", NULL);
 	assert_false(trace_is_on());
