@@ -6,14 +6,13 @@
 #include "base/profile.h"
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/mem.h"
-#include "base/protobuf.h"
+#include "base/pprof.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <execinfo.h>
-#include <inttypes.h>
-#include <isa-l/igzip_lib.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -23,32 +22,15 @@
 #include <string.h>
 #include <sys/time.h>
 
-#define HERTZ	     100
-#define PERIOD_NS    (1000000000 / HERTZ)
-#define SAMPLES_MAX  20000
-#define DEPTH_MAX    48
-#define MAPPINGS_MAX 256
-#define SKIPPED	     2 /* the handler and the kernel's return into it */
-
-/* Field numbers of profile.proto. */
-enum {
-	PROFILE_SAMPLE_TYPE = 1,
-	PROFILE_SAMPLE = 2,
-	PROFILE_MAPPING = 3,
-	PROFILE_LOCATION = 4,
-	PROFILE_FUNCTION = 5,
-	PROFILE_STRINGS = 6,
-	PROFILE_TIME = 9,
-	PROFILE_DURATION = 10,
-	PROFILE_PERIOD_TYPE = 11,
-	PROFILE_PERIOD = 12,
-	PROFILE_COMMENT = 13,
-};
-enum { TYPE_TYPE = 1, TYPE_UNIT = 2 };
-enum { SAMPLE_LOCATION = 1, SAMPLE_VALUE = 2 };
-enum { MAPPING_ID = 1, MAPPING_START = 2, MAPPING_LIMIT = 3, MAPPING_OFFSET = 4, MAPPING_FILE = 5 };
-enum { LOCATION_ID = 1, LOCATION_MAPPING = 2, LOCATION_ADDRESS = 3, LOCATION_LINE = 4 };
-enum { LINE_FUNCTION = 1, FUNCTION_ID = 1, FUNCTION_NAME = 2 };
+#define HERTZ	    100
+#define PERIOD_NS   (1000000000 / HERTZ)
+#define SAMPLES_MAX 20000
+#define DEPTH_MAX   48
+#define SKIPPED	    2 /* the handler and the kernel's return into it */
+/* Who only hands on what somebody asked for. */
+#define ALLOCATORS                                                                                 \
+	"malloc|calloc|realloc|reallocarray|aligned_alloc|(__)?strn?dup|v?asprintf|mem_.*|buf_.*|" \
+	"operator new.*|gpr_.*alloc.*"
 
 struct stack {
 	void *at[DEPTH_MAX];
@@ -116,115 +98,6 @@ int profile_cpu_start(struct err *e)
 	return 0;
 }
 
-/* ---- writing profiles */
-
-/* Texts are numbers in a table whose first is "". */
-struct profile {
-	struct buf body, strings;
-	unsigned string_count;
-	struct {
-		uint64_t start, limit;
-	} mappings[MAPPINGS_MAX]; /* number i + 1 */
-	unsigned mapping_count;
-};
-
-static uint64_t text_number(struct profile *p, const char *text)
-{
-	protobuf_put_text(&p->strings, PROFILE_STRINGS, text);
-	return p->string_count++;
-}
-
-static void put_type(struct profile *p, unsigned field, const char *type, const char *unit)
-{
-	cleanup(buf_release) struct buf m = {0};
-
-	protobuf_put_number(&m, TYPE_TYPE, text_number(p, type));
-	protobuf_put_number(&m, TYPE_UNIT, text_number(p, unit));
-	protobuf_put_bytes(&p->body, field, m.data, m.len);
-}
-
-/* The executable mappings; pprof finds the program's own first. */
-static void put_mappings(struct profile *p)
-{
-	cleanup(fclose_at) FILE *f = fopen("/proc/self/maps", "re");
-	char line[512], path[256], access[8];
-	uint64_t start, limit, off;
-
-	while (f && p->mapping_count < MAPPINGS_MAX && fgets(line, sizeof(line), f)) {
-		cleanup(buf_release) struct buf m = {0};
-
-		path[0] = '\0';
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %*s %*s %255s", &start,
-			   &limit, access, &off, path) < 4 ||
-		    !strchr(access, 'x'))
-			continue;
-		p->mappings[p->mapping_count].start = start;
-		p->mappings[p->mapping_count++].limit = limit;
-		protobuf_put_number(&m, MAPPING_ID, p->mapping_count);
-		protobuf_put_number(&m, MAPPING_START, start);
-		protobuf_put_number(&m, MAPPING_LIMIT, limit);
-		protobuf_put_number(&m, MAPPING_OFFSET, off);
-		protobuf_put_number(&m, MAPPING_FILE, text_number(p, path));
-		protobuf_put_bytes(&p->body, PROFILE_MAPPING, m.data, m.len);
-	}
-}
-
-/* The name is for pprof to find, in the program's file. */
-static void put_location(struct profile *p, uint64_t id, void *at)
-{
-	uint64_t address = (uint64_t)(uintptr_t)at;
-	cleanup(buf_release) struct buf m = {0};
-
-	protobuf_put_number(&m, LOCATION_ID, id);
-	for (unsigned i = 0; i < p->mapping_count; i++)
-		if (address >= p->mappings[i].start && address < p->mappings[i].limit)
-			protobuf_put_number(&m, LOCATION_MAPPING, i + 1);
-	protobuf_put_number(&m, LOCATION_ADDRESS, address);
-	protobuf_put_bytes(&p->body, PROFILE_LOCATION, m.data, m.len);
-}
-
-static void put_sample(struct profile *p, const uint64_t *locations, unsigned count,
-		       const uint64_t *values, unsigned value_count)
-{
-	cleanup(buf_release) struct buf m = {0};
-
-	for (unsigned i = 0; i < count; i++)
-		protobuf_put_number(&m, SAMPLE_LOCATION, locations[i]);
-	for (unsigned i = 0; i < value_count; i++)
-		protobuf_put_number(&m, SAMPLE_VALUE, values[i]);
-	protobuf_put_bytes(&p->body, PROFILE_SAMPLE, m.data, m.len);
-}
-
-static void profile_begin(struct profile *p)
-{
-	*p = (struct profile){0};
-	text_number(p, "");
-}
-
-/* Appends it gzip'd. */
-static void profile_end(struct profile *p, struct buf *out)
-{
-	struct isal_zstream z;
-	cleanup(free_at) uint8_t *packed = NULL;
-	size_t room;
-
-	buf_append(&p->body, p->strings.data, p->strings.len);
-	room = p->body.len + p->body.len / 64 + 1024;
-	packed = mem_alloc(room);
-	isal_deflate_stateless_init(&z);
-	z.gzip_flag = IGZIP_GZIP;
-	z.end_of_stream = 1;
-	z.flush = NO_FLUSH;
-	z.next_in = (uint8_t *)p->body.data;
-	z.avail_in = (uint32_t)p->body.len;
-	z.next_out = packed;
-	z.avail_out = (uint32_t)room;
-	if (isal_deflate_stateless(&z) == COMP_OK)
-		buf_append(out, packed, room - z.avail_out);
-	buf_release(&p->body);
-	buf_release(&p->strings);
-}
-
 /* ---- processor time */
 
 static int compare_stacks(const void *a, const void *b)
@@ -236,62 +109,27 @@ static int compare_stacks(const void *a, const void *b)
 	return memcmp(x->at, y->at, (size_t)x->depth * sizeof(x->at[0]));
 }
 
-static int compare_pointers(const void *a, const void *b)
+static void put_stacks(struct pprof *p, struct stack *stacks, unsigned count)
 {
-	uintptr_t x = (uintptr_t) * (void *const *)a, y = (uintptr_t) * (void *const *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* The distinct addresses of all stacks, sorted. */
-static void **collect_addresses(const struct stack *stacks, unsigned count, size_t *count_out)
-{
-	void **all = mem_array((size_t)count * DEPTH_MAX + 1, sizeof(void *));
-	size_t n = 0, kept = 0;
-
-	for (unsigned i = 0; i < count; i++)
-		for (int k = SKIPPED; k < stacks[i].depth; k++)
-			all[n++] = stacks[i].at[k];
-	qsort(all, n, sizeof(void *), compare_pointers);
-	for (size_t i = 0; i < n; i++)
-		if (kept == 0 || all[kept - 1] != all[i])
-			all[kept++] = all[i];
-	*count_out = kept;
-	return all;
-}
-
-static void put_stacks(struct profile *p, struct stack *stacks, unsigned count)
-{
-	size_t address_count;
-	void **addresses = collect_addresses(stacks, count, &address_count);
 	unsigned same;
 
-	for (size_t i = 0; i < address_count; i++)
-		put_location(p, i + 1, addresses[i]);
 	qsort(stacks, count, sizeof(*stacks), compare_stacks);
 	for (unsigned i = 0; i < count; i += same) {
-		uint64_t locations[DEPTH_MAX], values[2];
-		unsigned n = 0;
+		int depth = stacks[i].depth - SKIPPED;
+		uint64_t values[2];
 
 		for (same = 1; i + same < count; same++)
 			if (compare_stacks(&stacks[i], &stacks[i + same]) != 0)
 				break;
-		for (int k = SKIPPED; k < stacks[i].depth; k++) {
-			void **found = bsearch(&stacks[i].at[k], addresses, address_count,
-					       sizeof(void *), compare_pointers);
-
-			locations[n++] = (uint64_t)(found - addresses) + 1;
-		}
 		values[0] = same;
 		values[1] = (uint64_t)same * PERIOD_NS;
-		put_sample(p, locations, n, values, 2);
+		pprof_sample(p, stacks[i].at + SKIPPED, depth > 0 ? (unsigned)depth : 0, values);
 	}
-	free(addresses);
 }
 
 void profile_cpu_stop(struct buf *out)
 {
-	struct profile p;
+	struct pprof *p;
 	unsigned taken, kept;
 
 	set_timer(0);
@@ -300,20 +138,16 @@ void profile_cpu_stop(struct buf *out)
 		sched_yield();
 	taken = __atomic_load_n(&sampler.count, __ATOMIC_ACQUIRE);
 	kept = taken < SAMPLES_MAX ? taken : SAMPLES_MAX;
-	profile_begin(&p);
-	put_type(&p, PROFILE_SAMPLE_TYPE, "samples", "count");
-	put_type(&p, PROFILE_SAMPLE_TYPE, "cpu", "nanoseconds");
-	put_mappings(&p);
-	put_stacks(&p, sampler.stacks, kept);
-	protobuf_put_number(&p.body, PROFILE_TIME, (uint64_t)sampler.since_wall_ms * 1000000);
-	protobuf_put_number(&p.body, PROFILE_DURATION,
-			    (uint64_t)(clock_ms() - sampler.since_ms) * 1000000);
-	put_type(&p, PROFILE_PERIOD_TYPE, "cpu", "nanoseconds");
-	protobuf_put_number(&p.body, PROFILE_PERIOD, PERIOD_NS);
+	p = pprof_new();
+	pprof_measures(p, "samples", "count");
+	pprof_measures(p, "cpu", "nanoseconds");
+	put_stacks(p, sampler.stacks, kept);
+	pprof_time(p, sampler.since_wall_ms, clock_ms() - sampler.since_ms);
+	pprof_period(p, "cpu", "nanoseconds", PERIOD_NS);
 	if (taken > kept)
-		protobuf_put_number(&p.body, PROFILE_COMMENT,
-				    text_number(&p, "later samples were not kept"));
-	profile_end(&p, out);
+		pprof_comment(p, "later samples were not kept");
+	pprof_finish(p, out);
+	pprof_free(p);
 	free(sampler.stacks);
 	pthread_mutex_lock(&sampler.mutex);
 	sampler.running = false;
@@ -322,34 +156,53 @@ void profile_cpu_stop(struct buf *out)
 
 /* ---- memory */
 
-static void put_named_sample(struct profile *p, uint64_t id, const char *name, uint64_t bytes)
+static uint64_t rounded(double estimate)
 {
-	cleanup(buf_release) struct buf function = {0}, line = {0}, location = {0};
+	return estimate > 0 ? (uint64_t)(estimate + 0.5) : 0;
+}
 
-	protobuf_put_number(&function, FUNCTION_ID, id);
-	protobuf_put_number(&function, FUNCTION_NAME, text_number(p, name));
-	protobuf_put_bytes(&p->body, PROFILE_FUNCTION, function.data, function.len);
-	protobuf_put_number(&line, LINE_FUNCTION, id);
-	protobuf_put_number(&location, LOCATION_ID, id);
-	protobuf_put_bytes(&location, LOCATION_LINE, line.data, line.len);
-	protobuf_put_bytes(&p->body, PROFILE_LOCATION, location.data, location.len);
-	put_sample(p, &id, 1, &bytes, 1);
+static void put_site(struct pprof *p, struct heap_site *s)
+{
+	const uint64_t values[] = {rounded(s->allocated_objects), rounded(s->allocated_bytes),
+				   rounded(s->live_objects), rounded(s->live_bytes)};
+
+	/* A call's own address, and not what comes after it: that may be another function's. */
+	for (unsigned i = 0; i < s->depth; i++)
+		s->stack[i] = (char *)s->stack[i] - 1;
+	pprof_sample(p, s->stack, s->depth, values);
 }
 
 void profile_heap(struct buf *out)
 {
-	struct mallinfo2 info = mallinfo2();
-	struct profile p;
+	size_t count;
+	uint64_t lost;
+	cleanup(free_at) struct heap_site *sites = heap_sites(&count, &lost);
+	struct pprof *p = pprof_new();
 
-	profile_begin(&p);
-	put_type(&p, PROFILE_SAMPLE_TYPE, "space", "bytes");
-	put_named_sample(&p, 1, "malloc: in use", info.uordblks);
-	put_named_sample(&p, 2, "malloc: free, kept", info.fordblks);
-	put_named_sample(&p, 3, "malloc: large, mapped", info.hblkhd);
-	protobuf_put_number(&p.body, PROFILE_TIME, (uint64_t)clock_wall_ms() * 1000000);
-	protobuf_put_number(&p.body, PROFILE_COMMENT,
-			    text_number(&p, "who asked for it is not known"));
-	profile_end(&p, out);
+	/* As Go's programs have them; the last is what pprof shows when it is not told. */
+	pprof_measures(p, "alloc_objects", "count");
+	pprof_measures(p, "alloc_space", "bytes");
+	pprof_measures(p, "inuse_objects", "count");
+	pprof_measures(p, "inuse_space", "bytes");
+	for (size_t i = 0; i < count; i++)
+		put_site(p, &sites[i]);
+	pprof_time(p, clock_wall_ms(), 0);
+	pprof_period(p, "space", "bytes", HEAP_PERIOD);
+	pprof_drop_frames(p, ALLOCATORS);
+	if (!sites)
+		pprof_comment(p, "nothing is sampled here");
+	if (lost)
+		pprof_comment(p, "there were more samples than there was room for");
+	pprof_finish(p, out);
+	pprof_free(p);
+}
+
+void profile_memory(struct buf *out)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	buf_printf(out, "in use    %zu\nfree      %zu (kept)\nmapped    %zu (large ones)\n",
+		   info.uordblks, info.fordblks, info.hblkhd);
 }
 
 /* ---- threads */

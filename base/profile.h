@@ -1,10 +1,7 @@
 /*
  * Where a program's time and memory go, for `go tool pprof` and its like: the process's own call
- * stacks, sampled by a timer of processor time and written as profile.proto (gzip); what malloc
- * holds; and its threads. The stacks are addresses with the mappings of the program: pprof puts
- * names to them with the program's file (and its debug symbols) at hand.
- *
- * Source: github.com/google/pprof, proto/profile.proto.
+ * stacks, sampled by a timer of processor time; those of its allocations (base/heap.h); and its
+ * threads. How a profile is written: base/pprof.h.
  */
 #ifndef BASE_PROFILE_H
 #define BASE_PROFILE_H
@@ -21,9 +18,10 @@
 must_check int profile_cpu_start(struct err *e);
 /* Appends the profile, gzip'd. Samples past 20,000 are not kept (and said so in a comment). */
 void profile_cpu_stop(struct buf *out);
-/* What malloc holds, as a profile of two samples (in use, free but kept), gzip'd. Who asked for it
- * is not known: glibc does not tell, and counting would cost every call. */
+/* Appends who allocated how much since heap_sampling_start(), and who still has it, gzip'd. */
 void profile_heap(struct buf *out);
+/* Lines: the bytes that malloc has in use, free but kept, and mapped one by one. */
+void profile_memory(struct buf *out);
 /* A line per thread: id, name, state, processor time, where in the kernel it waits. */
 void profile_threads(struct buf *out);
 

@@ -1,6 +1,7 @@
 /* One profile at a time; who asked for it waits on the loop's timer. */
 #include "base/profile_door.h"
 
+#include "base/heap.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/profile.h"
@@ -116,6 +117,8 @@ static void show_threads(struct door_conn *c)
 
 	buf_puts(&text, "# threads\n");
 	profile_threads(&text);
+	buf_puts(&text, "\n# bytes of malloc's\n");
+	profile_memory(&text);
 	buf_puts(&text, "\n# queues and other gauges\n");
 	print_gauges(&text);
 	reply(c, "Content-Type: text/plain; charset=utf-8\r\n", &text);
@@ -156,6 +159,7 @@ int profile_door_new(const char *ip, uint16_t port, struct door **out, struct er
 		.request = request,
 	};
 
+	heap_sampling_start();
 	return door_new(&config, out, e);
 }
 
