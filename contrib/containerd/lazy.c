@@ -211,7 +211,7 @@ static int mount_layer(struct lazy *z, const char *dir, const struct lazy_layer 
 		return err_set(e, EINVAL, "%s cannot be named in a mount", l->data_path);
 	unmount_all(dir);
 	if (mount(l->erofs_path, dir, "erofs", MS_RDONLY, options) < 0)
-		return err_set(e, errno, "mount %s at %s", l->erofs_path, dir);
+		return err_set(e, errno, "mount its image at %s", dir);
 	m = mem_new(struct mounted);
 	*m = (struct mounted){.data_path = mem_strdup(l->data_path), .dev = st.st_dev};
 	mounted_free(note(z, dir, m));
