@@ -136,7 +136,7 @@ static void print_spent(const Skimmer__V1__Attempt *a)
 	printf("time      %s, first piece after ", show_us(a->total_us, text));
 	printf("%s\n", show_us(a->first_us, text));
 	for (size_t i = 0; i < array_len(parts); i++)
-		if (parts[i].us * 100 >= a->total_us && parts[i].us)
+		if (a->total_us && parts[i].us && parts[i].us * 100 >= a->total_us)
 			printf("  %3u %%  %s\n", (unsigned)(parts[i].us * 100 / a->total_us),
 			       parts[i].name);
 }
