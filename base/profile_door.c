@@ -175,3 +175,14 @@ int profile_port_parse(const char *text, uint16_t *port_out, struct err *e)
 		*port_out = (uint16_t)n;
 	return 0;
 }
+
+int profile_door_new_at(const char *text, struct door **out, struct err *e)
+{
+	uint16_t port;
+	int r = profile_port_parse(text, &port, e);
+
+	if (r < 0 || !port)
+		return r;
+	r = profile_door_new(NULL, port, out, e);
+	return r < 0 ? err_wrap(e, "pprofPort") : 0;
+}

@@ -15,5 +15,7 @@
 must_check int profile_door_new(const char *ip, uint16_t port, struct door **out, struct err *e);
 /* The text of a configuration's pprofPort: NULL, "" or "-1" = no door (*port_out 0). EINVAL. */
 must_check int profile_port_parse(const char *text, uint16_t *port_out, struct err *e);
+/* The door that such a text asks for; *out stays as it is when it asks for none. */
+must_check int profile_door_new_at(const char *text, struct door **out, struct err *e);
 
 #endif

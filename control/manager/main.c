@@ -17,16 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static int start_profiles(const struct manager_config *c, struct door **out, struct err *e)
-{
-	uint16_t port;
-	int r = profile_port_parse(c->pprof_port, &port, e);
-
-	if (r == 0 && port)
-		r = profile_door_new(NULL, port, out, e);
-	return r < 0 ? err_wrap(e, "pprofPort") : 0;
-}
-
 static int start_metrics(const struct manager_config *c, struct door **out, struct err *e)
 {
 	int r;
@@ -56,7 +46,7 @@ static int serve(const struct manager_config *c, struct db *db, const sigset_t *
 	figures_start();
 	r = start_metrics(c, &metrics, e);
 	if (r == 0)
-		r = start_profiles(c, &profiles, e);
+		r = profile_door_new_at(c->pprof_port, &profiles, e);
 	if (r == 0)
 		r = rest_server_new(c, db, &rest, e);
 	if (r == 0)

@@ -46,16 +46,6 @@ static unsigned thread_count(void)
 	return cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (unsigned)cores;
 }
 
-static int start_profiles(const struct scheduler_config *c, struct door **out, struct err *e)
-{
-	uint16_t port;
-	int r = profile_port_parse(c->pprof_port, &port, e);
-
-	if (r == 0 && port)
-		r = profile_door_new(NULL, port, out, e);
-	return r < 0 ? err_wrap(e, "pprofPort") : 0;
-}
-
 static int start_metrics(const struct scheduler_config *c, struct door **out, struct err *e)
 {
 	int r;
@@ -91,7 +81,7 @@ static int serve(const struct scheduler_config *c, const sigset_t *ends, struct 
 	snprintf(listen, sizeof(listen), strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, c->port);
 	r = start_metrics(c, &metrics, e);
 	if (r == 0)
-		r = start_profiles(c, &profiles, e);
+		r = profile_door_new_at(c->pprof_port, &profiles, e);
 	if (r == 0)
 		r = rpc_server_new(&rc, &server, e);
 	if (r == 0) {
