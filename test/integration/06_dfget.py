@@ -354,7 +354,7 @@ def test_signals_end_dfget_and_it_goes_on_later():
                 else:
                     wait_for("some bytes", lambda: any(f.stat().st_size for f in w.dir.iterdir()))
                 p.send_signal(sig)
-                err = p.communicate(timeout=10)[1].decode()
+                err = p.communicate(timeout=60)[1].decode()
                 equal(p.returncode, 128 + sig, f"exit code: {err}")
                 check("interrupted" in err, f"tells so: {err}")
                 check(not w.out.exists(), "half a file has no name")

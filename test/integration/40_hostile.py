@@ -63,7 +63,7 @@ def connect_in(host, port):
     own = os.open("/proc/self/ns/net", os.O_RDONLY)
     try:
         os.setns(pid) if hasattr(os, "setns") else setns(pid)
-        s = socket.create_connection(("127.0.0.1", port), timeout=10)
+        s = socket.create_connection(("127.0.0.1", port), timeout=30)
     finally:
         os.setns(own) if hasattr(os, "setns") else setns(own)
         os.close(pid)

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#define CLIENT_MS 10000
+#define CLIENT_MS 30000
 
 struct answer {
 	struct http_head head;

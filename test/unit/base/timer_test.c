@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/timer.h"
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 30000
 
 static struct lock lock;
 static struct cond changed;

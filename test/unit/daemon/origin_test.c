@@ -211,7 +211,7 @@ static int tear_down(void **state)
 static int stat_path(const char *path, struct origin_info *info, struct err *e)
 {
 	cleanup(free_at) char *url = fake_at(server, path);
-	struct origin_request rq = {.url = url, .deadline_ms = clock_ms() + 5000};
+	struct origin_request rq = {.url = url, .deadline_ms = clock_ms() + 30000};
 
 	return origin_stat(origin, &rq, info, e);
 }
@@ -220,7 +220,7 @@ static int get_path(const char *path, uint64_t off, uint64_t len, struct got *g,
 {
 	cleanup(free_at) char *url = fake_at(server, path);
 	struct origin_request rq = {
-		.url = url, .off = off, .len = len, .deadline_ms = clock_ms() + 5000};
+		.url = url, .off = off, .len = len, .deadline_ms = clock_ms() + 30000};
 
 	return origin_get(origin, &rq, take, g, e);
 }
@@ -472,7 +472,7 @@ static int fetch_path(const char *path, const char *method, size_t max, struct f
 		      struct err *e)
 {
 	cleanup(free_at) char *url = fake_at(server, path);
-	struct origin_request rq = {.url = url, .deadline_ms = clock_ms() + 5000};
+	struct origin_request rq = {.url = url, .deadline_ms = clock_ms() + 30000};
 
 	return origin_fetch(origin, &rq, method, max, &f->status, &f->headers, &f->body, &f->len,
 			    e);
@@ -561,7 +561,7 @@ static void request_headers_are_the_callers(void **state)
 static void assert_probe(const char *path, int status, bool folder)
 {
 	cleanup(free_at) char *url = fake_at(server, path);
-	struct origin_request rq = {.url = url, .deadline_ms = clock_ms() + 5000};
+	struct origin_request rq = {.url = url, .deadline_ms = clock_ms() + 30000};
 	struct origin_probe probe = {0};
 	struct err e = {0};
 
@@ -573,7 +573,7 @@ static void assert_probe(const char *path, int status, bool folder)
 static void probe_tells_folders_from_files(void **state)
 {
 	struct origin_request rq = {.url = "http://127.0.0.1:1/x",
-				    .deadline_ms = clock_ms() + 5000};
+				    .deadline_ms = clock_ms() + 30000};
 	struct origin_probe probe;
 	struct err e;
 

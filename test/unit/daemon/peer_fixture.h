@@ -14,7 +14,7 @@
 #define LENGTH	     (5 * PIECE - 100)
 #define UPLOAD(m)    "/dfdaemon.v2.DfdaemonUpload/" m
 #define DOWNLOAD(m)  "/dfdaemon.v2.DfdaemonDownload/" m
-#define TIMEOUT_MS   5000
+#define TIMEOUT_MS   30000
 #define RANK_HEARING 88
 
 /* ---- what fake_cluster.h leaves out of the scheduler */

@@ -85,7 +85,7 @@ static bool answer_registry(struct fake_conn *c, void *arg)
 /* The slow token service waits for the test. */
 static void wait_released(void)
 {
-	int64_t deadline = clock_ms() + 10000;
+	int64_t deadline = clock_ms() + 30000;
 
 	lock_guard(&tokens->lock);
 	while (!released && cond_wait_until(&tokens->changed, &tokens->lock, deadline))
@@ -218,7 +218,7 @@ static int stat_blob(const char *repository, const char *authorization, struct e
 		mem_printf("%s/v2/%s/blobs/sha256:abc", registry->url, repository);
 	struct origin_request rq = {.url = url,
 				    .headers = authorization ? &pairs : NULL,
-				    .deadline_ms = clock_ms() + 5000};
+				    .deadline_ms = clock_ms() + 30000};
 	struct origin_info info = {0};
 	int r;
 
@@ -524,7 +524,7 @@ static void *wait_slow(void *arg)
 
 static bool wait_count(struct fake_http *f, unsigned n)
 {
-	int64_t deadline = clock_ms() + 10000;
+	int64_t deadline = clock_ms() + 30000;
 
 	lock_guard(&f->lock);
 	while (f->request_count < n && cond_wait_until(&f->changed, &f->lock, deadline))

@@ -9,7 +9,7 @@
 #define PIECE	(64u << 10)
 #define SEED	7
 #define URL	"http://origin/file"
-#define WAIT_MS 10000
+#define WAIT_MS 30000
 
 struct setting {
 	struct fixture *f;

@@ -46,7 +46,7 @@ static int stat_url(const struct origin_config *config, const char *url,
 		    const struct config_pairs *headers, struct err *e)
 {
 	struct origin_request rq = {
-		.url = url, .headers = headers, .deadline_ms = clock_ms() + 5000};
+		.url = url, .headers = headers, .deadline_ms = clock_ms() + 30000};
 	struct origin_info info = {0};
 	struct origin *o;
 	int r;
@@ -167,7 +167,7 @@ static void addresses_of_the_hosts_innards_are_refused(void **state)
 		int r = stat_url(&config, urls[i], NULL, &e);
 
 		assert_int_equal(r, i < 6 ? -EACCES : -EINVAL);
-		assert_true(clock_ms() - start < 3000);
+		assert_true(clock_ms() - start < 20000);
 	}
 }
 

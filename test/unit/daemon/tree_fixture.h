@@ -15,7 +15,7 @@
 #include "daemon/tasks.h"
 #include "test/unit/daemon/fake_http.h"
 
-#define WAIT_MS	    10000
+#define WAIT_MS	    30000
 #define FILE_SIZE   (9u << 20) /* three pieces */
 #define LAYER_SIZE  70000u
 #define CONFIG_SIZE 300u

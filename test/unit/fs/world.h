@@ -17,7 +17,7 @@
 
 #define MIB	   (1u << 20)
 #define GIB	   (1ull << 30)
-#define SOON_MS	   10000 /* bound of every wait for a condition */
+#define SOON_MS	   30000 /* bound of every wait for a condition */
 #define WATCHDOG_S 90
 
 static char *dir, *mount_path;

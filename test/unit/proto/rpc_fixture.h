@@ -28,8 +28,8 @@
 /* after the others, as cmocka demands */
 #include <cmocka.h>
 
-#define WAIT_MS	   20000
-#define UNARY_MS   10000
+#define WAIT_MS	   40000
+#define UNARY_MS   60000
 #define RANGE_DESC (&common__v2__range__descriptor)
 
 struct probe {
