@@ -7,29 +7,22 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+import console
 import story
-from lab import BIN, ROOT, Lab
-from npm import packages
+from lab import BIN, Lab
 from skimmer import Daemon, Manager, Nginx, Scheduler, random_file
 from story import check
 
-TEST = ROOT / "test/console"
-BUILD = ROOT / "build/console-test"
 FILE = 12 << 20
-PICTURES = ROOT / "build/console-pictures"
 
 
 def test_the_console_in_a_browser():
-    p = subprocess.run([ROOT / "script/console"], capture_output=True, text=True, timeout=300)
-    check(p.returncode == 0, p.stdout + p.stderr)
-    packages(TEST, BUILD)
-    for source in TEST.glob("*.js"):
-        shutil.copy(source, BUILD)
-    shutil.rmtree(PICTURES, ignore_errors=True)
-    PICTURES.mkdir()
+    console.build()
+    shutil.rmtree(console.PICTURES, ignore_errors=True)
+    console.PICTURES.mkdir()
     with Lab() as lab:
         control, seed, node, nodeb = (lab.host(n) for n in ("control", "seed", "node", "nodeb"))
-        manager = Manager(control, config={"server": {"consoleDir": str(ROOT / "build/console")}})
+        manager = Manager(control, config={"server": {"consoleDir": str(console.PAGES)}})
         Scheduler(control, manager=manager)
         Daemon(seed, manager=manager, seed=True).in_swarm()
         daemon = Daemon(node, manager=manager)
@@ -43,10 +36,8 @@ def test_the_console_in_a_browser():
         random_file(web / "file.bin", FILE)
         node.run(BIN / "dfget", "-e", daemon.socket, "--no-progress", f"http://{Nginx(control, web, 8088).addr}/file.bin",
                  "-O", node.dir / "out")
-        p = subprocess.run(control.enter("node", str(BUILD / "console.js"), f"http://{control.ip}:8080",
-                                         str(PICTURES), shutil.which("chromium")),
-                           env=dict(os.environ, NODE_PATH=str(BUILD / "node_modules")),
-                           text=True, capture_output=True, timeout=600)
+        command, env = console.browse("console.js", f"http://{control.ip}:8080")
+        p = subprocess.run(control.enter(*command), env=env, text=True, capture_output=True, timeout=600)
         print(p.stdout.strip())
         check(p.returncode == 0, p.stderr)
 
