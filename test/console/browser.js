@@ -11,7 +11,7 @@ export async function open(url, pictures, executablePath) {
 	const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
 	const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-US', acceptDownloads: true });
 	const page = await context.newPage();
-	page.setDefaultTimeout(30000);
+	page.setDefaultTimeout(90000);
 
 	const foreign = [], complaints = [];
 	context.on('request', (r) => { if (!r.url().startsWith(url) && !/^(blob|data):/.test(r.url())) foreign.push(r.url()); });
