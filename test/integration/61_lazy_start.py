@@ -9,7 +9,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import story
 from lab import Lab, wait_for
-from skimmer import Containerd, Daemon, Manager, Registry, Scheduler, Snapshotter, make_image
+from lazy_node import K8S, LazyNode
+from skimmer import Daemon, Manager, Registry, Scheduler, make_image
 from story import check, equal
 
 # The size of a directory is its file system's business.
@@ -18,7 +19,6 @@ LISTING = ("cd $0 && stat -c '%f %u %g' . && find . -xdev -mindepth 1 -type d "
            "getfattr -R -h -d -m '^(user|security)' . && "
            "find . -xdev -type f -print0 | sort -z | xargs -0 sha256sum")
 PRINT = ("/usr/bin/python3", "-c", "import re; print(6 * 7)")
-K8S = "k8s.io"
 lab = Lab()
 origin, control = lab.host("origin", 400), lab.host("control")
 layout, tag, layers = make_image()
@@ -31,20 +31,12 @@ Scheduler(control, manager)
 CONFIG = {"backend": {"plainHTTP": [registry.addr]}, "lazy": {"enable": True, "completeAfter": "15s"}}
 
 
-class Node:
+class Node(LazyNode):
     def __init__(self, name):
-        self.host = lab.host(name, 1000)
-        self.daemon = Daemon(self.host, manager, config=CONFIG)
-        self.daemon.in_swarm()
-        self.snapshotter = Snapshotter(self.host)
-        self.containerd = Containerd(self.host, registries=[registry.addr], cri=True,
-                                     snapshotter=self.snapshotter)
+        super().__init__(lab.host(name, 1000), manager, registry, CONFIG)
 
     def run(self, name, *cmd):
         return self.containerd.run(REF, name, *cmd, namespace=K8S).strip()
-
-    def lazy(self):
-        return self.snapshotter.process.log_text().count('"layer is lazy"')
 
     def tree(self):
         """A listing with checksums of the image's root file system."""

@@ -16,10 +16,11 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import story
 from lab import Lab, wait_for
-from skimmer import Containerd, Daemon, Manager, Registry, Scheduler, Snapshotter, image_layers, make_image
+from lazy_node import K8S, LazyNode
+from skimmer import Daemon, Manager, Registry, Scheduler, image_layers, make_image
 from story import check, equal
 
-NODES, IMAGES, CONTAINERS, OWN_LEN, K8S = 8, 5, 50, 16 << 20, "k8s.io"
+NODES, IMAGES, CONTAINERS, OWN_LEN = 8, 5, 50, 16 << 20
 DAEMON_MIB, SNAPSHOTTER_MIB = 192, 64
 SUM = ("/usr/bin/python3", "-c", "import hashlib; print(hashlib.sha256(open('/own', 'rb').read()).hexdigest())")
 lab = Lab()
@@ -50,13 +51,9 @@ numbers = itertools.count()
 CONFIG = {"backend": {"plainHTTP": [registry.addr]}, "lazy": {"enable": True}}
 
 
-class Node:
+class Node(LazyNode):
     def __init__(self, name):
-        self.host = lab.host(name, 1000)
-        self.daemon = Daemon(self.host, manager, config=CONFIG)
-        self.daemon.in_swarm()
-        self.snapshotter = Snapshotter(self.host)
-        self.containerd = Containerd(self.host, registries=[registry.addr], cri=True, snapshotter=self.snapshotter)
+        super().__init__(lab.host(name, 1000), manager, registry, CONFIG)
 
     def run(self, ref):
         """runc knows the containers of all containerds of the machine by name and namespace alone."""
