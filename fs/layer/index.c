@@ -5,6 +5,7 @@
 #include "fs/layer/index.h"
 
 #include "base/mem.h"
+#include "fs/layer/chunks.h"
 #include "fs/layer/index_format.h"
 
 #include <endian.h>
@@ -22,6 +23,7 @@ struct layer_index {
 	struct index_record *records;			    /* the same */
 	uint8_t *blocks;				    /* 32 bytes each */
 	uint64_t block_count;
+	struct chunks *chunks; /* instead of records and blocks, or NULL */
 };
 
 static int bad(struct err *e, const char *what)
@@ -37,9 +39,10 @@ static int read_head(int fd, struct index_head *h, struct err *e)
 		return r;
 	if (memcmp(h->magic, INDEX_MAGIC, sizeof(h->magic)) != 0)
 		return bad(e, "its first bytes");
-	if (le32toh(h->version) != INDEX_VERSION || le32toh(h->head_len) != INDEX_HEAD_LEN)
-		return err_set(e, EBADMSG, "an index of version %u, this program reads %d",
-			       le32toh(h->version), INDEX_VERSION);
+	if ((le32toh(h->version) != INDEX_VERSION && le32toh(h->version) != INDEX_VERSION_TOC) ||
+	    le32toh(h->head_len) != INDEX_HEAD_LEN)
+		return err_set(e, EBADMSG, "an index of version %u, this program reads %d and %d",
+			       le32toh(h->version), INDEX_VERSION, INDEX_VERSION_TOC);
 	if (le64toh(h->xxh3) != xxh3_of(h, offsetof(struct index_head, xxh3)))
 		return bad(e, "its head's checksum");
 	return 0;
@@ -77,6 +80,7 @@ static int take_info(struct layer_index *ix, const struct index_head *h, struct 
 		return bad(e, "its kind of compression");
 	index_hex_print(h->digest, info->digest);
 	index_hex_print(h->diff_id, info->diff_id);
+	memcpy(info->id, info->digest, sizeof(info->id));
 	info->compression = (enum layer_compression)compression;
 	info->toc = (enum layer_toc)toc;
 	info->compressed_len = le64toh(h->compressed_len);
@@ -85,11 +89,12 @@ static int take_info(struct layer_index *ix, const struct index_head *h, struct 
 	info->span_len_max = le64toh(h->span_len_max);
 	info->checkpoint_count = le32toh(h->checkpoint_count);
 	info->implied_dirs = le32toh(h->implied_dirs);
+	info->prefetch_len = le64toh(h->prefetch_len);
 	info->erofs_len = ix->sections[INDEX_EROFS].raw_len;
 	ix->block_count = (info->len + LAYER_BLOCK_LEN - 1) / LAYER_BLOCK_LEN;
 	if (info->len > INDEX_LAYER_LEN_MAX || info->compressed_len > INDEX_LAYER_LEN_MAX ||
-	    info->checkpoint_count > INDEX_CHECKPOINT_COUNT_MAX || !info->checkpoint_count ||
-	    info->erofs_len > INDEX_EROFS_LEN_MAX)
+	    info->checkpoint_count > INDEX_CHECKPOINT_COUNT_MAX ||
+	    info->erofs_len > INDEX_EROFS_LEN_MAX || info->prefetch_len > info->len)
 		return bad(e, "its figures");
 	return 0;
 }
@@ -179,31 +184,69 @@ static bool take_record(const struct layer_index *ix, struct index_record *rec,
 	       rec->window_stored_len <= ZSTD_COMPRESSBOUND(INDEX_WINDOW_LEN);
 }
 
-static int read_records(struct layer_index *ix, struct err *e)
+/* A section that is one frame of raw_len bytes. */
+static int read_frame(const struct layer_index *ix, int no, size_t raw_len, void **out,
+		      struct err *e)
 {
-	uint32_t count = ix->info.checkpoint_count;
-	size_t raw_len = count * sizeof(*ix->records), n;
-	cleanup(free_at) void *stored = NULL;
+	const struct index_section *s = &ix->sections[no];
+	cleanup(free_at) void *stored = NULL, *raw = NULL;
 	int r;
 
-	if (ix->sections[INDEX_CHECKPOINTS].raw_len != raw_len)
-		return bad(e, "the count of its checkpoints");
-	r = read_section(ix, INDEX_CHECKPOINTS, ZSTD_compressBound(raw_len), &stored, e);
+	if (s->raw_len != raw_len)
+		return bad(e, "the count of a table");
+	r = read_section(ix, no, ZSTD_compressBound(raw_len), &stored, e);
 	if (r < 0)
 		return r;
 	/* Before so much memory is taken the frame must say that it has so much. */
-	if (ZSTD_getFrameContentSize(stored, ix->sections[INDEX_CHECKPOINTS].stored_len) != raw_len)
-		return bad(e, "the length of its checkpoints");
-	ix->records = mem_alloc(raw_len);
-	n = ZSTD_decompress(ix->records, raw_len, stored,
-			    ix->sections[INDEX_CHECKPOINTS].stored_len);
-	if (n != raw_len)
-		return bad(e, "its checkpoints");
+	if (ZSTD_getFrameContentSize(stored, s->stored_len) != raw_len)
+		return bad(e, "the length of a table");
+	raw = mem_alloc(raw_len);
+	if (ZSTD_decompress(raw, raw_len, stored, s->stored_len) != raw_len)
+		return bad(e, "a table");
+	*out = take_ptr(&raw);
+	return 0;
+}
+
+static int read_records(struct layer_index *ix, struct err *e)
+{
+	uint32_t count = ix->info.checkpoint_count;
+	void *records;
+	int r = read_frame(ix, INDEX_CHECKPOINTS, count * sizeof(*ix->records), &records, e);
+
+	if (r < 0)
+		return r;
+	ix->records = records;
+	if (!count)
+		return bad(e, "it has no checkpoint");
 	for (uint32_t i = 0; i < count; i++) {
 		if (!take_record(ix, &ix->records[i], i ? &ix->records[i - 1] : NULL))
 			return bad(e, "a checkpoint");
 	}
 	return 0;
+}
+
+static int read_chunks(struct layer_index *ix, struct err *e)
+{
+	struct layer_info *info = &ix->info;
+	uint32_t count = info->checkpoint_count;
+	size_t len = count * sizeof(struct index_chunk);
+	cleanup(free_at) void *data = NULL;
+	const uint8_t *at;
+	int r;
+
+	if (count > INDEX_CHUNK_COUNT_MAX || info->compression == LAYER_PLAIN ||
+	    info->toc == LAYER_TOC_NONE)
+		return bad(e, "its chunks");
+	r = read_frame(ix, INDEX_BLOCKS, INDEX_DIGEST_LEN + len, &data, e);
+	if (r < 0)
+		return r;
+	at = data;
+	index_hex_print(at, info->toc_digest);
+	index_toc_id(info->digest, info->toc_digest, info->diff_id, info->id);
+	r = chunks_new(mem_dup(at + INDEX_DIGEST_LEN, len), count, info, &ix->chunks, e);
+	if (r == 0)
+		ix->block_count = chunks_block_count(ix->chunks);
+	return r;
 }
 
 static int open_all(struct layer_index *ix, struct err *e)
@@ -215,6 +258,8 @@ static int open_all(struct layer_index *ix, struct err *e)
 		r = take_sections(ix, &head, e);
 	if (r == 0)
 		r = take_info(ix, &head, e);
+	if (r == 0 && le32toh(head.version) == INDEX_VERSION_TOC)
+		return read_chunks(ix, e);
 	if (r == 0)
 		r = read_blocks(ix, e);
 	return r == 0 ? read_records(ix, e) : r;
@@ -262,6 +307,7 @@ void index_free(struct layer_index *ix)
 	if (!ix)
 		return;
 	close_at(&ix->fd);
+	chunks_free(ix->chunks);
 	free(ix->records);
 	free(ix->blocks);
 	free(ix);
@@ -270,6 +316,11 @@ void index_free(struct layer_index *ix)
 const struct layer_info *index_info(const struct layer_index *ix)
 {
 	return &ix->info;
+}
+
+const struct chunks *index_chunks(const struct layer_index *ix)
+{
+	return ix->chunks;
 }
 
 /* One step of unpacking: stored bytes of a section into a frame's bytes, written to fd. */
@@ -426,17 +477,39 @@ static bool leads_on(const uint8_t *blocks, uint64_t no, const void *data, size_
 	return memcmp(after, blocks + no * 32, sizeof(after)) == 0;
 }
 
+uint64_t index_block_count(const struct layer_index *ix)
+{
+	return ix->block_count;
+}
+
+uint64_t index_block_at(const struct layer_index *ix, uint64_t offset)
+{
+	return ix->chunks ? chunks_block_at(ix->chunks, offset) : offset / LAYER_BLOCK_LEN;
+}
+
+void index_block_extent(const struct layer_index *ix, uint64_t no, uint64_t *offset_out,
+			uint64_t *len_out)
+{
+	if (ix->chunks) {
+		chunks_block_extent(ix->chunks, no, offset_out, len_out);
+		return;
+	}
+	*offset_out = no * LAYER_BLOCK_LEN;
+	*len_out = ix->info.len - *offset_out;
+	if (*len_out > LAYER_BLOCK_LEN)
+		*len_out = LAYER_BLOCK_LEN;
+}
+
 int index_block_check(const struct layer_index *ix, uint64_t no, const void *data, size_t len,
 		      struct err *e)
 {
-	uint64_t want;
+	uint64_t offset, want;
 
 	if (no >= ix->block_count)
 		return err_set(e, EINVAL, "the layer has no block %" PRIu64, no);
-	want = ix->info.len - no * LAYER_BLOCK_LEN;
-	if (want > LAYER_BLOCK_LEN)
-		want = LAYER_BLOCK_LEN;
-	if (len == want && leads_on(ix->blocks, no, data, len))
+	index_block_extent(ix, no, &offset, &want);
+	if (ix->chunks ? chunks_block_is(ix->chunks, no, data, len)
+		       : len == want && leads_on(ix->blocks, no, data, len))
 		return 0;
 	return err_set(e, EBADMSG, "block %" PRIu64 " of layer sha256:%s is not what it must be",
 		       no, ix->info.digest);

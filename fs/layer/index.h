@@ -60,6 +60,11 @@ must_check int index_check_rest(const struct layer_index *ix, struct err *e);
  * only, source = that file, option device=<file with the uncompressed tar's bytes>. */
 must_check int index_erofs_write(const struct layer_index *ix, int fd, struct err *e);
 
+/* Of a layer that is laid out by its own table of contents: that has no checkpoints. NULL if it is
+ * laid out as its tar. */
+struct chunks;
+const struct chunks *index_chunks(const struct layer_index *ix);
+
 /* A place where inflating can begin. */
 struct index_checkpoint {
 	uint32_t no;	   /* checkpoints are numbered from 0 */
@@ -80,7 +85,14 @@ bool index_checkpoint_after(const struct layer_index *ix, uint64_t offset,
 must_check int index_window_read(const struct layer_index *ix, const struct index_checkpoint *cp,
 				 unsigned char window[INDEX_WINDOW_LEN], size_t *len_out,
 				 struct err *e);
-/* Whether these are the bytes of block no (LAYER_BLOCK_LEN each): EBADMSG if not. */
+
+/* Blocks are what is verified at once, one behind the other from 0 to the layer's length. */
+uint64_t index_block_count(const struct layer_index *ix);
+/* The one that has this byte; offset < the layer's length. */
+uint64_t index_block_at(const struct layer_index *ix, uint64_t offset);
+void index_block_extent(const struct layer_index *ix, uint64_t no, uint64_t *offset_out,
+			uint64_t *len_out);
+/* Whether these are the bytes of block no: EBADMSG if not. */
 must_check int index_block_check(const struct layer_index *ix, uint64_t no, const void *data,
 				 size_t len, struct err *e);
 

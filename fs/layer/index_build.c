@@ -5,10 +5,10 @@
  */
 #include "base/buf.h"
 #include "base/mem.h"
-#include "fs/layer/erofs.h"
 #include "fs/layer/index.h"
-#include "fs/layer/index_format.h"
+#include "fs/layer/index_write.h"
 #include "fs/layer/inflate.h"
+#include "fs/layer/landmark.h"
 #include "fs/layer/toc.h"
 
 #include <assert.h>
@@ -30,7 +30,7 @@ struct index_build {
 	struct tree *tree;
 	struct sha256 *in_sum; /* NULL: the caller sees to the blob's digest */
 	struct sha256 *out_sum;
-	uint64_t in_len, out_len;
+	uint64_t in_len, out_len, prefetch_len;
 	size_t block_len; /* of the block that out_sum is in */
 	struct buf blocks;
 	struct index_record *records;
@@ -42,17 +42,9 @@ struct index_build {
 	size_t tail_len;
 };
 
-static int temporary(const char *dir, struct err *e)
-{
-	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return err_set(e, errno, "a temporary file in %s", dir);
-	return fd;
-}
-
 static int took_bytes(void *arg, const void *data, size_t len, struct err *e);
 static int took_place(void *arg, const struct inflate_place *place, struct err *e);
+static int took_entry(void *arg, const struct tar_entry *entry, struct err *e);
 
 int index_build_new(const struct index_options *options, struct index_build **out, struct err *e)
 {
@@ -65,7 +57,7 @@ int index_build_new(const struct index_options *options, struct index_build **ou
 	b->digest = mem_strdup(b->options.digest);
 	b->diff_id = mem_strdup(b->options.diff_id);
 	assert(b->digest || !b->options.digest_is_checked);
-	b->windows_fd = temporary(b->dir, e);
+	b->windows_fd = index_temporary(b->dir, e);
 	if (b->windows_fd < 0) {
 		int r = b->windows_fd;
 
@@ -75,7 +67,7 @@ int index_build_new(const struct index_options *options, struct index_build **ou
 	sink.span_len = b->options.span_len ? b->options.span_len : SPAN_LEN_DEFAULT;
 	b->inflate = inflate_new(&sink);
 	b->tree = tree_new(b->options.user_xattrs);
-	b->parser = tar_parser_new(tree_add, b->tree);
+	b->parser = tar_parser_new(took_entry, b);
 	if (!b->options.digest_is_checked)
 		b->in_sum = sha256_new();
 	b->out_sum = sha256_new();
@@ -152,6 +144,15 @@ static int took_bytes(void *arg, const void *data, size_t len, struct err *e)
 	if (b->options.pass)
 		r = b->options.pass(b->options.arg, offset, data, len, e);
 	return r < 0 ? r : tar_parser_feed(b->parser, data, len, e);
+}
+
+static int took_entry(void *arg, const struct tar_entry *entry, struct err *e)
+{
+	struct index_build *b = arg;
+
+	if (landmark_is_prefetch(entry))
+		b->prefetch_len = entry->pos;
+	return tree_add(b->tree, entry, e);
 }
 
 static int store_window(struct index_build *b, const struct inflate_place *place,
@@ -259,6 +260,7 @@ static int info_fill(struct index_build *b, struct layer_info *info, struct err 
 	else
 		memcpy(info->digest, b->digest, sizeof(info->digest));
 	sum_end(b, info->diff_id);
+	memcpy(info->id, info->digest, sizeof(info->id));
 	info->compression = inflate_compression(b->inflate);
 	info->toc = toc_kind(b->tail, b->tail_len, b->in_len);
 	info->compressed_len = b->in_len;
@@ -266,45 +268,17 @@ static int info_fill(struct index_build *b, struct layer_info *info, struct err 
 	info->span_len_max = span_len_max(b);
 	info->checkpoint_count = b->record_count;
 	info->implied_dirs = tree_implied_dirs(b->tree);
+	info->prefetch_len = b->prefetch_len;
 	r = check_digest("digest", b->digest, info->digest, e);
 	return r < 0 ? r : check_digest("diff id", b->diff_id, info->diff_id, e);
 }
 
-struct output {
-	int fd;
-	uint64_t at;
-	struct index_section *section;
-	struct xxh3 sum;
-};
-
-static void section_begin(struct output *o, struct index_head *head, int no)
-{
-	o->section = &head->sections[no];
-	o->section->offset = htole64(o->at);
-	xxh3_init(&o->sum);
-}
-
-static int section_put(struct output *o, const void *data, size_t len, struct err *e)
-{
-	int r = index_pwrite(o->fd, o->at, data, len, e);
-
-	xxh3_update(&o->sum, data, len);
-	o->at += len;
-	return r;
-}
-
-static void section_end(struct output *o, uint64_t raw_len)
-{
-	o->section->stored_len = htole64(o->at - le64toh(o->section->offset));
-	o->section->raw_len = htole64(raw_len);
-	o->section->xxh3 = htole64(xxh3_final(&o->sum));
-}
-
-static int put_windows(struct index_build *b, struct output *o, struct err *e)
+static int put_windows(struct index_build *b, struct index_writer *w, struct err *e)
 {
 	char part[65536];
 	int r = 0;
 
+	index_writer_begin(w, INDEX_WINDOWS);
 	for (uint64_t at = 0; r == 0 && at < b->windows_len; at += sizeof(part)) {
 		uint64_t n = b->windows_len - at;
 
@@ -312,125 +286,48 @@ static int put_windows(struct index_build *b, struct output *o, struct err *e)
 			n = sizeof(part);
 		r = index_pread(b->windows_fd, at, part, n, e);
 		if (r == 0)
-			r = section_put(o, part, n, e);
+			r = index_writer_put(w, part, n, e);
 	}
-	section_end(o, b->windows_len);
+	index_writer_end(w, b->windows_len);
 	return r;
 }
 
-static int put_records(struct index_build *b, struct output *o, struct err *e)
+static int put_records(struct index_build *b, struct index_writer *w, struct err *e)
 {
-	size_t raw = b->record_count * sizeof(*b->records), max = ZSTD_compressBound(raw);
-	cleanup(free_at) char *stored = mem_alloc(max);
-	size_t n = ZSTD_compress2(b->zstd, stored, max, b->records, raw);
+	size_t raw = b->record_count * sizeof(*b->records);
 	int r;
 
-	if (ZSTD_isError(n))
-		return err_set(e, EIO, "compressing checkpoints: %s", ZSTD_getErrorName(n));
-	r = section_put(o, stored, n, e);
-	section_end(o, raw);
+	index_writer_begin(w, INDEX_CHECKPOINTS);
+	r = index_writer_put_frame(w, b->records, raw, e);
+	index_writer_end(w, raw);
 	return r;
 }
 
-static int put_blocks(struct index_build *b, struct output *o, struct err *e)
+static int put_blocks(struct index_build *b, struct index_writer *w, struct err *e)
 {
-	int r = b->blocks.len ? section_put(o, b->blocks.data, b->blocks.len, e) : 0;
+	int r = 0;
 
-	section_end(o, b->blocks.len);
+	index_writer_begin(w, INDEX_BLOCKS);
+	if (b->blocks.len)
+		r = index_writer_put(w, b->blocks.data, b->blocks.len, e);
+	index_writer_end(w, b->blocks.len);
 	return r;
-}
-
-/* One frame of all that is in file. */
-static int put_compressed(struct index_build *b, FILE *file, struct output *o, struct err *e)
-{
-	char raw[INDEX_ROOM], stored[INDEX_ROOM];
-	bool last = false, flushed;
-
-	while (!last) {
-		ZSTD_inBuffer in = {raw, fread(raw, 1, sizeof(raw), file), 0};
-
-		last = in.size < sizeof(raw);
-		do {
-			ZSTD_outBuffer to = {stored, sizeof(stored), 0};
-			size_t left = ZSTD_compressStream2(b->zstd, &to, &in,
-							   last ? ZSTD_e_end : ZSTD_e_continue);
-			int r;
-
-			if (ZSTD_isError(left))
-				return err_set(e, EIO, "compressing the tree: %s",
-					       ZSTD_getErrorName(left));
-			r = section_put(o, stored, to.pos, e);
-			if (r < 0)
-				return r;
-			flushed = last ? left == 0 : in.pos == in.size;
-		} while (!flushed);
-	}
-	return ferror(file) ? err_set(e, EIO, "reading the tree's image") : 0;
-}
-
-static int put_erofs(struct index_build *b, struct output *o, struct layer_info *info,
-		     struct err *e)
-{
-	int fd = temporary(b->dir, e), r;
-	cleanup(fclose_at) FILE *file = fd < 0 ? NULL : fdopen(fd, "w+");
-	struct erofs_summary sum;
-
-	if (fd < 0)
-		return fd;
-	if (!file) {
-		close(fd);
-		return err_set(e, ENOMEM, "a temporary file");
-	}
-	r = erofs_write(b->tree, b->out_len, file, &sum, e);
-	if (r < 0)
-		return r;
-	rewind(file);
-	info->erofs_len = sum.len;
-	info->inode_count = sum.inode_count;
-	r = put_compressed(b, file, o, e);
-	section_end(o, sum.len);
-	return r;
-}
-
-static void head_fill(struct index_head *h, const struct layer_info *info)
-{
-	memcpy(h->magic, INDEX_MAGIC, sizeof(h->magic));
-	h->version = htole32(INDEX_VERSION);
-	h->head_len = htole32(INDEX_HEAD_LEN);
-	index_hex_pack(info->digest, h->digest);
-	index_hex_pack(info->diff_id, h->diff_id);
-	h->compressed_len = htole64(info->compressed_len);
-	h->len = htole64(info->len);
-	h->inode_count = htole64(info->inode_count);
-	h->span_len_max = htole64(info->span_len_max);
-	h->compression = htole32(info->compression);
-	h->toc = htole32(info->toc);
-	h->checkpoint_count = htole32(info->checkpoint_count);
-	h->implied_dirs = htole32(info->implied_dirs);
-	h->xxh3 = htole64(xxh3_of(h, offsetof(struct index_head, xxh3)));
 }
 
 static int write_file(struct index_build *b, int fd, struct layer_info *info, struct err *e)
 {
-	struct index_head head = {.version = 0};
-	struct output o = {.fd = fd, .at = INDEX_HEAD_LEN};
+	struct index_writer w cleanup(index_writer_release);
 	int r;
 
-	section_begin(&o, &head, INDEX_WINDOWS);
-	r = put_windows(b, &o, e);
-	section_begin(&o, &head, INDEX_CHECKPOINTS);
+	index_writer_init(&w, fd);
+	r = put_windows(b, &w, e);
 	if (r == 0)
-		r = put_records(b, &o, e);
-	section_begin(&o, &head, INDEX_BLOCKS);
+		r = put_records(b, &w, e);
 	if (r == 0)
-		r = put_blocks(b, &o, e);
-	section_begin(&o, &head, INDEX_EROFS);
+		r = put_blocks(b, &w, e);
 	if (r == 0)
-		r = put_erofs(b, &o, info, e);
-	if (r < 0)
-		return r;
-	head_fill(&head, info);
-	return index_pwrite(fd, 0, &head, sizeof(head), e);
+		r = index_writer_put_tree(&w, b->tree, b->dir, info, e);
+	return r == 0 ? index_writer_finish(&w, info, e) : r;
 }
 
 int index_build_end(struct index_build *b, int fd, struct layer_info *info_out, struct err *e)

@@ -1,5 +1,5 @@
 /*
- * The layer index's file, version 2. Little-endian.
+ * The layer index's file, versions 2 and 3. Little-endian.
  *
  *   head         INDEX_HEAD_LEN bytes, struct index_head: ends with the XXH3-64 of what is before
  *   windows      zstd-compressed windows of the checkpoints, each by itself
@@ -7,6 +7,11 @@
  *   blocks       for each LAYER_BLOCK_LEN of the uncompressed tar where its sha256 stands after it
  *                (32 bytes, sha256_state()); for a last one that is shorter, the diff id
  *   erofs        the EROFS image, one zstd frame
+ *
+ * Version 3 is of a layer that is laid out by its own table of contents (toc_index.h): windows and
+ * checkpoints are empty, and
+ *   blocks       the table's digest (32 bytes), struct index_chunk for each chunk, one zstd frame;
+ *                checkpoint_count counts them
  *
  * Sections follow one another without gaps up to the file's end. Each but windows has the XXH3-64
  * of its stored bytes in the head; a window has that of its raw bytes in its checkpoint. XXH3 finds
@@ -20,9 +25,10 @@
 
 #include "fs/layer/info.h"
 
-#define INDEX_MAGIC   "SKIMIDX\n"
-#define INDEX_VERSION 2
-#define INDEX_ROOM    16384 /* of a buffer on the stack: threads of pools have 256 KiB */
+#define INDEX_MAGIC	  "SKIMIDX\n"
+#define INDEX_VERSION	  2
+#define INDEX_VERSION_TOC 3
+#define INDEX_ROOM	  16384 /* of a buffer on the stack: threads of pools have 256 KiB */
 
 enum { INDEX_WINDOWS, INDEX_CHECKPOINTS, INDEX_BLOCKS, INDEX_EROFS, INDEX_SECTION_COUNT };
 
@@ -37,7 +43,8 @@ struct index_head {
 	uint64_t compressed_len, len, inode_count, span_len_max;
 	uint32_t compression, toc, checkpoint_count, implied_dirs;
 	struct index_section sections[INDEX_SECTION_COUNT];
-	uint8_t reserved[16];
+	uint64_t prefetch_len;
+	uint8_t reserved[8];
 	uint64_t xxh3;
 } __attribute__((packed));
 
@@ -50,7 +57,31 @@ struct index_record {
 	uint32_t window_stored_len, window_raw_len, flags, reserved;
 } __attribute__((packed));
 
+#define INDEX_SECTOR	 512 /* where files begin in a layout by table */
+#define INDEX_DIGEST_LEN 32
+
+#define INDEX_CHUNK_ZEROS                                                                          \
+	0x1 /* flags: the blob has none of it; in_offset, inner: where it stands */
+#define INDEX_CHUNK_BLOCK 0x2 /* a block begins */
+
+/* Chunks are in the order of both offsets; what is between them in the layer is zero, and less than
+ * INDEX_SECTOR. */
+struct index_chunk {
+	uint64_t in_offset, inner; /* the member or frame, and where in what is inflated of it */
+	uint64_t out_offset;
+	uint32_t len, flags;
+	uint8_t sha256[INDEX_DIGEST_LEN];
+} __attribute__((packed));
+
+/* Where in its member it ends; in the host's byte order. */
+static inline uint64_t index_chunk_inner_end(const struct index_chunk *k)
+{
+	return k->inner + (k->flags & INDEX_CHUNK_ZEROS ? 0 : k->len);
+}
+
 /* Bounds of what is believed on opening. */
+#define INDEX_CHUNK_COUNT_MAX	   (1U << 20)
+#define INDEX_CHUNK_LEN_MAX	   (64U << 20) /* of a block of chunks as well: they are in memory */
 #define INDEX_LAYER_LEN_MAX	   (1ULL << 41)
 #define INDEX_CHECKPOINT_COUNT_MAX (1U << 22)
 #define INDEX_EROFS_LEN_MAX	   (1ULL << 32)
@@ -58,6 +89,9 @@ struct index_record {
 /* 64 hex digits to 32 bytes and back. */
 void index_hex_pack(const char *hex, uint8_t out[32]);
 void index_hex_print(const uint8_t bytes[32], char out[DIGEST_HEX_LEN + 1]);
+/* What a layer by table goes by: who says the same three means the same files. 64 hex each. */
+void index_toc_id(const char *digest, const char *toc_digest, const char *diff_id,
+		  char out[DIGEST_HEX_LEN + 1]);
 
 /* All of len at offset; EBADMSG if the file is shorter. */
 must_check int index_pread(int fd, uint64_t offset, void *buf, size_t len, struct err *e);

@@ -5,7 +5,7 @@
 #include "base/digest.h"
 
 /* The uncompressed layer is verified in blocks of this length, at multiples of it (the last is
- * shorter). */
+ * shorter); where a table of contents lays it out, in runs of chunks, of about this length. */
 #define LAYER_BLOCK_LEN (1024 * 1024)
 
 /* Written into indexes: never renumber. */
@@ -25,10 +25,16 @@ enum layer_toc {
 struct layer_info {
 	char digest[DIGEST_HEX_LEN + 1];  /* sha256 of the blob as it is in the registry */
 	char diff_id[DIGEST_HEX_LEN + 1]; /* sha256 of the uncompressed tar */
+	/* Of a layer that is laid out by its own table of contents: the digest of that, as the
+	 * image says. "" = it is laid out as its tar. */
+	char toc_digest[DIGEST_HEX_LEN + 1];
+	/* What the layer goes by where it is kept: digest, or what toc_index.h makes of all three.
+	 */
+	char id[DIGEST_HEX_LEN + 1];
 	enum layer_compression compression;
 	enum layer_toc toc;
 	uint64_t compressed_len;
-	uint64_t len; /* of the uncompressed tar */
+	uint64_t len; /* of the uncompressed tar, or of what is laid out instead */
 	uint64_t erofs_len;
 	uint64_t inode_count;
 	/* The most that must be inflated before a wanted byte comes. Some MiB for gzip, whatever
@@ -39,6 +45,7 @@ struct layer_info {
 	/* Directories that the layer has no entry for: they were made 0755 root:root. An unpacker
 	 * that knows the layers below would have taken owner and mode from there. */
 	uint32_t implied_dirs;
+	uint64_t prefetch_len; /* what eStargz's landmark says is read first: so many bytes, or 0 */
 };
 
 #endif

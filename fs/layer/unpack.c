@@ -3,6 +3,7 @@
 #include "fs/layer/unpack.h"
 
 #include "base/mem.h"
+#include "fs/layer/chunks.h"
 #include "fs/layer/inflate.h"
 
 #include <errno.h>
@@ -33,6 +34,33 @@ static void choose(const struct layer_index *ix, uint64_t offset, struct index_c
 	index_checkpoint_before(ix, offset - offset % LAYER_BLOCK_LEN, cp);
 }
 
+/* Of a layer by table: the blocks that are wanted, and no more. */
+static void plan_chunks(const struct chunks *c, uint64_t offset, uint64_t len,
+			struct unpack_plan *out)
+{
+	uint64_t first = chunks_block_at(c, offset), last = chunks_block_at(c, offset + len - 1);
+	uint64_t in_end, unused;
+
+	chunks_block_source(c, last, &unused, &in_end);
+	chunks_block_source(c, first, &out->in_offset, &unused);
+	out->in_len = in_end - out->in_offset;
+	chunks_block_extent(c, last, &offset, &len);
+	chunks_block_extent(c, first, &out->out_offset, &unused);
+	out->out_len = offset + len - out->out_offset;
+}
+
+uint64_t unpack_span_end(const struct layer_index *ix, uint64_t offset)
+{
+	struct index_checkpoint next;
+	uint64_t len;
+
+	index_block_extent(ix, index_block_at(ix, offset), &offset, &len);
+	if (index_chunks(ix))
+		return offset + len;
+	return index_checkpoint_after(ix, offset + len, &next) ? next.out_offset
+							       : index_info(ix)->len;
+}
+
 int unpack_plan(const struct layer_index *ix, uint64_t offset, uint64_t len,
 		struct unpack_plan *out, struct err *e)
 {
@@ -43,6 +71,10 @@ int unpack_plan(const struct layer_index *ix, uint64_t offset, uint64_t len,
 	if (offset > info->len || len > info->len - offset || len == 0)
 		return err_set(e, EINVAL, "bytes %" PRIu64 "+%" PRIu64 " of a layer of %" PRIu64,
 			       offset, len, info->len);
+	if (index_chunks(ix)) {
+		plan_chunks(index_chunks(ix), offset, len, out);
+		return 0;
+	}
 	choose(ix, offset, &cp);
 	end = block_end(ix, offset + len - 1);
 	out->in_offset = cp.in_offset - (cp.bit_count > 0);
@@ -148,6 +180,27 @@ static int pump(struct unpacking *u, struct inflate *f, const struct unpack_plan
 				 index_info(u->ix)->digest);
 }
 
+/* Each block by itself: it begins where inflating can begin. */
+static int unpack_chunks(const struct chunks *c, const struct unpack_plan *plan,
+			 const struct unpack_io *io, struct err *e)
+{
+	uint64_t at = plan->out_offset, len;
+	int r = 0;
+
+	while (r == 0 && at < plan->out_offset + plan->out_len) {
+		cleanup(free_at) unsigned char *block = NULL;
+		uint64_t no = chunks_block_at(c, at);
+
+		chunks_block_extent(c, no, &at, &len);
+		block = mem_alloc(len);
+		r = chunks_block_unpack(c, no, io, block, e);
+		if (r == 0)
+			r = io->block(io->arg, at, block, len, e);
+		at += len;
+	}
+	return r;
+}
+
 int unpack_range(const struct layer_index *ix, uint64_t offset, uint64_t len,
 		 const struct unpack_io *io, struct err *e)
 {
@@ -159,9 +212,56 @@ int unpack_range(const struct layer_index *ix, uint64_t offset, uint64_t len,
 
 	if (r < 0)
 		return r;
+	if (index_chunks(ix))
+		return unpack_chunks(index_chunks(ix), &plan, io, e);
 	u.block = block = mem_alloc(LAYER_BLOCK_LEN);
 	u.from = plan.out_offset;
 	u.end = plan.out_offset + plan.out_len;
 	r = inflate_at(&u, offset, &f, e);
 	return r < 0 ? r : pump(&u, f, &plan, e);
+}
+
+/* ---- the whole */
+
+static int take_sum(void *arg, const void *data, size_t len, struct err *e)
+{
+	(void)e;
+	sha256_update(arg, data, len);
+	return 0;
+}
+
+static int sum_all(const struct layer_index *ix, const struct unpack_io *io, struct sha256 *sum,
+		   struct err *e)
+{
+	const struct inflate_sink sink = {.bytes = take_sum, .arg = sum};
+	cleanup(free_inflate) struct inflate *f = inflate_new(&sink);
+	cleanup(free_at) char *part = mem_alloc(READ_LEN);
+	uint64_t at = 0, end = index_info(ix)->compressed_len;
+	int r = 0;
+
+	while (r == 0 && at < end) {
+		ssize_t n = io->read(io->arg, at, part, end - at < READ_LEN ? end - at : READ_LEN);
+
+		if (n < 0)
+			return err_set(e, (int)-n, "read the layer at byte %" PRIu64, at);
+		if (n == 0)
+			break;
+		r = inflate_feed(f, part, (size_t)n, e);
+		at += (uint64_t)n;
+	}
+	return r == 0 ? inflate_end(f, e) : r;
+}
+
+int unpack_check_diff(const struct layer_index *ix, const struct unpack_io *io, struct err *e)
+{
+	struct sha256 *sum = sha256_new();
+	char is[DIGEST_HEX_LEN + 1];
+	int r = sum_all(ix, io, sum, e);
+
+	if (r == 0)
+		sha256_final(sum, is);
+	sha256_free(sum);
+	if (r == 0 && strcmp(is, index_info(ix)->diff_id) != 0)
+		r = err_set(e, EBADMSG, "the uncompressed layer is sha256:%s", is);
+	return r;
 }

@@ -40,9 +40,11 @@ static void use(const struct layer_index *ix)
 
 	if (index_info(ix)->erofs_len < 1 << 20 && index_erofs_write(ix, image, &e) < 0)
 		return;
-	index_checkpoint_before(ix, index_info(ix)->len / 2, &cp);
-	if (index_window_read(ix, &cp, window, &len, &e) < 0)
-		return;
+	if (!index_chunks(ix)) {
+		index_checkpoint_before(ix, index_info(ix)->len / 2, &cp);
+		if (index_window_read(ix, &cp, window, &len, &e) < 0)
+			return;
+	}
 	if (unpack_plan(ix, index_info(ix)->len / 2, 1, &plan, &e) == 0 && plan.in_len < 1 << 20 &&
 	    unpack_range(ix, index_info(ix)->len / 2, 1, &io, &e) < 0)
 		return;
@@ -66,7 +68,8 @@ static void set_right(uint8_t *data, size_t size)
 	struct index_head *h = (struct index_head *)data;
 
 	memcpy(h->magic, INDEX_MAGIC, sizeof(h->magic));
-	h->version = htole32(INDEX_VERSION);
+	if (le32toh(h->version) != INDEX_VERSION_TOC)
+		h->version = htole32(INDEX_VERSION);
 	h->head_len = htole32(INDEX_HEAD_LEN);
 	for (int i = 0; i < INDEX_SECTION_COUNT; i++) {
 		uint64_t at = le64toh(h->sections[i].offset);
