@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "daemon/header_list.h"
+#include "daemon/task.h"
 
 #include <errno.h>
 #include <string.h>
@@ -113,6 +114,18 @@ static int take_filtered(struct errand *x, const struct http_head *head, struct 
 	return 0;
 }
 
+static int take_content_for_id(struct errand *x, const struct http_head *head, struct err *e)
+{
+	x->content_for_id = take_text(head, "X-Dragonfly-Content-For-Calculating-Task-ID");
+	if (x->content_for_id &&
+	    strncmp(x->content_for_id, TASK_OWN_NAMES, strlen(TASK_OWN_NAMES)) == 0)
+		return err_set(
+			e, EINVAL,
+			"X-Dragonfly-Content-For-Calculating-Task-ID begins with " TASK_OWN_NAMES
+			", which is the daemons' own");
+	return 0;
+}
+
 static int take_wishes(struct errand *x, const struct http_head *head, struct err *e)
 {
 	const struct {
@@ -130,9 +143,9 @@ static int take_wishes(struct errand *x, const struct http_head *head, struct er
 			return -e->code;
 	x->tag = take_text(head, "X-Dragonfly-Tag");
 	x->application = take_text(head, "X-Dragonfly-Application");
-	x->content_for_id = take_text(head, "X-Dragonfly-Content-For-Calculating-Task-ID");
 	x->output_path = take_text(head, "X-Dragonfly-Output-Path");
-	if (take_priority(x, head, e) < 0 || take_piece_length(x, head, e) < 0)
+	if (take_content_for_id(x, head, e) < 0 || take_priority(x, head, e) < 0 ||
+	    take_piece_length(x, head, e) < 0)
 		return -e->code;
 	return take_filtered(x, head, e);
 }

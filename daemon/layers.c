@@ -47,7 +47,7 @@ struct layers {
 
 char *layers_index_name(const char *digest)
 {
-	return mem_printf("skimmer/layer-index/2/sha256:%s", digest);
+	return mem_printf(TASK_OWN_NAMES "layer-index/2/sha256:%s", digest);
 }
 
 static char *path_of(const struct layers *ls, const char *digest, const char *ending)

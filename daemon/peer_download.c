@@ -546,6 +546,14 @@ static void download_opened(struct task_open *o, struct task *t, const struct er
 	actor_unref(&d->actor);
 }
 
+/* From another host, a name that the daemons believe in. */
+static bool is_forbidden(const struct download *d)
+{
+	const char *name = message_text(asked_of(d), content_for_calculating_task_id);
+
+	return !d->is_local && name && strncmp(name, TASK_OWN_NAMES, strlen(TASK_OWN_NAMES)) == 0;
+}
+
 static void run_begin(struct download *d)
 {
 	const Common__V2__Download *asked = asked_of(d);
@@ -558,6 +566,11 @@ static void run_begin(struct download *d)
 	if (d->is_local && path && path[0] &&
 	    output_new(path, asked->overwrite, &d->output, &e) < 0) {
 		fail_output(d, &e);
+		return;
+	}
+	if (is_forbidden(d)) {
+		err_set(&e, EINVAL, "tasks named " TASK_OWN_NAMES "... are made by daemons only");
+		fail(d, &e);
 		return;
 	}
 	if (task_message_read(asked, &m, &e) < 0) {

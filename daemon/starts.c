@@ -74,7 +74,7 @@ static uint64_t none_read;
 
 char *starts_record_name(const char *manifest)
 {
-	return mem_printf("skimmer/start-record/1/sha256:%s", manifest);
+	return mem_printf(TASK_OWN_NAMES "start-record/1/sha256:%s", manifest);
 }
 
 static bool is_stopping(const struct starts *s)

@@ -17,6 +17,10 @@
 struct tasks; /* all tasks of this daemon */
 struct task;  /* reference-counted */
 
+/* content_for_id of what daemons make themselves (task_import.h) begins so. They believe what has
+ * such a name, so a door lets nobody but root of this host name one. */
+#define TASK_OWN_NAMES "skimmer/"
+
 enum task_priority { TASK_URGENT, TASK_NEAR, TASK_REST };
 
 /* What is asked for. Everything is copied by task_open(). */

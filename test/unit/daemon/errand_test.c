@@ -74,11 +74,16 @@ static void wishes_are_read(void **state)
 static void wishes_that_mean_nothing_are_refused(void **state)
 {
 	static const char *const bad[] = {
-		"X-Dragonfly-Priority: 9\r\n",	      "X-Dragonfly-Priority: high\r\n",
-		"X-Dragonfly-Priority: 12\r\n",	      "X-Dragonfly-Priority:\r\n",
-		"X-Dragonfly-Piece-Length: 1mib\r\n", "X-Dragonfly-Piece-Length: x\r\n",
-		"X-Dragonfly-Piece-Length: 1GiB\r\n", "X-Dragonfly-Use-P2P: maybe\r\n",
+		"X-Dragonfly-Priority: 9\r\n",
+		"X-Dragonfly-Priority: high\r\n",
+		"X-Dragonfly-Priority: 12\r\n",
+		"X-Dragonfly-Priority:\r\n",
+		"X-Dragonfly-Piece-Length: 1mib\r\n",
+		"X-Dragonfly-Piece-Length: x\r\n",
+		"X-Dragonfly-Piece-Length: 1GiB\r\n",
+		"X-Dragonfly-Use-P2P: maybe\r\n",
 		"X-Dragonfly-Force-Hard-Link: 1\r\n",
+		"X-Dragonfly-Content-For-Calculating-Task-ID: skimmer/layer-index/2/sha256:0\r\n",
 	};
 
 	(void)state;

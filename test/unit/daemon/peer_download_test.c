@@ -384,6 +384,28 @@ static void nonsense_is_an_invalid_argument(void **state)
 	door_close(&d);
 }
 
+static void names_of_the_daemons_own_are_for_root_of_this_host(void **state)
+{
+	static char name[] = TASK_OWN_NAMES "layer-index/2/sha256:0";
+	struct hearing h;
+	struct asking a;
+	struct door d;
+
+	door_open(&d, state);
+	asking_init(&a, URL);
+	message_set(
+		&a.download, content_for_calculating_task_id,
+		COMMON__V2__DOWNLOAD__CONTENT_FOR_CALCULATING_TASK_ID__CONTENT_FOR_CALCULATING_TASK_ID,
+		name);
+	hear(&h, d.tcp, UPLOAD("DownloadTask"), &download_ops, &a.rq.base);
+	assert_int_equal(await_end(&h), RPC_INVALID_ARGUMENT);
+	hearing_free(&h);
+	download_local(&d, &h, &a);
+	assert_int_equal(await_end(&h), RPC_OK);
+	hearing_free(&h);
+	door_close(&d);
+}
+
 static void a_blob_by_digest_is_served_from_here(void **state)
 {
 	cleanup(free_at) char *digest = digest_of(SEED, 1000);
@@ -547,6 +569,7 @@ int main(void)
 		peer_test(a_range_fetches_and_leaves_only_what_it_touches),
 		peer_test(origins_errors_come_with_their_status),
 		peer_test(nonsense_is_an_invalid_argument),
+		peer_test(names_of_the_daemons_own_are_for_root_of_this_host),
 		peer_test(a_blob_by_digest_is_served_from_here),
 		peer_test(a_wrong_digest_leaves_no_output),
 		peer_test(a_client_that_leaves_takes_its_output_along),
