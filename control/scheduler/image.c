@@ -313,7 +313,7 @@ static const struct manifest_item *pick(const struct manifest *index, const char
 					struct err *e)
 {
 	const struct manifest_item *item;
-	char text[96], *os = text, *arch, *variant, *save = NULL;
+	char text[96], *os, *arch, *variant, *save = NULL;
 
 	if (!platform || !*platform) {
 		item = manifest_pick(index);
