@@ -95,7 +95,7 @@ struct setting {
 static void setting_prepare(struct setting *s)
 {
 	struct scheduler_client_config c = {.announce_interval_ms = 60000,
-					    .answer_timeout_ms = 1000};
+					    .answer_timeout_ms = 30000};
 	struct host_config h = {.hostname = "child",
 				.ip = "10.0.0.1",
 				.idc = "fra",

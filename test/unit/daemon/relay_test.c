@@ -278,7 +278,7 @@ static bool answer(struct fake_conn *c, void *arg)
 
 static int set_up(void **state)
 {
-	struct origin_config config = {.stall_timeout_ms = 1000};
+	struct origin_config config = {.connect_timeout_ms = WAIT_MS, .stall_timeout_ms = WAIT_MS};
 	struct rlimit files;
 	struct err e;
 
@@ -342,6 +342,24 @@ static void slow_client_gets_all_bytes(void **state)
 	}
 }
 
+/* Until be_patient() the relay takes a second of silence for a stall. */
+static struct relay *patient;
+
+static void be_hasty(void)
+{
+	const struct origin_config config = {.stall_timeout_ms = 1000};
+	struct err e;
+
+	patient = relay;
+	assert_int_equal(relay_new(&config, &relay, &e), 0);
+}
+
+static void be_patient(void)
+{
+	relay_free(relay);
+	relay = patient;
+}
+
 static void paused_call_outlives_the_stall_timeout(void **state)
 {
 	cleanup(client_release) struct client c;
@@ -349,6 +367,7 @@ static void paused_call_outlives_the_stall_timeout(void **state)
 	int64_t until;
 
 	(void)state;
+	be_hasty();
 	client_init(&c);
 	c.hold_at = CHUNK_AT;
 	start(&c, "GET", url, 0, NULL);
@@ -364,6 +383,7 @@ static void paused_call_outlives_the_stall_timeout(void **state)
 	assert_true(finish(&c));
 	assert_int_equal(c.received, BIG);
 	assert_true(c.right);
+	be_patient();
 }
 
 /* Its first address may refuse: the next one's socket then has the same number. */
@@ -442,6 +462,7 @@ static void cut_and_stalled_answers_are_told(void **state)
 	} cases[] = {{"/cut", EPROTO}, {"/stall", ETIMEDOUT}};
 
 	(void)state;
+	be_hasty();
 	for (size_t i = 0; i < array_len(cases); i++) {
 		cleanup(client_release) struct client c;
 
@@ -451,6 +472,7 @@ static void cut_and_stalled_answers_are_told(void **state)
 		assert_int_equal(c.err.code, cases[i].code);
 		assert_int_equal(c.received, 500);
 	}
+	be_patient();
 }
 
 static void head_that_does_not_come_times_out(void **state)
@@ -655,12 +677,8 @@ static void calls_are_limited(void **state)
 static void cancel_ends_calls_in_any_state(void **state)
 {
 	static const char *const paths[] = {"/silent", "/stall", "/big", "/x"};
-	struct origin_config patient = {.connect_timeout_ms = WAIT_MS, .stall_timeout_ms = WAIT_MS};
-	struct relay *shared = relay;
-	struct err e;
 
 	(void)state;
-	assert_int_equal(relay_new(&patient, &relay, &e), 0);
 	for (size_t i = 0; i < 40; i++) {
 		cleanup(free_at) char *url = fake_at(server, paths[i % 4]);
 		cleanup(client_release) struct client c;
@@ -679,20 +697,14 @@ static void cancel_ends_calls_in_any_state(void **state)
 		assert_true(finish(&c));
 		assert_true(c.err.code == ECANCELED || (i % 4 == 3 && c.err.code == 0));
 	}
-	relay_free(relay);
-	relay = shared;
 }
 
 static void thousand_calls_at_a_time(void **state)
 {
 	struct client *crowd = mem_array(CROWD, sizeof(*crowd));
 	cleanup(free_at) char *url = fake_at(server, "/crowd");
-	struct origin_config patient = {.connect_timeout_ms = WAIT_MS, .stall_timeout_ms = WAIT_MS};
-	struct relay *shared = relay;
-	struct err e;
 
 	(void)state;
-	assert_int_equal(relay_new(&patient, &relay, &e), 0);
 	for (unsigned i = 0; i < CROWD; i++) {
 		client_init(&crowd[i]);
 		crowd[i].hold_at = 20000;
@@ -715,8 +727,7 @@ static void thousand_calls_at_a_time(void **state)
 		assert_true(crowd[i].right);
 		client_release(&crowd[i]);
 	}
-	relay_free(relay);
-	relay = shared;
+
 	free(crowd);
 }
 

@@ -19,7 +19,7 @@ struct setting {
 static void setting_open(struct setting *s, enum fake_answer answer)
 {
 	struct scheduler_client_config c = {.announce_interval_ms = 60000,
-					    .answer_timeout_ms = 3000};
+					    .answer_timeout_ms = 30000};
 	struct host_config h = {
 		.hostname = "child", .ip = "10.0.0.1", .port = 4000, .download_port = 4000};
 	const char *addrs[] = {s->fake.addr};
@@ -161,7 +161,7 @@ static void host_is_announced_when_an_address_appears(void **state)
 
 static void host_is_announced_at_the_interval(void **state)
 {
-	struct scheduler_client_config c = {.announce_interval_ms = 30, .answer_timeout_ms = 1000};
+	struct scheduler_client_config c = {.announce_interval_ms = 30, .answer_timeout_ms = 30000};
 	struct host_config h = {.hostname = "child", .ip = "10.0.0.1", .port = 4000};
 	const char *addrs[1];
 	struct setting s;

@@ -72,9 +72,9 @@ static void content_is_copied_over_what_is_there(void **state)
 	struct err e;
 
 	(void)state;
-	assert_int_equal(write_to("file", false, 1000, &e), 0);
+	assert_int_equal(write_to("file", false, 30000, &e), 0);
 	expect_content("file");
-	assert_int_equal(write_to("file", false, 1000, &e), 0);
+	assert_int_equal(write_to("file", false, 30000, &e), 0);
 	assert_int_equal(entries(), 1);
 }
 
@@ -88,12 +88,12 @@ static void hard_link_shares_the_file(void **state)
 	close(fake.fd);
 	fake.fd = open(store, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	assert_int_equal(write(fake.fd, fake.content, CONTENT_LEN), CONTENT_LEN);
-	assert_int_equal(write_to("file", true, 1000, &e), 0);
+	assert_int_equal(write_to("file", true, 30000, &e), 0);
 	expect_content("file");
-	assert_int_equal(write_to("file", true, 1000, &e), 0);
+	assert_int_equal(write_to("file", true, 30000, &e), 0);
 	fstat(fake.fd, &a);
 	assert_int_equal(a.st_nlink, 2);
-	assert_int_equal(write_to("copy", false, 1000, &e), 0);
+	assert_int_equal(write_to("copy", false, 30000, &e), 0);
 	fstat(fake.fd, &b);
 	assert_int_equal(b.st_nlink, 2);
 	assert_int_equal(entries(), 3);
@@ -104,7 +104,7 @@ static void link_across_disks_is_refused(void **state)
 	struct err e;
 
 	(void)state; /* the fake's content is in memory */
-	assert_true(write_to("file", true, 1000, &e) < 0);
+	assert_true(write_to("file", true, 30000, &e) < 0);
 	assert_int_equal(entries(), 0);
 }
 
@@ -120,15 +120,15 @@ static void path_outside_is_refused(void **state)
 	mkdir(sub, 0755);
 	assert_int_equal(symlink("/tmp", link), 0);
 	for (size_t i = 0; i < array_len(bad); i++)
-		if (write_to(bad[i], false, 1000, &e) != -EACCES)
+		if (write_to(bad[i], false, 30000, &e) != -EACCES)
 			fail_msg("not refused: %s", bad[i]);
 	assert_int_equal(task_output_check(dir, "/etc/passwd", &e), -EACCES);
 	assert_int_equal(task_output_check("/data", "/database/x", &e), -EACCES);
 	assert_int_equal(task_output_check(NULL, "/data/x", &e), -EACCES);
 	assert_int_equal(task_output_check("/", "/x", &e), -EACCES);
 	assert_int_equal(task_output_check("/data/", "/data/x", &e), 0);
-	assert_int_equal(write_to("sub/file", false, 1000, &e), 0);
-	assert_int_equal(write_to("none/file", false, 1000, &e), -ENOENT);
+	assert_int_equal(write_to("sub/file", false, 30000, &e), 0);
+	assert_int_equal(write_to("none/file", false, 30000, &e), -ENOENT);
 }
 
 static void waiting_ends_by_deadline_stop_and_failure(void **state)
