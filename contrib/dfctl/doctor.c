@@ -80,7 +80,8 @@ static void print(const struct options *o, const struct findings *fs)
 	}
 	findings_print(fs, !o->quiet, stdout);
 	if (!o->quiet)
-		printf("%u errors, %u warnings\n", errors, warnings);
+		printf("%u error%s, %u warning%s\n", errors, errors == 1 ? "" : "s", warnings,
+		       warnings == 1 ? "" : "s");
 }
 
 int doctor_run(int argc, char **argv)
