@@ -11,6 +11,7 @@
 #define CROWD	   64 /* so many at one place, and few of them need to know others */
 #define REACH_OUT  4  /* one in so many then */
 #define MATES	   3  /* parents of a peer, mates among them, in candidate_parent_limit */
+#define SHARERS	   64 /* peers looked at for one that shares */
 
 static uint64_t next_random(struct state *s)
 {
@@ -166,6 +167,27 @@ static void introduce(struct state *s, struct peer *newcomer, struct peer *const
 	}
 }
 
+void state_offer(struct state *s, struct peer *p)
+{
+	const struct task *t = p->task;
+	struct peer *to[PEER_PARENTS_MAX];
+	unsigned count = 0, limit = s->config.candidate_parent_limit;
+	uint64_t at;
+
+	if (s->config.algorithm != PICK_SKIMMER || t->in_state[PEER_RUNNING] == 0)
+		return;
+	if (limit > PEER_PARENTS_MAX)
+		limit = PEER_PARENTS_MAX;
+	at = next_random(s) % t->peer_count;
+	for (uint32_t i = 0; i < t->peer_count && i < LOOKS * limit && count < limit; i++, at++) {
+		struct peer *q = t->peers[at % t->peer_count];
+
+		if (q->state == PEER_RUNNING && q->parent_count < limit)
+			to[count++] = q;
+	}
+	introduce(s, p, to, count);
+}
+
 static void answer(struct state *s, struct peer *p, enum answer a, struct peer *const *parents,
 		   unsigned count, const char *why)
 {
@@ -175,12 +197,9 @@ static void answer(struct state *s, struct peer *p, enum answer a, struct peer *
 	p->asked_ms = 0;
 }
 
-static void send_to_source(struct state *s, struct peer *p, const char *why)
+static void send_to_source(struct state *s, struct peer *p, int64_t now_ms, const char *why)
 {
-	if (!p->told_source) {
-		p->told_source = true;
-		p->task->source_count++;
-	}
+	task_source_add(p, now_ms);
 	graph_unlink_parents(p);
 	answer(s, p, ANSWER_BACK_TO_SOURCE, NULL, 0, why);
 }
@@ -188,16 +207,25 @@ static void send_to_source(struct state *s, struct peer *p, const char *why)
 /* Is somebody on the way to get it from the origin, or a seed asked to? */
 static bool source_is_coming(const struct state *s, const struct task *t, int64_t now_ms)
 {
-	if (t->source_count > 0)
+	if (t->feeder_count > 0)
 		return true;
 	return t->seed_asked_ms && now_ms - t->seed_asked_ms < s->config.seed_wait_ms;
+}
+
+/* Does somebody have something, or get it, and give it to others? */
+static bool somebody_shares(const struct task *t)
+{
+	for (uint32_t i = 0; i < t->able_count && i < SHARERS; i++)
+		if (!t->peers[i]->host->disable_shared)
+			return true;
+	return false;
 }
 
 /* A seed does not wait for the seed that was asked: it may be that one, which also was told to
  * download by somebody else, a preheat say. */
 static bool waits_for_source(const struct state *s, const struct peer *p, int64_t now_ms)
 {
-	if (p->host->type == TYPE_SEED && p->task->source_count == 0)
+	if (p->host->type == TYPE_SEED && p->task->feeder_count == 0)
 		return false;
 	return source_is_coming(s, p->task, now_ms);
 }
@@ -234,16 +262,25 @@ static void get_from_source(struct state *s, struct peer *p, int64_t now_ms)
 		return;
 	}
 	if (!ask_seed(s, p, now_ms))
-		send_to_source(s, p, "nobody has it yet");
+		send_to_source(s, p, now_ms, "nobody has it yet");
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
 }
 
 static int64_t waits_until(const struct state *s, const struct peer *p)
 {
+	const struct task *t = p->task;
 	int64_t until = p->wait_until_ms;
 
 	/* While a seed is on its way to the origin, patience saves a second copy. */
-	if (p->task->seed_asked_ms && p->task->seed_asked_ms + s->config.seed_wait_ms > until)
-		until = p->task->seed_asked_ms + s->config.seed_wait_ms;
+	if (t->seed_asked_ms)
+		until = later(until, t->seed_asked_ms + s->config.seed_wait_ms);
+	/* Of a crowd whose patience ends together one goes: it will feed the others. */
+	if (t->feeder_count > 0 && p->may_back_to_source)
+		until = later(until, t->feeder_told_ms + s->config.wait_ms);
 	return until;
 }
 
@@ -260,7 +297,7 @@ static void give_up_waiting(struct state *s, struct peer *p, int64_t now_ms)
 	if (now_ms < until)
 		return;
 	if (p->may_back_to_source && source_has_room(s, p))
-		send_to_source(s, p, "no parent in time");
+		send_to_source(s, p, now_ms, "no parent in time");
 	else if (now_ms >= until + s->config.refuse_ms)
 		answer(s, p, ANSWER_REFUSED, NULL, 0,
 		       p->may_back_to_source ? "too many peers read the origin already"
@@ -273,14 +310,14 @@ static void consider(struct state *s, struct peer *p, int64_t now_ms)
 	unsigned count;
 
 	if (p->need_back_to_source && source_has_room(s, p)) {
-		send_to_source(s, p, "asked for");
+		send_to_source(s, p, now_ms, "asked for");
 		return;
 	}
 	count = find_parents(s, p, parents);
 	if (count) {
 		answer(s, p, ANSWER_PARENTS, parents, count, NULL);
 		introduce(s, p, parents, count);
-	} else if (!task_has_available_peer(p->task) && !waits_for_source(s, p, now_ms)) {
+	} else if (!somebody_shares(p->task) && !waits_for_source(s, p, now_ms)) {
 		get_from_source(s, p, now_ms);
 	} else {
 		give_up_waiting(s, p, now_ms);
@@ -317,7 +354,7 @@ static void rescue(struct state *s, struct task *t, int64_t now_ms)
 			best = p;
 	}
 	if (best && !ask_seed(s, best, now_ms))
-		send_to_source(s, best, "nobody else has all of it");
+		send_to_source(s, best, now_ms, "nobody else has all of it");
 }
 
 void state_wake(struct state *s, struct task *t, int64_t now_ms)
@@ -344,10 +381,8 @@ static void expect_no_seed(struct task *t)
 	for (uint32_t i = 0; i < t->peer_count; i++) {
 		struct peer *p = t->peers[i];
 
-		if (p->host->type == 0 || !p->told_source)
-			continue;
-		p->told_source = false;
-		t->source_count--;
+		if (p->host->type != 0)
+			task_source_remove(p);
 	}
 }
 

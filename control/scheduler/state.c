@@ -231,18 +231,33 @@ struct peer *state_peer_make(struct state *s, const char *id, struct host *h, st
 	return p;
 }
 
-static void stop_being_source(struct peer *p)
+void task_source_add(struct peer *p, int64_t now_ms)
+{
+	if (p->told_source)
+		return;
+	p->told_source = true;
+	p->task->source_count++;
+	if (p->host->disable_shared)
+		return;
+	p->is_feeder = true;
+	p->task->feeder_count++;
+	p->task->feeder_told_ms = now_ms;
+}
+
+void task_source_remove(struct peer *p)
 {
 	if (p->told_source)
 		p->task->source_count--;
-	p->told_source = false;
+	if (p->is_feeder)
+		p->task->feeder_count--;
+	p->told_source = p->is_feeder = false;
 }
 
 void state_peer_remove(struct state *s, struct peer *p, int64_t now_ms)
 {
 	struct task *t = p->task;
 
-	stop_being_source(p);
+	task_source_remove(p);
 	graph_unlink_parents(p);
 	graph_unlink_children(p);
 	holdings_drop(p);
@@ -295,6 +310,8 @@ static void move_to(struct peer *p, enum peer_state state)
 
 bool state_peer_event(struct state *s, struct peer *p, enum peer_event event, int64_t now_ms)
 {
+	enum peer_state before = p->state;
+
 	if (!(transitions[event].from & (1u << p->state)))
 		return false;
 	move_to(p, transitions[event].to);
@@ -302,18 +319,19 @@ bool state_peer_event(struct state *s, struct peer *p, enum peer_event event, in
 	if (p->state == PEER_SUCCEEDED || p->state == PEER_FAILED ||
 	    p->state == PEER_BACK_TO_SOURCE)
 		graph_unlink_parents(p);
-	if (p->state == PEER_BACK_TO_SOURCE && !p->told_source) {
-		p->told_source = true;
-		p->task->source_count++;
-	}
+	if (p->state == PEER_BACK_TO_SOURCE)
+		task_source_add(p, now_ms);
 	if (p->state == PEER_SUCCEEDED || p->state == PEER_FAILED) {
-		stop_being_source(p);
+		task_source_remove(p);
 		list_remove(&p->wait_link);
 		holdings_drop(p);
 	}
 	/* A peer that asks is no news to others who ask. */
 	if (event != PEER_EVENT_REGISTER)
 		state_wake(s, p->task, now_ms);
+	/* One that ran is known to others already. */
+	if (peer_is_source(p) && before == PEER_RECEIVED)
+		state_offer(s, p);
 	return true;
 }
 

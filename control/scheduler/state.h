@@ -85,6 +85,8 @@ struct task {
 	int64_t seed_asked_ms;	/* a seed's answer is out since; 0 = none */
 	int64_t seed_failed_ms; /* when a seed last failed; 0 = never */
 	uint32_t source_count;	/* peers told to read the origin, not ended */
+	uint32_t feeder_count;	/* those of them that share what they get */
+	int64_t feeder_told_ms; /* when the last of these was told */
 };
 
 /* parent feeds child. A mate is a parent that may be its child's child as well: it feeds what it
@@ -115,6 +117,7 @@ struct peer {
 	bool need_back_to_source; /* asked by itself, or a seed told to */
 	bool may_back_to_source;
 	bool told_source; /* counted in task->source_count */
+	bool is_feeder;	  /* and in task->feeder_count */
 	uint32_t concurrent_pieces, finished_pieces;
 	struct costs costs;
 	struct edge *edges; /* to its parents, PEER_PARENTS_MAX; NULL while it has none */
@@ -204,10 +207,16 @@ const char *task_state_name(const struct task *t);
 /* Puts p where it belongs in task.peers; to be called when its state, parents or pieces change. */
 void task_sort(struct peer *p);
 bool task_has_available_peer(const struct task *t);
+/* p reads the origin, or is about to; it does no longer. Twice is as once. */
+void task_source_add(struct peer *p, int64_t now_ms);
+void task_source_remove(struct peer *p);
 
 /* ---- decisions (schedule.c) */
 /* The peer wants parents: an answer comes, at once or later. */
 void state_schedule(struct state *s, struct peer *p, int64_t now_ms);
+/* p has all of it or reads the origin, as nobody knew: some of those who have few parents are told.
+ */
+void state_offer(struct state *s, struct peer *p);
 /* Something changed for the task: those that wait are looked at again. */
 void state_wake(struct state *s, struct task *t, int64_t now_ms);
 void state_seed_ended(struct state *s, const char *task_id, bool well, int64_t now_ms);

@@ -96,6 +96,106 @@ static void a_parent_that_appears_while_one_waits_is_given_at_once(void **state)
 	assert_int_equal(f->last.answer, ANSWER_PARENTS);
 }
 
+/* ---- no stampede to the origin */
+
+#define CROWD 100
+
+/* How many were told to read the origin. */
+static unsigned readers(struct fixture *f)
+{
+	return state_task(&f->state, "task")->source_count;
+}
+
+static void join_crowd(struct fixture *f)
+{
+	char name[8];
+
+	f->state.config = state_config_usual(); /* 200 may read the origin */
+	for (unsigned i = 0; i < CROWD; i++) {
+		snprintf(name, sizeof(name), "x%u", i);
+		join(f, name);
+	}
+}
+
+/* A scheduler that was restarted knows nothing of who has what. */
+static void of_a_crowd_that_comes_at_once_one_reads_the_origin(void **state)
+{
+	struct fixture *f = *state;
+
+	join_crowd(f);
+	assert_int_equal(f->answers, 1);
+	assert_int_equal(readers(f), 1);
+	state_peer_event(&f->state, state_peer(&f->state, "px0"), PEER_EVENT_BACK_TO_SOURCE,
+			 f->now);
+	assert_int_equal(f->state.decisions, CROWD);
+	assert_int_equal(readers(f), 1);
+}
+
+static void for_a_crowd_that_comes_at_once_one_seed_is_asked_once(void **state)
+{
+	struct fixture *f = *state;
+
+	f->has_seed = true;
+	join_crowd(f);
+	assert_int_equal(f->seeds_asked, 1);
+	assert_int_equal(f->answers + readers(f), 0);
+}
+
+static void when_the_parent_of_a_crowd_dies_one_reads_the_origin(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *a = join(f, "a");
+	char id[8];
+
+	state_peer_event(&f->state, a, PEER_EVENT_BACK_TO_SOURCE, f->now);
+	join_crowd(f);
+	for (unsigned i = 0; i < CROWD; i++) {
+		snprintf(id, sizeof(id), "px%u", i);
+		state_peer_event(&f->state, state_peer(&f->state, id), PEER_EVENT_STARTED, f->now);
+	}
+	state_peer_event(&f->state, a, PEER_EVENT_FAILED, f->now);
+	for (unsigned i = 0; i < CROWD; i++) {
+		snprintf(id, sizeof(id), "px%u", i);
+		state_schedule(&f->state, state_peer(&f->state, id), f->now);
+	}
+	assert_int_equal(readers(f), 1);
+}
+
+/* Dragonfly's clients and schedulers lose patience all at once. */
+static void of_a_crowd_whose_patience_ends_one_after_the_other_reads_the_origin(void **state)
+{
+	struct fixture *f = *state;
+
+	join_crowd(f); /* the first is told to read the origin, and never starts */
+	for (unsigned more = 1; more <= 3; more++) {
+		f->now += 2000;
+		state_tick(&f->state, f->now);
+		state_tick(&f->state, f->now + 1999);
+		assert_int_equal(readers(f), 1 + more);
+	}
+}
+
+static void a_host_that_does_not_share_keeps_nobody_from_the_seed(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *a;
+
+	state_host_announce(&f->state, "ha", f->now)->disable_shared = true;
+	a = join(f, "a");
+	state_peer_event(&f->state, a, PEER_EVENT_BACK_TO_SOURCE, f->now);
+	f->has_seed = true;
+	join(f, "b"); /* it reads the origin for itself alone */
+	assert_int_equal(f->seeds_asked, 1);
+	state_task_remove(&f->state, a->task);
+	f->has_seed = false;
+	a = join(f, "a");
+	state_peer_event(&f->state, a, PEER_EVENT_FINISHED, f->now);
+	f->has_seed = true;
+	join_crowd(f); /* it has the whole, and for itself alone */
+	assert_int_equal(f->seeds_asked, 2);
+	assert_int_equal(readers(f), 0);
+}
+
 /* ---- who may not read it */
 
 static void only_peers_is_not_found_and_no_downloads_is_refused(void **state)
@@ -265,6 +365,11 @@ int main(void)
 		TEST(without_a_parent_the_origin_comes_first_and_the_refusal_later),
 		TEST(one_too_many_gets_the_room_that_comes_free_before_it_is_refused),
 		TEST(a_parent_that_appears_while_one_waits_is_given_at_once),
+		TEST(of_a_crowd_that_comes_at_once_one_reads_the_origin),
+		TEST(for_a_crowd_that_comes_at_once_one_seed_is_asked_once),
+		TEST(when_the_parent_of_a_crowd_dies_one_reads_the_origin),
+		TEST(of_a_crowd_whose_patience_ends_one_after_the_other_reads_the_origin),
+		TEST(a_host_that_does_not_share_keeps_nobody_from_the_seed),
 		TEST(only_peers_is_not_found_and_no_downloads_is_refused),
 		TEST(with_somebody_who_has_it_every_priority_gets_parents),
 		TEST(the_higher_priorities_ask_a_seed),

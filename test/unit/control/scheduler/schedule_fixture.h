@@ -80,8 +80,8 @@ static inline int stop(void **state)
 	return 0;
 }
 
-/* A peer "p<name>" on a host "h<name>" that has registered and asked. */
-static inline struct peer *join_as(struct fixture *f, const char *name, bool source, int priority)
+/* A peer "p<name>" on a host "h<name>" that has registered, as yet without a question. */
+static inline struct peer *join_silent(struct fixture *f, const char *name)
 {
 	char id[32];
 	struct host *h;
@@ -98,11 +98,19 @@ static inline struct peer *join_as(struct fixture *f, const char *name, bool sou
 	snprintf(id, sizeof(id), "p%s", name);
 	p = state_peer_make(&f->state, id, h, t, f->now);
 	p->may_back_to_source = true;
-	p->need_back_to_source = source;
-	p->priority = priority;
 	p->concurrent_pieces = 8;
 	p->stream = f;
 	state_peer_event(&f->state, p, PEER_EVENT_REGISTER, f->now);
+	return p;
+}
+
+/* The same, and it asks. */
+static inline struct peer *join_as(struct fixture *f, const char *name, bool source, int priority)
+{
+	struct peer *p = join_silent(f, name);
+
+	p->need_back_to_source = source;
+	p->priority = priority;
 	state_schedule(&f->state, p, f->now);
 	return p;
 }

@@ -114,6 +114,9 @@ static void patience_ends_within_the_bound_and_so_does_the_number_of_copies(void
 	assert_int_equal(f->answers, 1);
 	f->now += 2;
 	state_tick(&f->state, f->now);
+	assert_int_equal(f->answers, 2); /* b may, and c waits for b now */
+	f->now += 2000;
+	state_tick(&f->state, f->now);
 	assert_int_equal(f->answers, 3);
 	assert_int_equal(f->last.answer, ANSWER_REFUSED); /* back_to_source_count is 2 */
 }
@@ -160,17 +163,17 @@ static void blocked_shared_off_and_same_host_are_no_parents(void **state)
 	unsigned before;
 
 	state_peer_event(&f->state, a, PEER_EVENT_FINISHED, f->now);
-	a->host->disable_shared = true;
-	before = f->answers;
 	b = join(f, "b");
-	assert_int_equal(f->answers, before);
-	a->host->disable_shared = false;
+	before = f->answers;
 	state_peer_block(b, "pa");
-	state_wake(&f->state, a->task, f->now);
+	state_schedule(&f->state, b, f->now);
 	assert_int_equal(f->answers, before);
 	join(f, "c");
 	assert_int_equal(f->answers, before + 1);
 	assert_string_equal(f->last.parents[0], "pa");
+	a->host->disable_shared = true;
+	join(f, "d");
+	assert_int_equal(a->child_count, 1);
 }
 
 static void a_leaving_host_takes_its_peers_and_their_edges_along(void **state)
@@ -322,6 +325,73 @@ static void introductions_stop_at_thrice_the_limit(void **state)
 	}
 	assert_int_equal(b->parent_count, 3);
 	assert_int_equal(b->child_count, 40);
+}
+
+static struct peer *find(struct fixture *f, const char *id)
+{
+	struct peer *p = state_peer(&f->state, id);
+
+	assert_non_null(p);
+	return p;
+}
+
+/* No clock moves and nothing ticks: whoever there is, is told inside of the registration. */
+static void who_registers_is_answered_at_once_with_whoever_there_is(void **state)
+{
+	struct fixture *f = *state;
+	char name[8];
+
+	join_source(f, "a")->host->tx_max = 1; /* poor, but the best there is */
+	for (unsigned i = 0; i < 100; i++) {
+		unsigned before = f->answers;
+
+		snprintf(name, sizeof(name), "x%u", i);
+		join(f, name);
+		assert_int_equal(f->answers, before + 1);
+		assert_int_equal(f->last.answer, ANSWER_PARENTS);
+		assert_true(f->last.count > 0);
+	}
+	assert_int_equal(f->state.decisions, 101);
+}
+
+static void a_better_parent_that_comes_later_is_told_unasked(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *b;
+
+	join_source(f, "a")->host->tx_max = 1;
+	b = join_and_start(f, "b");
+	b->host->takes_more = true;
+	assert_int_equal(b->parent_count, 1);
+	/* A seed that was told by a preheat reads the origin ... */
+	state_peer_event(&f->state, join_as(f, "S", true, 0), PEER_EVENT_BACK_TO_SOURCE, f->now);
+	assert_true(graph_is_parent(find(f, "pS"), b));
+	assert_string_equal(f->last.peer, "pb");
+	assert_string_equal(f->last.parents[0], "pS");
+	/* ... and a host says after the scheduler's restart what it has. */
+	state_peer_event(&f->state, join_silent(f, "c"), PEER_EVENT_FINISHED, f->now);
+	assert_true(graph_is_parent(find(f, "pc"), b));
+	assert_string_equal(f->last.parents[0], "pc");
+	assert_int_equal(f->last.count, 1);
+}
+
+static void who_has_parents_enough_or_shares_nothing_is_left_out_of_it(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *b;
+	uint64_t before;
+
+	f->state.config.candidate_parent_limit = 1;
+	join_source(f, "a");
+	b = join_and_start(f, "b");
+	b->host->takes_more = true;
+	before = f->state.introductions;
+	state_peer_event(&f->state, join_silent(f, "c"), PEER_EVENT_FINISHED, f->now);
+	f->state.config.candidate_parent_limit = 4;
+	state_host_announce(&f->state, "hd", f->now)->disable_shared = true;
+	state_peer_event(&f->state, join_silent(f, "d"), PEER_EVENT_FINISHED, f->now);
+	assert_int_equal(f->state.introductions, before);
+	assert_int_equal(b->parent_count, 1);
 }
 
 static void mates_may_feed_each_other_but_the_other_edges_make_no_circle(void **state)
@@ -546,6 +616,10 @@ int main(void)
 		OURS(a_foreign_client_a_source_and_one_who_blocks_are_not_told_of_newcomers),
 		OURS(who_shares_nothing_is_introduced_to_nobody),
 		OURS(introductions_stop_at_thrice_the_limit),
+		OURS(who_registers_is_answered_at_once_with_whoever_there_is),
+		T(who_registers_is_answered_at_once_with_whoever_there_is),
+		OURS(a_better_parent_that_comes_later_is_told_unasked),
+		OURS(who_has_parents_enough_or_shares_nothing_is_left_out_of_it),
 		OURS(mates_may_feed_each_other_but_the_other_edges_make_no_circle),
 		OURS(a_busy_source_is_better_than_waiting_when_the_best_are_below),
 		OURS(one_who_only_has_its_own_children_left_waits),
