@@ -8,6 +8,8 @@
 
 /* The kernel's own numbers of the beginnings of attribute names; 0 = it knows none. */
 uint8_t erofs_xattr_prefix(const char *name, uint32_t name_len, uint32_t *prefix_len_out);
+/* NULL if there is no such number. */
+const char *erofs_xattr_prefix_text(uint8_t no);
 
 struct erofs_shared; /* an attribute that several inodes have */
 

@@ -21,18 +21,26 @@ struct erofs_xattrs {
 	struct erofs_shared *first, **last; /* in the order of their first use */
 };
 
+static const struct {
+	const char *text;
+	uint8_t no;
+	bool whole;
+} table[] = {
+	{"user.", 1, false},	 {"system.posix_acl_access", 2, true},
+	{"trusted.", 4, false},	 {"system.posix_acl_default", 3, true},
+	{"security.", 6, false},
+};
+
+const char *erofs_xattr_prefix_text(uint8_t no)
+{
+	for (size_t i = 0; i < array_len(table); i++)
+		if (table[i].no == no)
+			return table[i].text;
+	return NULL;
+}
+
 uint8_t erofs_xattr_prefix(const char *name, uint32_t name_len, uint32_t *prefix_len_out)
 {
-	static const struct {
-		const char *text;
-		uint8_t no;
-		bool whole;
-	} table[] = {
-		{"user.", 1, false},	 {"system.posix_acl_access", 2, true},
-		{"trusted.", 4, false},	 {"system.posix_acl_default", 3, true},
-		{"security.", 6, false},
-	};
-
 	for (size_t i = 0; i < array_len(table); i++) {
 		size_t len = strlen(table[i].text);
 

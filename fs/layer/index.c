@@ -91,6 +91,7 @@ static int take_info(struct layer_index *ix, const struct index_head *h, struct 
 	info->implied_dirs = le32toh(h->implied_dirs);
 	info->prefetch_len = le64toh(h->prefetch_len);
 	info->erofs_len = ix->sections[INDEX_EROFS].raw_len;
+	info->tree_sum = ix->sections[INDEX_EROFS].xxh3;
 	ix->block_count = (info->len + LAYER_BLOCK_LEN - 1) / LAYER_BLOCK_LEN;
 	if (info->len > INDEX_LAYER_LEN_MAX || info->compressed_len > INDEX_LAYER_LEN_MAX ||
 	    info->checkpoint_count > INDEX_CHECKPOINT_COUNT_MAX ||

@@ -118,6 +118,7 @@ int index_writer_put_tree(struct index_writer *w, struct tree *t, const char *di
 	index_writer_begin(w, INDEX_EROFS);
 	r = put_file(w, file, e);
 	index_writer_end(w, sum.len);
+	info->tree_sum = le64toh(w->head.sections[INDEX_EROFS].xxh3);
 	return r;
 }
 

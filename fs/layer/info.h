@@ -36,6 +36,7 @@ struct layer_info {
 	uint64_t compressed_len;
 	uint64_t len; /* of the uncompressed tar, or of what is laid out instead */
 	uint64_t erofs_len;
+	uint64_t tree_sum; /* another one: another image, perhaps of the same tree */
 	uint64_t inode_count;
 	/* The most that must be inflated before a wanted byte comes. Some MiB for gzip, whatever
 	 * wrote it; a zstd frame can only be read from its start, so a layer that is one great
