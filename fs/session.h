@@ -5,6 +5,7 @@
 #ifndef FS_SESSION_H
 #define FS_SESSION_H
 
+#include "fs/forest_source.h"
 #include "fs/source.h"
 
 #include <sys/types.h>
@@ -38,6 +39,13 @@ must_check int fs_session_new(const struct fs_config *c, const struct fs_source_
 must_check int fs_session_resume(const struct fs_config *c, const struct fs_held *held,
 				 const struct fs_source_ops *ops, void *src,
 				 struct fs_session **out, struct err *e);
+/* The same two for a forest (forest_source.h). Only root may enter what it shows. passthrough and
+ * names_kb have no meaning. */
+must_check int fs_forest_new(const struct fs_config *c, const struct fs_forest_ops *ops, void *src,
+			     struct fs_session **out, struct err *e);
+must_check int fs_forest_resume(const struct fs_config *c, const struct fs_held *held,
+				const struct fs_forest_ops *ops, void *src, struct fs_session **out,
+				struct err *e);
 /* Whether a successor could go on: false where the kernel does not send requests again (before
  * Linux 6.9). *out is borrowed. */
 bool fs_session_held(const struct fs_session *s, struct fs_held *out);

@@ -6,7 +6,8 @@
  *	lookup.c open.c read.c attr.c dir.c	the operations
  *	answer.c	bytes of files to the kernel
  *	inherit.c	files that an earlier process opened
- *	tree.c ledger.c mount.c passthrough.c	know nothing of sessions
+ *	forest_look.c forest_read.c	the same of a forest, whose files forest.c has
+ *	tree.c forest.c ledger.c mount.c passthrough.c	know nothing of sessions
  */
 #ifndef FS_STATE_H
 #define FS_STATE_H
@@ -17,6 +18,7 @@
 #include "base/lock.h"
 #include "base/pool.h"
 #include "base/timer.h"
+#include "fs/forest.h"
 #include "fs/mount.h"
 #include "fs/passthrough.h"
 #include "fs/session.h"
@@ -37,7 +39,10 @@ struct fs_session {
 	int64_t read_timeout_ms, started_ms;
 	struct mount_point mount;
 	struct fuse_session *fuse;
-	struct tree *tree;
+	struct tree *tree; /* NULL: it is a forest */
+	const struct fs_forest_ops *forest_ops;
+	struct forest *forest;
+	struct ledger *ledger; /* of the one or the other */
 	struct pool *prune_pool;
 	struct passthrough passthrough;
 	pthread_t *threads;

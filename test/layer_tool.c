@@ -4,16 +4,21 @@
  *   layer_tool build LAYER INDEX [user]     build; prints what is known of the layer, and the speed
  *   layer_tool erofs INDEX IMAGE            unpack the EROFS image
  *   layer_tool mount IMAGE TAR DIR          mount it over the uncompressed tar
+ *   layer_tool show IMAGE TAR DIR           show it by FUSE at DIR/tree, until a signal
  *   layer_tool unpack INDEX LAYER TAR       all of the tar, read at random
  *   layer_tool read INDEX LAYER OFFSET LEN  these bytes of the tar to standard output
  */
 #include "base/mem.h"
+#include "base/timer.h"
 #include "fs/layer/unpack.h"
+#include "fs/session.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <time.h>
 
@@ -153,6 +158,94 @@ static int with_index(int argc, char **argv)
 	return r < 0 ? say(&e) : 0;
 }
 
+/* ---- by FUSE */
+
+#define HOLE_MAX (1u << 20)
+
+struct shown {
+	int image, tar, zeros;
+};
+
+static int open_shown(void *src, const char *name, struct fs_forest_layer *out, struct err *e)
+{
+	struct shown *s = src;
+
+	if (strcmp(name, "tree") != 0)
+		return err_set(e, ENOENT, "%s", name);
+	*out = (struct fs_forest_layer){.layer = s, .image_fd = dup(s->image), .version = 1};
+	return 0;
+}
+
+static void close_shown(void *src, void *layer)
+{
+	(void)src;
+	(void)layer;
+}
+
+static void list_shown(void *src, fs_list_fn fn, void *arg)
+{
+	(void)src;
+	fn(arg, "tree", FS_DIR);
+}
+
+static void read_shown(void *src, void *layer, const struct erofs_extent *x, unsigned count,
+		       struct fs_read *ask)
+{
+	struct fs_extent *all = mem_array(count, sizeof(*all));
+	const struct shown *s = layer;
+
+	(void)src;
+	for (unsigned i = 0; i < count; i++)
+		all[i] = (struct fs_extent){.fd = x[i].hole ? s->zeros : s->tar,
+					    .off = x[i].hole ? 0 : x[i].pos,
+					    .len = x[i].len};
+	ask->done(ask, all, count, NULL);
+	free(all);
+}
+
+static bool cancel_shown(void *src, struct fs_read *ask)
+{
+	(void)src;
+	(void)ask;
+	return false;
+}
+
+static const struct fs_forest_ops shown_ops = {
+	.open = open_shown,
+	.close = close_shown,
+	.list = list_shown,
+	.read = read_shown,
+	.read_cancel = cancel_shown,
+};
+
+static int show(const char *image, const char *tar, const char *dir)
+{
+	struct shown src = {.image = open_file(image, O_RDONLY),
+			    .tar = open_file(tar, O_RDONLY),
+			    .zeros = memfd_create("zeros", MFD_CLOEXEC)};
+	const struct fs_config c = {
+		.path = dir, .allow_other = true, .read_ahead_kb = 1024, .read_timeout_ms = 60000};
+	struct fs_session *s;
+	struct err e;
+	sigset_t ends;
+	int sig;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &ends, NULL);
+	timer_start();
+	if (src.zeros < 0 || ftruncate(src.zeros, HOLE_MAX) < 0 ||
+	    fs_forest_new(&c, &shown_ops, &src, &s, &e) < 0)
+		return say(&e);
+	puts("shown");
+	fflush(stdout);
+	sigwait(&ends, &sig);
+	fs_session_free(s);
+	timer_stop();
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	char options[4200];
@@ -166,6 +259,8 @@ int main(int argc, char **argv)
 		perror("mount");
 		return 1;
 	}
+	if (argc == 5 && strcmp(argv[1], "show") == 0)
+		return show(argv[2], argv[3], argv[4]);
 	if (argc >= 4)
 		return with_index(argc, argv);
 	fputs("layer_tool: see its first lines\n", stderr);

@@ -1,5 +1,6 @@
-"""A layer's tree as the kernel shows it out of the layer's index, against GNU tar's extraction: names,
-types, modes, owners, times, links, attributes, contents. Needs a kernel with EROFS. Last line: same N layers."""
+"""A layer's tree out of the layer's index, as the kernel's EROFS shows it and as our FUSE forest does, against GNU
+tar's extraction: names, types, modes, owners, times, links, attributes, contents. Needs a kernel with EROFS.
+Last line: same N layers."""
 import os
 import pathlib
 import shutil
@@ -41,6 +42,23 @@ class Mount:
             subprocess.run(["losetup", "-d", loop], check=True)
 
 
+class Forest:
+    """The same without EROFS: a forest of one tree."""
+
+    def __init__(self, image, tar, folder):
+        self.folder = folder
+        self.process = subprocess.Popen([TOOL, "show", image, tar, folder], stdout=subprocess.PIPE, text=True)
+        equal(self.process.stdout.readline(), "shown\n", "what it says once it is mounted")
+
+    def __enter__(self):
+        return self.folder / "tree"
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.communicate()
+        equal(self.process.returncode, 0, "the forest's end")
+
+
 def run_tool(*args):
     p = subprocess.run([TOOL, *args], capture_output=True, text=True)
     equal(p.returncode, 0, f"layer_tool {args[0]}: {p.stderr}")
@@ -75,9 +93,20 @@ def test_trees_are_the_same():
         if name.startswith("whiteouts") or name == "aufs":
             as_overlayfs(base.with_suffix(".x"))
         dirs = named_dirs(tar.with_suffix(".like") if like else tar)
-        with Mount(image, tar, base.with_suffix(".m")) as mounted:
-            wrong = differences(tree(mounted, dirs), tree(base.with_suffix(".x"), dirs))
-        check(not wrong, f"layer {name}:\n  " + "\n  ".join(wrong))
+        want, by_kernel = tree(base.with_suffix(".x"), dirs), None
+        for shown in (Mount(image, tar, base.with_suffix(".m")), Forest(image, tar, base.with_suffix(".f"))):
+            what = f"layer {name} by {type(shown).__name__}"
+            with shown as folder:
+                every = {os.fsdecode(os.path.relpath(p, os.fsencode(folder))) for p, _, _ in
+                         os.walk(os.fsencode(folder))}
+                seen = tree(folder, every)
+            # Times of directories without entry an unpacker makes up; EROFS and FUSE have the same.
+            by_kernel = by_kernel or {n: dict(v) for n, v in seen.items()}
+            equal(differences(seen, by_kernel), [], f"{what}: what differs from EROFS")
+            for lone in every - dirs:
+                seen[os.fsencode(lone)]["mtime"] = None
+            wrong = differences(seen, want)
+            check(not wrong, f"{what}:\n  " + "\n  ".join(wrong))
         same += 1
     check(same >= 20, f"only {same} layers were compared")
 
@@ -86,10 +115,24 @@ def test_more_links_than_16_bits_count():
     t = Tar().add("first", data=b"shared")
     chunks = [t.bytes] + [Tar().add(f"l{i}", "1", link="first").bytes for i in range(70000)] + [bytes(1024)]
     tar, image = index_of(b"".join(chunks), 1, WORK / "links")
-    with Mount(image, tar, WORK / "links.m") as mounted:
-        equal(os.lstat(mounted / "l69999").st_nlink, 70001, "links")
-        equal((mounted / "l12345").read_bytes(), b"shared", "content")
-        equal(len(os.listdir(mounted)), 70001, "names")
+    for shown in (Mount(image, tar, WORK / "links.m"), Forest(image, tar, WORK / "links.f")):
+        with shown as folder:
+            equal(os.lstat(folder / "l69999").st_nlink, 70001, "links")
+            equal(os.lstat(folder / "l69999").st_ino, os.lstat(folder / "first").st_ino, "inode")
+            equal((folder / "l12345").read_bytes(), b"shared", "content")
+            equal(len(os.listdir(folder)), 70001, "names")
+
+
+def test_a_forest_is_for_root_alone():
+    """It has set-user-id programs of whatever images there are."""
+    image = WORK / "links.erofs"
+    with Forest(image, image.with_suffix(".tar"), WORK / "private.f") as folder:
+        equal(oct(os.stat(folder.parent).st_mode), "0o40700", "mode of its root")
+        p = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", folder / "first"],
+                           capture_output=True)
+        check(p.returncode != 0 and not p.stdout, "nobody reads it")
+        flags = next(l.split()[5] for l in open("/proc/self/mountinfo") if l.split()[4] == str(folder.parent))
+        check({"ro", "nosuid", "nodev"} <= set(flags.split(",")), f"its mount is {flags}")
 
 
 def test_what_cannot_be_lazy_is_refused():
