@@ -478,6 +478,20 @@ const struct config_key daemon_config_keys[] = {
 	 .offset = AT(lazy.mount_path),
 	 .fallback = "/var/lib/d7y/diffs",
 	 .help = "Where the uncompressed layers are shown, for EROFS to read."},
+	{.path = "lazy.trees",
+	 .type = CONFIG_ENUM,
+	 .offset = AT(lazy.trees),
+	 .fallback = "auto",
+	 .words = "auto|erofs|fuse",
+	 .help = "Who shows the trees of lazy layers: the kernel's EROFS, over lazy.mountPath, or "
+		 "dfdaemon itself, at lazy.treesPath. auto: EROFS where the kernel takes an image "
+		 "that is a file, which is tried at each start."},
+	{.path = "lazy.treesPath",
+	 .type = CONFIG_STRING,
+	 .offset = AT(lazy.trees_path),
+	 .fallback = "/var/lib/d7y/trees",
+	 .help = "Where dfdaemon shows the trees of lazy layers, for root alone, if EROFS does "
+		 "not."},
 	{.path = "lazy.leastLength",
 	 .type = CONFIG_BYTES,
 	 .offset = AT(lazy.least_len),

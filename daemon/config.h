@@ -103,7 +103,7 @@ struct daemon_config {
 	} mount;
 	struct {
 		bool enable;
-		char *dir, *mount_path;
+		char *dir, *mount_path, *trees, *trees_path;
 		uint64_t least_len, span_len_max, prefetch_max;
 		int64_t quiet_ms, record_ms;
 	} lazy;

@@ -16,6 +16,7 @@
 #include "daemon/inspect.h"
 #include "daemon/layer_build.h"
 #include "daemon/layer_service.h"
+#include "daemon/layer_trees.h"
 #include "daemon/manager_client.h"
 #include "daemon/peer_server.h"
 #include "daemon/piece_client.h"
@@ -25,7 +26,11 @@
 #include "daemon/scheduler_client.h"
 #include "daemon/seed_link.h"
 #include "daemon/tasks.h"
+#include "fs/forest_prune.h"
+#include "fs/layer/erofs_probe.h"
 #include "fs/session.h"
+
+#include <string.h>
 
 #define DIFFS_READ_AHEAD_KB 1024 /* a span and a little: more would be read for nothing */
 
@@ -53,8 +58,11 @@ struct daemon {
 	struct starts *starts;
 	struct layer_build *layer_build;
 	struct layer_service *layer_service;
+	struct layer_reads *layer_reads;
 	struct diffs *diffs;
 	struct fs_session *diffs_mount;
+	struct layer_trees *layer_trees;
+	struct fs_session *trees_mount; /* NULL = EROFS shows them */
 	struct admin *admin;
 	struct door *profiles; /* NULL = none */
 	struct pool *gc_pool;
@@ -68,6 +76,8 @@ static void clean_store(void *arg)
 	struct daemon *d = arg;
 	unsigned gone;
 
+	if (d->trees_mount)
+		fs_forest_prune(d->trees_mount);
 	/* Lazy layers first: each can be made again of a task. */
 	if (d->layers) {
 		store_set_others(d->store, layers_bytes(d->layers));
@@ -338,18 +348,41 @@ static int start_holder(struct daemon *d, struct err *e)
 	return r < 0 ? err_wrap(e, "mount.holdFor") : 0;
 }
 
-static bool take_over(struct daemon *d, const char *name, const struct fs_config *fc,
-		      const struct fs_source_ops *ops, void *src, struct fs_session **out)
+/* A mount of ours: a tree of blobs, or a forest. */
+struct serving {
+	const char *name; /* HOLDER_* */
+	struct fs_config fs;
+	const struct fs_source_ops *ops;	/* the one */
+	const struct fs_forest_ops *forest_ops; /* or the other */
+	void *src;
+};
+
+static int session_resume(const struct serving *sv, const struct fs_held *held,
+			  struct fs_session **out, struct err *e)
+{
+	if (sv->ops)
+		return fs_session_resume(&sv->fs, held, sv->ops, sv->src, out, e);
+	return fs_forest_resume(&sv->fs, held, sv->forest_ops, sv->src, out, e);
+}
+
+static int session_new(const struct serving *sv, struct fs_session **out, struct err *e)
+{
+	if (sv->ops)
+		return fs_session_new(&sv->fs, sv->ops, sv->src, out, e);
+	return fs_forest_new(&sv->fs, sv->forest_ops, sv->src, out, e);
+}
+
+static bool take_over(struct daemon *d, const struct serving *sv, struct fs_session **out)
 {
 	struct fs_held held;
 	struct err e;
 
-	if (!d->holder || !holder_take(d->holder, name, &held))
+	if (!d->holder || !holder_take(d->holder, sv->name, &held))
 		return false;
-	if (fs_session_resume(fc, &held, ops, src, out, &e) == 0)
+	if (session_resume(sv, &held, out, &e) == 0)
 		return true;
-	log_warn("earlier mount is not taken over", "path=%s why=\"%s\"", fc->path, e.text);
-	holder_forget(d->holder, name);
+	log_warn("earlier mount is not taken over", "path=%s why=\"%s\"", sv->fs.path, e.text);
+	holder_forget(d->holder, sv->name);
 	return false;
 }
 
@@ -367,17 +400,16 @@ static void keep_mount(struct daemon *d, const char *name, const struct fs_sessi
 		log_warn("mount ends with the process", "mount=%s why=\"%s\"", name, e.text);
 }
 
-/* The mount of an earlier process, or a new one. */
-static int start_session(struct daemon *d, const char *name, const struct fs_config *fc,
-			 const struct fs_source_ops *ops, void *src, struct fs_session **out,
-			 struct err *e)
+/* The mount of an earlier process, or a new one if it is wanted. */
+static int start_session(struct daemon *d, const struct serving *sv, bool wanted,
+			 struct fs_session **out, struct err *e)
 {
 	int r = 0;
 
-	if (!take_over(d, name, fc, ops, src, out))
-		r = fs_session_new(fc, ops, src, out, e);
-	if (r == 0)
-		keep_mount(d, name, *out);
+	if (!take_over(d, sv, out) && wanted)
+		r = session_new(sv, out, e);
+	if (r == 0 && *out)
+		keep_mount(d, sv->name, *out);
 	return r;
 }
 
@@ -407,39 +439,71 @@ static int start_mount(struct daemon *d, struct err *e)
 		.plain_http = &c->backend.plain_http,
 		.prefetch = c->mount.prefetch,
 	};
-	const struct fs_config fc = {
-		.path = c->mount.path,
-		.read_ahead_kb = (unsigned)(c->mount.read_ahead >> 10),
-		.passthrough = c->mount.passthrough,
-		.allow_other = c->mount.allow_other,
-		.read_timeout_ms = c->mount.read_timeout_ms,
-	};
+	struct serving sv = {.name = HOLDER_BLOBS,
+			     .fs = {.path = c->mount.path,
+				    .read_ahead_kb = (unsigned)(c->mount.read_ahead >> 10),
+				    .passthrough = c->mount.passthrough,
+				    .allow_other = c->mount.allow_other,
+				    .read_timeout_ms = c->mount.read_timeout_ms},
+			     .ops = &blobs_ops};
 	int r;
 
 	if (!c->mount.enable)
 		return 0;
-	d->blobs = blobs_new(&bc);
-	r = start_session(d, HOLDER_BLOBS, &fc, &blobs_ops, d->blobs, &d->mount, e);
+	sv.src = d->blobs = blobs_new(&bc);
+	r = start_session(d, &sv, true, &d->mount, e);
 	return r < 0 ? err_wrap(e, "mount.path") : 0;
 }
 
 /* ---- lazy layers */
 
+/* No passthrough: the kernel would refuse EROFS above it. */
+static struct fs_config layers_config_of(const struct daemon_config *c, const char *path)
+{
+	return (struct fs_config){.path = path,
+				  .read_ahead_kb = DIFFS_READ_AHEAD_KB,
+				  .allow_other = true,
+				  .read_timeout_ms = c->mount.read_timeout_ms};
+}
+
 static int start_diffs(struct daemon *d, struct err *e)
 {
-	const struct daemon_config *c = d->config;
-	/* No passthrough: the kernel would refuse EROFS above it. */
-	const struct fs_config fc = {
-		.path = c->lazy.mount_path,
-		.read_ahead_kb = DIFFS_READ_AHEAD_KB,
-		.allow_other = true,
-		.read_timeout_ms = c->mount.read_timeout_ms,
-	};
+	const char *path = d->config->lazy.mount_path;
+	struct serving sv = {
+		.name = HOLDER_LAYERS, .fs = layers_config_of(d->config, path), .ops = &diffs_ops};
 	int r;
 
-	d->diffs = diffs_new(d->layers, d->starts);
-	r = start_session(d, HOLDER_LAYERS, &fc, &diffs_ops, d->diffs, &d->diffs_mount, e);
+	sv.src = d->diffs = diffs_new(d->layers, d->layer_reads);
+	r = start_session(d, &sv, true, &d->diffs_mount, e);
 	return r < 0 ? err_wrap(e, "lazy.mountPath") : 0;
+}
+
+/* Whether we have to, and why. */
+static bool shows_trees(const struct daemon_config *c)
+{
+	struct err e = {.text = "lazy.trees"};
+	bool ours = strcmp(c->lazy.trees, "fuse") == 0;
+
+	if (strcmp(c->lazy.trees, "auto") == 0)
+		ours = erofs_probe(c->lazy.dir, &e) < 0;
+	log_info(ours ? "trees of lazy layers are shown by FUSE"
+		      : "trees of lazy layers are shown by EROFS",
+		 "lazy.trees=%s why=\"%s\"", c->lazy.trees, ours ? e.text : "");
+	return ours;
+}
+
+/* Those that an earlier process showed go on, whoever shows the next ones. */
+static int start_trees(struct daemon *d, bool ours, struct err *e)
+{
+	const char *path = d->config->lazy.trees_path;
+	struct serving sv = {.name = HOLDER_TREES,
+			     .fs = layers_config_of(d->config, path),
+			     .forest_ops = &layer_trees_ops};
+	int r;
+
+	sv.src = d->layer_trees = layer_trees_new(d->layers, d->layer_reads);
+	r = start_session(d, &sv, ours, &d->trees_mount, e);
+	return r < 0 ? err_wrap(e, "lazy.treesPath") : 0;
 }
 
 static int start_layers(struct daemon *d, struct err *e)
@@ -457,6 +521,7 @@ static int start_layers(struct daemon *d, struct err *e)
 	};
 	const struct layer_build_config bc = {
 		.tasks = d->tasks, .dir = c->lazy.dir, .least_len = c->lazy.least_len};
+	bool ours;
 	int r;
 
 	if (!c->lazy.enable)
@@ -471,18 +536,25 @@ static int start_layers(struct daemon *d, struct err *e)
 					 .prefetch_max = c->lazy.prefetch_max};
 	d->layer_build = layer_build_new(&bc);
 	d->starts = starts_new(&sc);
-	d->layer_service = layer_service_new(d->layers, d->starts, c->lazy.mount_path);
-	return start_diffs(d, e);
+	d->layer_reads = layer_reads_new(d->starts);
+	ours = shows_trees(c);
+	d->layer_service = layer_service_new(d->layers, d->starts, c->lazy.mount_path,
+					     ours ? c->lazy.trees_path : NULL);
+	r = start_trees(d, ours, e);
+	return r < 0 ? r : start_diffs(d, e);
 }
 
 static void stop_layers(struct daemon *d)
 {
+	stop_session(d, HOLDER_TREES, d->trees_mount);
 	stop_session(d, HOLDER_LAYERS, d->diffs_mount);
 	layer_build_free(d->layer_build);
 	layers_stop(d->layers);
 	starts_stop(d->starts);
 	layer_service_free(d->layer_service);
+	layer_trees_free(d->layer_trees);
 	diffs_free(d->diffs);
+	layer_reads_free(d->layer_reads);
 	starts_free(d->starts);
 	layers_free(d->layers);
 }
@@ -496,6 +568,9 @@ static void show_figures(void *arg)
 	static const struct metric_family passthrough = {
 		METRIC_GAUGE, "skimmer_mount_passthrough",
 		"1: the kernel reads complete blobs of the mount itself.", NULL};
+	static const struct metric_family trees = {
+		METRIC_GAUGE, "skimmer_lazy_trees_by_fuse",
+		"1: dfdaemon itself shows trees of lazy layers, not the kernel's EROFS.", NULL};
 	static const struct metric_family opens = {
 		METRIC_COUNTER, "skimmer_mount_passthrough_opens_total",
 		"Opens of complete blobs that the kernel then read itself.", NULL};
@@ -516,6 +591,7 @@ static void show_figures(void *arg)
 	peer_server_show_figures();
 	metric_set(metric_get(&opens), (int64_t)mount.passthrough_opens);
 	metric_set(metric_get(&reads), (int64_t)mount.bytes);
+	metric_set(metric_get(&trees), d->trees_mount != NULL);
 	metric_set(metric_get(&schedulers), scheduler_client_alive(d->scheduler_client));
 	metric_set(metric_get(&passthrough), d->mount && fs_session_passthrough(d->mount));
 }

@@ -1,24 +1,19 @@
-/* Reads of uncompressed layers: what is there is answered at once, the rest by a worker. */
+/* A file for each layer; layer_reads.c reads it. */
 #include "daemon/diffs.h"
 
 #include "base/lock.h"
 #include "base/mem.h"
-#include "base/pool.h"
-#include "daemon/pending.h"
+#include "daemon/layers.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define RANK_DIFF 7
-#define WORKERS	  32
-#define QUEUE_MAX 4096
 #define ROOT	  "sha256"
 
 struct diffs {
 	struct layers *layers;
-	struct starts *starts;
-	struct pool *pool;
-	struct pendings pendings;
+	struct layer_reads *reads;
 };
 
 /* What the file system calls a blob: a name that the kernel remembers, for longer than the layer
@@ -30,13 +25,6 @@ struct diff {
 	struct lock lock; /* all below */
 	unsigned opens;
 	struct layer *layer; /* while it is open */
-};
-
-struct reading {
-	struct pending pending;
-	struct layer *layer;
-	uint64_t off;
-	uint32_t len;
 };
 
 static struct diff *diff_of(struct fs_blob *b)
@@ -190,73 +178,17 @@ static void diffs_close(void *src, struct fs_blob *b)
 
 /* ---- read */
 
-static void reading_free(struct pending *p)
-{
-	struct reading *r = container_of(p, struct reading, pending);
-
-	layer_unref(r->layer);
-	free(r);
-}
-
-static void answer(struct fs_read *ask, const struct layer *l, uint64_t off, uint32_t len)
-{
-	const struct fs_extent x = {.fd = layer_fd(l), .off = off, .len = len};
-
-	ask->done(ask, &x, 1, NULL);
-}
-
-static void run(void *arg)
-{
-	struct reading *r = arg;
-	struct err e = {0};
-	int result = layer_fill(r->layer, r->off, r->len, true, &e);
-	struct fs_read *ask = pending_answer(&r->pending);
-
-	if (ask && result == 0)
-		answer(ask, r->layer, r->off, r->len);
-	else if (ask)
-		ask->done(ask, NULL, 0, &e);
-	pending_unref(&r->pending);
-}
-
 static void diffs_read(void *src, struct fs_blob *b, uint64_t off, uint32_t len,
 		       struct fs_read *ask)
 {
-	struct diffs *d = src;
-	struct layer *l = layer_of(b);
-	struct reading *r;
-	struct err e = {0};
+	const struct erofs_extent x = {.pos = off, .len = len};
 
-	starts_note(d->starts, l, off, len);
-	layer_read_now(l);
-	if (layer_has(l, off, len)) {
-		answer(ask, l, off, len);
-		return;
-	}
-	r = mem_new(struct reading);
-	r->layer = l;
-	r->off = off;
-	r->len = len;
-	layer_ref(l);
-	pending_begin(&r->pending, &d->pendings, ask, &ask->private_, reading_free);
-	if (pool_run(d->pool, run, r))
-		return;
-	err_set(&e, EBUSY, "too many reads wait");
-	if (pending_answer(&r->pending))
-		ask->done(ask, NULL, 0, &e);
-	pending_unref(&r->pending);
+	layer_reads_ask(((struct diffs *)src)->reads, layer_of(b), &x, 1, ask);
 }
 
 static bool diffs_read_cancel(void *src, struct fs_read *ask)
 {
-	struct diffs *d = src;
-	struct pending *p = pending_take_back(&d->pendings, &ask->private_);
-
-	if (!p)
-		return false;
-	/* The worker goes on: what it inflates is kept. */
-	pending_unref(p);
-	return true;
+	return layer_reads_cancel(((struct diffs *)src)->reads, ask);
 }
 
 /* ---- the rest */
@@ -293,22 +225,16 @@ const struct fs_source_ops diffs_ops = {
 	.attr = diffs_attr,
 };
 
-struct diffs *diffs_new(struct layers *layers, struct starts *starts)
+struct diffs *diffs_new(struct layers *layers, struct layer_reads *reads)
 {
 	struct diffs *d = mem_new(struct diffs);
 
 	d->layers = layers;
-	d->starts = starts;
-	pendings_init(&d->pendings);
-	d->pool = pool_new("diffs", WORKERS, QUEUE_MAX);
+	d->reads = reads;
 	return d;
 }
 
 void diffs_free(struct diffs *d)
 {
-	if (!d)
-		return;
-	pendings_release(&d->pendings);
-	pool_free(d->pool);
 	free(d);
 }

@@ -22,7 +22,7 @@
 #define ANSWER_TIMEOUT_S 20 /* of a holder that waits for our predecessor's end, too */
 #define NAME_ROOM	 (HOLDER_NAME_MAX + 1)
 
-static const char *const names[] = {HOLDER_BLOBS, HOLDER_LAYERS};
+static const char *const names[] = {HOLDER_BLOBS, HOLDER_LAYERS, HOLDER_TREES};
 
 struct kept {
 	char name[NAME_ROOM];

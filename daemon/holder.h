@@ -20,6 +20,7 @@
 /* The names of what may be kept. */
 #define HOLDER_BLOBS  "blobs"
 #define HOLDER_LAYERS "layers"
+#define HOLDER_TREES  "trees"
 
 struct holder;
 

@@ -15,7 +15,7 @@
 struct layer_service {
 	struct layers *layers;
 	struct starts *starts;
-	char *mount;
+	char *mount, *trees;
 	struct pool *workers;
 };
 
@@ -30,6 +30,7 @@ static void reply(const struct layer_service *s, struct rpc_call *call, const st
 	const struct layer_info *i = layer_info(l);
 	char *diff_id cleanup(free_at) = mem_printf("sha256:%s", i->diff_id);
 	char *lazy cleanup(free_at) = mem_printf("%s/sha256/%s", s->mount, i->diff_id);
+	char *tree cleanup(free_at) = mem_printf("%s/%s", s->trees ? s->trees : "", i->digest);
 	Skimmer__V1__OpenLayerResponse m = SKIMMER__V1__OPEN_LAYER_RESPONSE__INIT;
 
 	m.diff_id = diff_id;
@@ -39,6 +40,8 @@ static void reply(const struct layer_service *s, struct rpc_call *call, const st
 	m.size = (int64_t)i->len;
 	m.inodes = (int64_t)i->inode_count;
 	m.implied_dirs = i->implied_dirs;
+	if (s->trees)
+		m.tree_path = tree;
 	rpc_call_reply(call, &m.base);
 }
 
@@ -116,13 +119,14 @@ const struct rpc_method layer_service_methods[] = {
 };
 
 struct layer_service *layer_service_new(struct layers *layers, struct starts *starts,
-					const char *mount)
+					const char *mount, const char *trees)
 {
 	struct layer_service *s = mem_new(struct layer_service);
 
 	s->layers = layers;
 	s->starts = starts;
 	s->mount = mem_strdup(mount);
+	s->trees = trees ? mem_strdup(trees) : NULL;
 	s->workers = pool_new("layer-asks", WORKERS, QUEUE_MAX);
 	return s;
 }
@@ -133,5 +137,6 @@ void layer_service_free(struct layer_service *s)
 		return;
 	pool_free(s->workers);
 	free(s->mount);
+	free(s->trees);
 	free(s);
 }

@@ -7,9 +7,10 @@
 
 struct layer_service;
 
-/* mount: where the session of diffs.h is; copied. */
+/* mount: where the session of diffs.h is; trees: that of layer_trees.h, NULL = EROFS shows layers.
+ * Both are copied. */
 struct layer_service *layer_service_new(struct layers *layers, struct starts *starts,
-					const char *mount);
+					const char *mount, const char *trees);
 /* After the server. NULL is fine. */
 void layer_service_free(struct layer_service *s);
 /* Their arg is the service. */

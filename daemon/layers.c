@@ -234,20 +234,36 @@ bool layers_has(struct layers *ls, const char *digest)
 	return map_get(ls->by_digest, digest) != NULL;
 }
 
+struct layer *layers_find(struct layers *ls, const char *digest)
+{
+	return find(ls, ls->by_digest, digest);
+}
+
 struct layer *layers_find_diff(struct layers *ls, const char *diff_id)
 {
 	return find(ls, ls->by_diff, diff_id);
 }
 
-void layers_each_diff(struct layers *ls, void (*fn)(void *arg, const char *diff_id), void *arg)
+static void each_key(struct layers *ls, const struct map *map, void (*fn)(void *arg, const char *),
+		     void *arg)
 {
-	const char *diff_id;
+	const char *key;
 	size_t at = 0;
 	void *value;
 
 	lock_guard(&ls->lock);
-	while (map_next(ls->by_diff, &at, &diff_id, &value))
-		fn(arg, diff_id);
+	while (map_next(map, &at, &key, &value))
+		fn(arg, key);
+}
+
+void layers_each_diff(struct layers *ls, void (*fn)(void *arg, const char *diff_id), void *arg)
+{
+	each_key(ls, ls->by_diff, fn, arg);
+}
+
+void layers_each_digest(struct layers *ls, void (*fn)(void *arg, const char *digest), void *arg)
+{
+	each_key(ls, ls->by_digest, fn, arg);
 }
 
 /* ---- a layer comes here */

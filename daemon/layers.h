@@ -43,10 +43,14 @@ must_check int layers_get(struct layers *ls, const char *digest, const char *ima
 			  struct layer **out, struct err *e);
 /* It is here. Never blocks. */
 bool layers_has(struct layers *ls, const char *digest);
+/* It, if it is here; a reference, or NULL. Never blocks. */
+struct layer *layers_find(struct layers *ls, const char *digest);
 /* The one with this diff id, if it is here; a reference, or NULL. Never blocks. */
 struct layer *layers_find_diff(struct layers *ls, const char *diff_id);
 /* Calls fn with each diff id; a lock is held. */
 void layers_each_diff(struct layers *ls, void (*fn)(void *arg, const char *diff_id), void *arg);
+/* The same with each digest. */
+void layers_each_digest(struct layers *ls, void (*fn)(void *arg, const char *digest), void *arg);
 
 /* What they take on disk. */
 uint64_t layers_bytes(struct layers *ls);

@@ -1,4 +1,4 @@
-/* Questions to the daemon, and EROFS mounts. */
+/* Questions to the daemon, and mounts. */
 #include "contrib/containerd/lazy.h"
 
 #include "base/digest.h"
@@ -22,9 +22,9 @@
 #define LAYERS_MAX  512
 #define CHAIN_LEN   (7 + DIGEST_HEX_LEN)
 
-/* What this process mounted: the file below and the file system that it was on. */
+/* What this process mounted: the file or directory below and the file system that it was on. */
 struct mounted {
-	char *data_path;
+	char *below;
 	dev_t dev;
 };
 
@@ -56,7 +56,7 @@ static void mounted_free(struct mounted *m)
 {
 	if (!m)
 		return;
-	free(m->data_path);
+	free(m->below);
 	free(m);
 }
 
@@ -85,6 +85,7 @@ void lazy_layer_release(struct lazy_layer *l)
 	free(l->diff_id);
 	free(l->erofs_path);
 	free(l->data_path);
+	free(l->tree_path);
 	*l = (struct lazy_layer){0};
 }
 
@@ -123,6 +124,7 @@ int lazy_ask(struct lazy *z, const struct lazy_question *q, struct lazy_layer *o
 	*out = (struct lazy_layer){.diff_id = mem_strdup(answer->diff_id),
 				   .erofs_path = mem_strdup(answer->erofs_path),
 				   .data_path = mem_strdup(answer->data_path),
+				   .tree_path = mem_strdup(answer->tree_path),
 				   .size = answer->size,
 				   .inodes = answer->inodes,
 				   .implied_dirs = answer->implied_dirs};
@@ -182,7 +184,7 @@ static enum below look_below(struct lazy *z, const char *dir)
 	lock_take(&z->lock);
 	m = map_get(z->mounted, dir);
 	if (m) {
-		path = mem_strdup(m->data_path);
+		path = mem_strdup(m->below);
 		dev = m->dev;
 	}
 	lock_drop(&z->lock);
@@ -198,31 +200,57 @@ static void unmount_all(const char *dir)
 		;
 }
 
-static int mount_layer(struct lazy *z, const char *dir, const struct lazy_layer *l, struct err *e)
+static int mount_erofs(const char *dir, const struct lazy_layer *l, struct err *e)
 {
 	char options[OPTIONS_MAX];
-	struct mounted *m;
-	struct stat st;
 
-	if (stat(l->data_path, &st) < 0)
-		return err_set(e, errno, "%s", l->data_path);
 	if (strchr(l->data_path, ',') ||
 	    snprintf(options, sizeof(options), "device=%s", l->data_path) >= OPTIONS_MAX)
 		return err_set(e, EINVAL, "%s cannot be named in a mount", l->data_path);
-	unmount_all(dir);
 	if (mount(l->erofs_path, dir, "erofs", MS_RDONLY, options) < 0)
 		return err_set(e, errno, "mount its image at %s", dir);
+	return 0;
+}
+
+/* The daemon's own mount has neither devices nor set-user-id programs; a container's root has. It
+ * is in a directory of root's alone, as EROFS is. */
+static int mount_tree(const char *dir, const struct lazy_layer *l, struct err *e)
+{
+	if (mount(l->tree_path, dir, NULL, MS_BIND, NULL) < 0)
+		return err_set(e, errno, "bind its tree to %s", dir);
+	if (mount(NULL, dir, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) == 0)
+		return 0;
+	err_set(e, errno, "make its tree at %s what a container's root is", dir);
+	unmount_all(dir);
+	return -e->code;
+}
+
+static int mount_layer(struct lazy *z, const char *dir, const struct lazy_layer *l, struct err *e)
+{
+	const char *below = l->tree_path[0] ? l->tree_path : l->data_path;
+	struct mounted *m;
+	struct stat st;
+	int r;
+
+	if (stat(below, &st) < 0)
+		return err_set(e, errno, "%s", below);
+	unmount_all(dir);
+	r = l->tree_path[0] ? mount_tree(dir, l, e) : mount_erofs(dir, l, e);
+	if (r < 0)
+		return r;
 	m = mem_new(struct mounted);
-	*m = (struct mounted){.data_path = mem_strdup(l->data_path), .dev = st.st_dev};
+	*m = (struct mounted){.below = mem_strdup(below), .dev = st.st_dev};
 	mounted_free(note(z, dir, m));
 	return 0;
 }
 
+/* A layer, by whichever: what is below is on the disk. */
 static bool is_mounted(const char *dir)
 {
 	struct statfs fs;
 
-	return statfs(dir, &fs) == 0 && fs.f_type == EROFS_SUPER_MAGIC_V1;
+	return statfs(dir, &fs) == 0 &&
+	       (fs.f_type == EROFS_SUPER_MAGIC_V1 || fs.f_type == FUSE_SUPER_MAGIC);
 }
 
 static int ask_and_mount(struct lazy *z, const char *dir, const char *digest, enum below below,

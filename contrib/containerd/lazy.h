@@ -1,7 +1,7 @@
 /*
- * Lazy layers: the daemon says how one is mounted, EROFS shows it. Mounts are the kernel's and stay
- * when this program goes; those whose daemon went are made anew before the next container uses
- * them. Must not know: rows, gRPC's server side.
+ * Lazy layers: the daemon says how one is mounted, EROFS shows it, or where the kernel has none the
+ * daemon itself. Mounts are the kernel's and stay when this program goes; those whose daemon went
+ * are made anew before the next container uses them. Must not know: rows, gRPC's server side.
  */
 #ifndef CONTRIB_CONTAINERD_LAZY_H
 #define CONTRIB_CONTAINERD_LAZY_H
@@ -15,8 +15,9 @@
 struct lazy;
 
 struct lazy_layer {
-	char *diff_id; /* "sha256:<hex>" */
-	char *erofs_path, *data_path;
+	char *diff_id;		      /* "sha256:<hex>" */
+	char *erofs_path, *data_path; /* for the kernel to show it */
+	char *tree_path;	      /* "": it has to; else where it is shown already */
 	int64_t size, inodes;
 	uint32_t implied_dirs;
 };

@@ -41,8 +41,9 @@ static int ask(const char *image, struct err *e)
 
 int erofs_probe(const char *dir, struct err *e)
 {
-	char *path cleanup(free_at) = mem_printf("%s/probe.tmp", dir);
-	FILE *file cleanup(fclose_at) = fopen(path, "we");
+	char *path cleanup(free_at) = mem_printf("%s/probe-XXXXXX.tmp", dir);
+	int fd = mkostemps(path, 4, O_CLOEXEC);
+	FILE *file cleanup(fclose_at) = fd < 0 ? NULL : fdopen(fd, "w");
 	int r;
 
 	if (!file)

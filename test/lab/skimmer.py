@@ -87,7 +87,8 @@ class Daemon:
             "storage": {"dir": str(self.dir / "store"), "keep": True},
             # Not held: most stories want to see what a killed daemon's readers see at once.
             "mount": {"path": str(self.mount), "holdFor": "0s"},
-            "lazy": {"dir": str(self.dir / "layers"), "mountPath": str(self.dir / "diffs")},
+            "lazy": {"dir": str(self.dir / "layers"), "mountPath": str(self.dir / "diffs"),
+                     "treesPath": str(self.dir / "trees")},
             "dynconfig": {"refreshInterval": "1s"},
             "scheduler": {"announceInterval": "2s"},
             "seedPeer": {"enable": seed},

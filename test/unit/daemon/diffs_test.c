@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/lock.h"
+#include "daemon/layers.h"
 #include "daemon/task_wait.h"
 #include "test/unit/daemon/fake_note_source.h"
 #include "test/unit/daemon/layer_fixture.h"
@@ -52,6 +53,7 @@ void starts_note(struct starts *s, const struct layer *l, uint64_t off, uint32_t
 
 static struct {
 	struct layers *layers;
+	struct layer_reads *reads;
 	struct diffs *diffs;
 	char diff_id[DIGEST_HEX_LEN + 1], path[128];
 } here;
@@ -77,7 +79,8 @@ static int set_up(void **state)
 		fail_msg("%s", e.text);
 	layers_each_diff(here.layers, find_diff_id, NULL);
 	snprintf(here.path, sizeof(here.path), "sha256/%s", here.diff_id);
-	here.diffs = diffs_new(here.layers, NULL);
+	here.reads = layer_reads_new(NULL);
+	here.diffs = diffs_new(here.layers, here.reads);
 	return 0;
 }
 
@@ -86,6 +89,7 @@ static int tear_down(void **state)
 	(void)state;
 	layers_stop(here.layers);
 	diffs_free(here.diffs);
+	layer_reads_free(here.reads);
 	layers_free(here.layers);
 	return remove_layer();
 }
