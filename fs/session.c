@@ -133,7 +133,7 @@ static void init_op(void *arg, struct fuse_conn_info *conn)
 	conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
 	if (!s->forest)
 		return;
-	/* Always with attributes: eight times as fast (docs/adr/0010). */
+	/* Always with attributes: who walks asks once for a directory, not for each name. */
 	conn->want |= conn->capable & FUSE_CAP_READDIRPLUS;
 	conn->want &= ~(unsigned)FUSE_CAP_READDIRPLUS_AUTO;
 	conn->want |= conn->capable & FUSE_CAP_POSIX_ACL;

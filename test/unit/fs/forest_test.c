@@ -1,5 +1,5 @@
 /* fs/forest: the numbers of trees, from process to process. What the kernel makes of them is
- * test/integration/61_layer_tree.py's and 64_fuse_trees.py's. */
+ * test/integration/61_layer_tree.py's and 65_fuse_trees.py's. */
 #include "test/unit/unit.h"
 
 #include "base/mem.h"

@@ -2,7 +2,6 @@
 layers starts, writes, and reads on while dfdaemon is killed; what nobody uses any more is let go.
 runs: --all
 """
-import hashlib
 import os
 import pathlib
 import subprocess
@@ -11,7 +10,8 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import story
 from lab import Lab, wait_for
-from skimmer import Containerd, Daemon, Manager, Registry, Scheduler, Snapshotter, make_image
+from lazy_node import K8S, LazyNode
+from skimmer import Daemon, Manager, Registry, Scheduler, make_image
 from story import check, equal
 
 PRINT = ("/usr/bin/python3", "-c", "import re; print(6 * 7)")
@@ -32,7 +32,6 @@ while True:
                 count += 1
     print(count, sha.hexdigest(), flush=True)
 """
-K8S = "k8s.io"
 KILLS = 3
 lab = Lab()
 origin, control = lab.host("origin", 400), lab.host("control")
@@ -46,13 +45,9 @@ CONFIG = {"backend": {"plainHTTP": [registry.addr]}, "mount": {"holdFor": "300s"
           "lazy": {"enable": True, "completeAfter": "1h", "trees": "fuse"}}
 
 
-class Node:
+class Node(LazyNode):
     def __init__(self, name):
-        self.host = lab.host(name, 1000)
-        self.daemon = Daemon(self.host, manager, config=CONFIG)
-        self.daemon.in_swarm()
-        self.snapshotter = Snapshotter(self.host)
-        self.containerd = Containerd(self.host, registries=[registry.addr], cri=True, snapshotter=self.snapshotter)
+        super().__init__(lab.host(name, 1000), manager, registry, CONFIG)
 
     def run(self, name, *cmd):
         return self.containerd.run(REF, name, *cmd, namespace=K8S).strip()
@@ -74,7 +69,7 @@ def test_layers_are_shown_by_fuse():
     wait_for("the indexes", lambda: seed.process.log_text().count("layer's index is built") == len(layers),
              timeout_s=120)
     two.containerd.cri_pull(REF)
-    equal(two.snapshotter.process.log_text().count('"layer is lazy"'), len(layers), "lazy layers")
+    equal(two.lazy(), len(layers), "lazy layers")
     check("are shown by FUSE" in two.daemon.process.log_text(), "the choice is in the log")
     shown = two.shown()
     equal(len(shown), len(layers), "trees that are bound")
