@@ -38,9 +38,10 @@ const struct fault faults[] = {
 	 "Stop the other one, or give this one a storage.dir of its own."},
 	{"SK120", "there is no /dev/fuse",
 	 "The kernel's module fuse is not loaded, or the container was not given the device.",
-	 "dfdaemon does not start while mount.enable is true; mirror and proxy need no mount.",
+	 "dfdaemon does not start while mount.enable or lazy.enable is true; mirror and proxy need "
+	 "no mount.",
 	 "`modprobe fuse`; in a container give it /dev/fuse and CAP_SYS_ADMIN; or set mount.enable "
-	 "to false."},
+	 "and lazy.enable to false."},
 	{"SK121", "the mount is not there",
 	 "dfdaemon runs, and its file system is not mounted at mount.path: somebody unmounted it, "
 	 "or it is in another mount namespace.",
@@ -51,6 +52,11 @@ const struct fault faults[] = {
 	 "dfdaemon does not start while mount.enable is true.",
 	 "`umount` what is left there; run dfdaemon as root or with CAP_SYS_ADMIN; or set "
 	 "mount.enable to false."},
+	{"SK123", "the kernel does not show lazy layers",
+	 "lazy.trees is erofs, and the kernel has no EROFS, or none that takes an image that is a file "
+	 "(Linux 6.12; lazy.dir must not be on overlayfs).",
+	 "Layers are unpacked, as without lazy start.",
+	 "Set lazy.trees to auto: dfdaemon shows the layers itself then."},
 	{"SK130", "a port is taken", "Another program listens on a port that this one wants.",
 	 "The program does not start, or this door of it does not.",
 	 "Stop that program (`ss -ltnp` names it), or configure another port."},

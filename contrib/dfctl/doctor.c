@@ -34,7 +34,8 @@ const struct cli doctor_cli = {
 	.summary = "finds what is wrong with this node, and says what helps",
 	.usage = "dfctl doctor [options]",
 	.description =
-		"Looks at dfdaemon's configuration, the daemon, its ports, disk, FUSE, clock, "
+		"Looks at dfdaemon's configuration, the daemon, its ports, disk, FUSE, lazy "
+		"layers, clock, "
 		"proxy variables, schedulers, manager, registries and whether containerd really "
 		"uses the mirror. Changes nothing. Each finding has a code "
 		"(docs/reference/errors.md), what it does to pulls, and the fix. As root it sees "
@@ -56,6 +57,7 @@ static void look_everywhere(struct look *l)
 	look_ports(l);
 	look_disk(l);
 	look_fuse(l);
+	look_trees(l);
 	look_environment(l);
 	look_clock_kept(l);
 	look_manager(l);

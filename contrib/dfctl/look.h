@@ -25,6 +25,8 @@ void look_daemon(struct look *l);
 void look_ports(struct look *l);
 void look_disk(struct look *l);
 void look_fuse(struct look *l);
+/* Who will show the trees of lazy layers. */
+void look_trees(struct look *l);
 void look_environment(struct look *l);
 void look_clock_kept(struct look *l);
 void look_schedulers(struct look *l);

@@ -4,6 +4,7 @@
 #include "base/redact.h"
 #include "base/units.h"
 #include "contrib/dfctl/look.h"
+#include "fs/layer/erofs_probe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,33 +121,75 @@ static bool is_mounted(const char *path)
 	return found;
 }
 
+/* False: a finding says so. switch_key: what is false where it is not needed. */
+static bool has_device(struct look *l, const char *check, const char *switch_key)
+{
+	struct stat st;
+
+	errno = 0;
+	if (stat("/dev/fuse", &st) == 0 && S_ISCHR(st.st_mode) &&
+	    access("/dev/fuse", R_OK | W_OK) == 0)
+		return true;
+	findings_add(l->out, FINDING_ERROR, check, "SK120",
+		     mem_printf("/dev/fuse: %s", errno ? strerror(errno) : "no device"),
+		     mem_printf("modprobe fuse; in a container: --device /dev/fuse and "
+				"CAP_SYS_ADMIN; or without the mount: %s: false (%s)",
+				switch_key,
+				l->settings.file ? l->settings.file : DAEMON_CONFIG_FILE));
+	return false;
+}
+
 void look_fuse(struct look *l)
 {
 	const struct daemon_config *c = &l->settings.config;
 	char *where cleanup(free_at) = settings_origin(&l->settings, "mount.enable");
-	struct stat st;
 
-	errno = 0;
 	if (!c->mount.enable) {
 		findings_good(l->out, "fuse", "not wanted: mount.enable is false (%s)", where);
 		return;
 	}
-	if (stat("/dev/fuse", &st) < 0 || !S_ISCHR(st.st_mode) ||
-	    access("/dev/fuse", R_OK | W_OK)) {
-		findings_add(
-			l->out, FINDING_ERROR, "fuse", "SK120",
-			mem_printf("/dev/fuse: %s", errno ? strerror(errno) : "no device"),
-			mem_printf("modprobe fuse; in a container: --device /dev/fuse and "
-				   "CAP_SYS_ADMIN; or without the mount: mount.enable: false (%s)",
-				   l->settings.file ? l->settings.file : DAEMON_CONFIG_FILE));
+	if (!has_device(l, "fuse", "mount.enable"))
 		return;
-	}
 	if (l->daemon && !is_mounted(c->mount.path))
 		findings_add(l->out, FINDING_WARNING, "fuse", "SK121",
 			     mem_printf("nothing of FUSE is mounted at %s", c->mount.path), NULL);
 	else
 		findings_good(l->out, "fuse", "/dev/fuse is there%s%s",
 			      l->daemon ? ", mounted at " : "", l->daemon ? c->mount.path : "");
+}
+
+/* ---- lazy layers: as dfdaemon chooses when it starts */
+
+void look_trees(struct look *l)
+{
+	const struct daemon_config *c = &l->settings.config;
+	char *dir cleanup(free_at) = NULL;
+	bool kernel;
+	struct err e = {0};
+
+	if (!c->lazy.enable) {
+		findings_good(l->out, "trees", "not wanted: lazy.enable is false");
+		return;
+	}
+	if (geteuid() != 0) {
+		findings_good(l->out, "trees",
+			      "who shows lazy layers is seen as root only: not looked at");
+		return;
+	}
+	/* EROFS stands on a mount of FUSE, too. */
+	if (!has_device(l, "trees", "lazy.enable"))
+		return;
+	dir = existing(c->lazy.dir);
+	kernel = erofs_probe(dir, &e) == 0;
+	if (kernel && strcmp(c->lazy.trees, "fuse") != 0)
+		findings_good(l->out, "trees", "the kernel's EROFS shows lazy layers");
+	else if (kernel)
+		findings_good(l->out, "trees",
+			      "dfdaemon shows lazy layers by FUSE, as lazy.trees says");
+	else if (strcmp(c->lazy.trees, "erofs") != 0)
+		findings_good(l->out, "trees", "dfdaemon shows lazy layers by FUSE: %s", e.text);
+	else
+		findings_add(l->out, FINDING_WARNING, "trees", "SK123", mem_strdup(e.text), NULL);
 }
 
 /* ---- environment */

@@ -166,6 +166,28 @@ def clock_off(node):
     equal(errors(node.doctor(options=["-r", "http://127.0.0.1:5002"])), [], "after the fix")
 
 
+def no_erofs(node):
+    """No kernel takes EROFS from a file on overlayfs."""
+    disk = node.lab.dir / "overlay"
+    for part in ("", "lower", "upper", "work", "all"):
+        (disk / part).mkdir()
+        if not part:
+            sh("mount", "-t", "tmpfs", "none", str(disk))
+    sh("mount", "-t", "overlay", "-o", f"lowerdir={disk}/lower,upperdir={disk}/upper,workdir={disk}/work", "none",
+       str(disk / "all"))
+    lazy = {**node.daemon.config["lazy"], "enable": True, "dir": str(disk / "all")}
+    node.reconfigure(lazy={**lazy, "trees": "erofs"})
+    found = node.doctor()
+    equal((found["SK123"]["level"], found["SK123"]["check"]), ("warning", "trees"), "nobody shows lazy layers")
+    check("lazy.trees to auto" in found["SK123"]["fix"], "the fix")
+    node.reconfigure(lazy={**lazy, "trees": "auto"})
+    check("SK123" not in node.doctor(), "after the fix")
+    equal(os.listdir(disk / "all"), [], "what doctor leaves")
+    node.file = node.daemon.file
+    sh("umount", str(disk / "all"))
+    sh("umount", str(disk))
+
+
 def no_fuse(node):
     node.daemon.process.stop()
     hidden = ["unshare", "-m", "sh", "-c",
@@ -193,7 +215,7 @@ def test_doctor_names_each_fault_and_its_fix_helps():
         node = Node(lab)
         equal(errors(node.doctor()), [], "nothing is planted")
         for fault in (port_taken, full_disk, wrong_ca, dead_scheduler, mirror_not_used, clock_off,
-                      wrong_key, no_fuse):
+                      wrong_key, no_erofs, no_fuse):
             print(f"   {fault.__name__}")
             fault(node)
 
