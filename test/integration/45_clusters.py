@@ -1,6 +1,7 @@
 """Two clusters under one manager, an origin behind a slow link: in each the first pull is the origin's and
 the second a peer's, the origin gives two copies in all, and not one byte goes between the clusters.
-A peer whose scopes change moves to the other cluster without a restart. A seed is in the manager's list while
+A peer that is pinned to a cluster is that one's, whatever its scopes say. A peer whose scopes change moves to the
+other cluster without a restart. A seed is in the manager's list while
 it lives."""
 import os
 import sys
@@ -32,11 +33,12 @@ class Cluster:
         for d in (self.seed, *self.peers):
             d.in_swarm()
 
-    def daemon(self, name, idc, seed=False):
+    def daemon(self, name, idc, seed=False, pin=None):
         host = self.lab.host(name.lower())
         self.hosts.append(host)
+        named = {"idc": idc, "schedulerClusterID": pin}
         return Daemon(host, self.manager, seed=seed,
-                      config={"mount": {"enable": False}, "host": {"idc": idc} if idc else {}})
+                      config={"mount": {"enable": False}, "host": {k: v for k, v in named.items() if v}})
 
 
 class World:
@@ -78,6 +80,9 @@ def print_table(rows):
 def test_the_articles_table_and_nothing_between_the_clusters():
     with Lab() as lab:
         world = World(lab)
+        # By its IDC it would be B's.
+        pinned = world.a.daemon("pinned", "cluster-2", pin=1)
+        pinned.in_swarm()
         border = Border(world.a.hosts, world.b.hosts)
         digest = world.publish("blob")
         rows = {c.name: tuple(world.pull(p, "blob", digest) for p in c.peers)
@@ -90,6 +95,9 @@ def test_the_articles_table_and_nothing_between_the_clusters():
             equal(c.peers[1].traffic("REMOTE_PEER"), SIZE, f"{c.name}'s second pull, from peers")
             first, second = rows[c.name]
             check(first / second >= ADVANTAGE_MIN, f"{c.name}'s second pull is faster")
+        world.pull(pinned, "blob", digest)
+        equal(pinned.traffic("REMOTE_PEER"), SIZE, "what is pinned to A has from peers of A")
+        check(f'"{world.b.scheduler.addr}"' not in pinned.process.log_text(), "it met no scheduler of B")
         equal(border.packets(), (0, 0), "packets and bytes between the clusters")
         print(f"between the clusters: {border.packets()[1]} bytes")
         # The counter does count.

@@ -12,6 +12,7 @@ static struct host_config config(void)
 	return (struct host_config){.hostname = "node-1",
 				    .ip = "10.1.2.3",
 				    .idc = "fra",
+				    .scheduler_cluster_id = 7,
 				    .port = 4000,
 				    .download_port = 4000,
 				    .proxy_port = 4001,
@@ -124,6 +125,7 @@ static void message_satisfies_the_validators(void **state)
 	assert_true(m.host.disk->total > 0);
 	assert_true(m.host.disk->used_percent <= 100 && m.host.disk->inodes_used_percent <= 100);
 	assert_string_equal(m.host.network->idc, "fra");
+	assert_int_equal(m.host.scheduler_cluster_id, 7);
 	assert_int_equal(m.host.network->location__case, 0);
 	assert_int_equal(m.host.network->upload_tcp_connection_count, 2);
 	assert_true(common__v2__host__get_packed_size(&m.host) > 100);

@@ -523,6 +523,51 @@ static void a_dead_scheduler_is_left_for_the_other_and_comes_back(void **state)
 	fake_release(&other);
 }
 
+static void ask_once(struct setting *s)
+{
+	struct schedule *schedule;
+	struct heard h;
+
+	heard_init(&h);
+	schedule = begin(s, &h);
+	await_that(heard_count(&h, &h.parents_calls) == 1);
+	assert_int_equal(heard_count(&h, &h.closes), 0);
+	schedule_drop(schedule);
+}
+
+/* Attempts are counted: nothing is tried twice, nothing waits for a deadline. */
+static void the_first_refusal_drops_a_scheduler(void **state)
+{
+	struct fake_scheduler other, *keeper, *spare;
+	const char *addrs[2];
+	struct setting s;
+
+	(void)state;
+	log_set_level(LOG_ERROR);
+	setting_open(&s, FAKE_NORMAL);
+	fake_start(&other, NULL, FAKE_NORMAL);
+	addrs[0] = s.fake.addr;
+	addrs[1] = other.addr;
+	scheduler_client_set(s.client, addrs, 2);
+	await_that(scheduler_client_alive(s.client) == 2);
+	ask_once(&s);
+	keeper = fake_count(&other, &other.request_count) > 0 ? &other : &s.fake;
+	spare = keeper == &other ? &s.fake : &other;
+	rpc_server_set_serving(keeper->server, false); /* or a check might take it back */
+	lock_take(&keeper->lock);
+	keeper->answer = FAKE_UNAVAILABLE;
+	lock_drop(&keeper->lock);
+	ask_once(&s);
+	assert_int_equal(fake_count(keeper, &keeper->request_count), 2);
+	assert_int_equal(fake_count(spare, &spare->request_count), 1);
+	assert_int_equal(scheduler_client_alive(s.client), 1);
+	ask_once(&s); /* and is not asked by the next */
+	assert_int_equal(fake_count(keeper, &keeper->request_count), 2);
+	assert_int_equal(fake_count(spare, &spare->request_count), 2);
+	setting_close(&s);
+	fake_release(&other);
+}
+
 static void the_schedulers_of_the_cluster_that_is_left_are_told(void **state)
 {
 	struct fake_scheduler other, silent;
@@ -657,6 +702,7 @@ int main(void)
 		cmocka_unit_test(no_scheduler_is_told_soon_and_not_inside_new),
 		cmocka_unit_test(a_scheduler_that_forgot_the_host_is_told_again),
 		cmocka_unit_test(a_dead_scheduler_is_left_for_the_other_and_comes_back),
+		cmocka_unit_test(the_first_refusal_drops_a_scheduler),
 		cmocka_unit_test(the_schedulers_of_the_cluster_that_is_left_are_told),
 		cmocka_unit_test(a_stream_that_breaks_is_told),
 		cmocka_unit_test(dropping_from_a_callback_is_allowed),
