@@ -403,6 +403,16 @@ void state_seed_ended(struct state *s, const char *task_id, bool well, int64_t n
 	state_wake(s, t, now_ms);
 }
 
+void state_seed_unreachable(struct state *s, const char *task_id, int64_t now_ms)
+{
+	struct task *t = state_task(s, task_id);
+
+	if (!t)
+		return;
+	t->seed_asked_ms = 0;
+	state_wake(s, t, now_ms);
+}
+
 void state_tick(struct state *s, int64_t now_ms)
 {
 	list_each_safe (it, &s->waiting_tasks)

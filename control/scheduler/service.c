@@ -161,7 +161,10 @@ static void seed_ended(const char *task_id, const char *host_id, bool well, bool
 	/* It is well again when it announces itself next. */
 	if (h && !reachable)
 		h->unhealthy = true;
-	state_seed_ended(&s->state, task_id, well, clock_ms());
+	if (reachable)
+		state_seed_ended(&s->state, task_id, well, clock_ms());
+	else
+		state_seed_unreachable(&s->state, task_id, clock_ms());
 	service_unlock(s);
 }
 

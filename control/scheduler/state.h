@@ -220,6 +220,8 @@ void state_offer(struct state *s, struct peer *p);
 /* Something changed for the task: those that wait are looked at again. */
 void state_wake(struct state *s, struct task *t, int64_t now_ms);
 void state_seed_ended(struct state *s, const char *task_id, bool well, int64_t now_ms);
+/* It could not even be asked, and is off the ring: another is. */
+void state_seed_unreachable(struct state *s, const char *task_id, int64_t now_ms);
 /* Time-outs of those that wait; call it every 50 ms or so. */
 void state_tick(struct state *s, int64_t now_ms);
 /* TTLs. Returns how many peers and hosts went. */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/lock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "dfdaemon_v2.pb-c.h"
 #include "proto/message.h"
@@ -16,8 +17,10 @@
 #include "test/unit/unit.h"
 
 #include <google/protobuf/empty.pb-c.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define ASKED_MAX  16
 #define WAIT_MS	   20000
@@ -38,6 +41,7 @@ struct fixture {
 	struct rpc_channel *channel;
 	struct daemon daemon;
 	char addr[32];
+	int dead; /* a socket that is bound and does not listen, or -1 */
 };
 
 static void note_download(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
@@ -86,6 +90,7 @@ static int start(void **state)
 	const struct state_config config = state_config_usual();
 	struct fixture *f = mem_new(struct fixture);
 
+	f->dead = -1;
 	lock_init(&f->daemon.lock, 1);
 	f->daemon.server = serve(daemon_methods, &f->daemon);
 	f->service = service_new(&config);
@@ -107,6 +112,7 @@ static int stop(void **state)
 	for (unsigned i = 0; i < f->daemon.count; i++)
 		common__v2__download__free_unpacked(f->daemon.asked[i], NULL);
 	lock_release(&f->daemon.lock);
+	close_at(&f->dead);
 	free(f);
 	return 0;
 }
@@ -127,8 +133,8 @@ static int ask(struct fixture *f, const char *path, const ProtobufCMessage *rq,
 	return RPC_OK;
 }
 
-/* A host whose daemon is ours; ip is what is announced, all of 127/8 lead to us. */
-static void announce(struct fixture *f, const char *id, const char *ip, bool seed)
+/* A host; all of 127/8 lead to us. */
+static void announce_at(struct fixture *f, const char *id, const char *ip, bool seed, int port)
 {
 	Scheduler__V2__AnnounceHostRequest rq = SCHEDULER__V2__ANNOUNCE_HOST_REQUEST__INIT;
 	Common__V2__Host h = COMMON__V2__HOST__INIT;
@@ -136,11 +142,30 @@ static void announce(struct fixture *f, const char *id, const char *ip, bool see
 	h.id = h.hostname = (char *)id;
 	h.ip = (char *)ip;
 	h.type = seed;
-	h.port = h.download_port = rpc_server_port(f->daemon.server);
+	h.port = h.download_port = port;
 	rq.host = &h;
 	assert_int_equal(ask(f, "/scheduler.v2.Scheduler/AnnounceHost", &rq.base,
 			     &google__protobuf__empty__descriptor, NULL),
 			 RPC_OK);
+}
+
+/* A host whose daemon is ours. */
+static void announce(struct fixture *f, const char *id, const char *ip, bool seed)
+{
+	announce_at(f, id, ip, seed, rpc_server_port(f->daemon.server));
+}
+
+/* Where nobody listens: bound, and kept by a socket that does not listen. */
+static int dead_port(struct fixture *f)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK + 1)}};
+	socklen_t size = sizeof(a);
+
+	f->dead = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(f->dead >= 0);
+	assert_int_equal(bind(f->dead, (void *)&a, sizeof(a)), 0);
+	assert_int_equal(getsockname(f->dead, (void *)&a, &size), 0);
+	return ntohs(a.sin_port);
 }
 
 /* The state counts bytes. */
@@ -518,6 +543,39 @@ static void stat_says_who_has_the_file(void **state)
 	stream_close(&t);
 }
 
+static bool seed_is_well(struct fixture *f, const char *id)
+{
+	lock_guard(&f->service->lock);
+	return !state_host(&f->service->state, id)->unhealthy;
+}
+
+/* Asked for by a node that has nobody else; one of the two seeds is where nobody listens. */
+static void a_seed_that_is_dead_is_off_the_ring_and_the_next_is_asked(void **state)
+{
+	Common__V2__Download d = COMMON__V2__DOWNLOAD__INIT;
+	struct fixture *f = *state;
+	struct stream t[16];
+	char id[16];
+
+	log_set_level(LOG_ERROR);
+	announce(f, "node", "127.0.0.3", false);
+	announce(f, "living", "127.0.0.1", true);
+	announce_at(f, "dead", "127.0.0.2", true, dead_port(f));
+	d.url = (char *)"http://10.9.9.9/f";
+	for (unsigned i = 0; i < array_len(t); i++) {
+		snprintf(id, sizeof(id), "p%u", i);
+		stream_open(f, &t[i]);
+		say_register(&t[i], "node", id, id, &d); /* of these ids each seed has some */
+		wait_asked(f, i + 1);
+	}
+	assert_false(seed_is_well(f, "dead"));
+	assert_true(seed_is_well(f, "living"));
+	announce(f, "dead", "127.0.0.2", true);
+	assert_true(seed_is_well(f, "dead"));
+	for (unsigned i = 0; i < array_len(t); i++)
+		stream_close(&t[i]);
+}
+
 static void what_is_on_the_block_list_is_refused(void **state)
 {
 	static const char text[] =
@@ -685,6 +743,7 @@ int main(void)
 		TEST(how_a_preheat_failed_is_known_until_it_is_asked_for_again),
 		TEST(only_so_many_failures_are_remembered),
 		TEST(stat_says_who_has_the_file),
+		TEST(a_seed_that_is_dead_is_off_the_ring_and_the_next_is_asked),
 		TEST(what_is_on_the_block_list_is_refused),
 		TEST(the_block_list_of_dragonflys_manager_is_read),
 		TEST(an_applications_priority_is_its_peers),
