@@ -3,8 +3,9 @@
  * a unix socket and on TCP. Registers come one at a time, each on a new stream of one connection,
  * while other streams are open; the time is from opening the stream to its first answer.
  *
- * With --rush instead: several processes, a connection each, whose streams of one task ask again
- * as soon as they are answered; answers per second, and what CPU each took of the service.
+ * With --rush instead: several processes, a connection each, whose streams of one task (or of
+ * --tasks) ask again as soon as they are answered; answers per second, and what CPU each took of
+ * the service.
  */
 #include "base/cli.h"
 #include "base/clock.h"
@@ -26,12 +27,12 @@
 
 #define ANSWER_MS    10000
 #define HOLD_TELL_MS 60000
-#define TASK	     "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+#define TASK	     "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3" /* and a number */
 #define PIECE	     (4u << 20)
 #define PIECES	     256
 
 struct options {
-	uint64_t hosts, streams, count, threads, clients;
+	uint64_t hosts, streams, count, threads, clients, tasks;
 	int64_t hold_ms, rush_ms;
 };
 
@@ -50,6 +51,8 @@ static const struct cli_option option_table[] = {
 	 "All streams ask again at once when they are answered, for so long."},
 	{"clients", 0, CLI_U64, offsetof(struct options, clients), "N", NULL,
 	 "Processes that rush (default 4)."},
+	{"tasks", 0, CLI_U64, offsetof(struct options, tasks), "N", NULL,
+	 "That they rush for, each process for all (default 1)."},
 	{0},
 };
 
@@ -137,7 +140,7 @@ struct ask {
 	unsigned answers; /* lock */
 	bool closed;	  /* lock */
 	bool rushes;	  /* lock */
-	char host[64], peer[64];
+	char host[64], peer[64], task[65];
 };
 
 static void ask_again(struct ask *a);
@@ -171,12 +174,17 @@ static void on_closed(struct rpc_stream *s, enum rpc_code code, const char *text
 static void ask_say(struct ask *a, Scheduler__V2__AnnouncePeerRequest *rq)
 {
 	rq->host_id = a->host;
-	rq->task_id = (char *)TASK;
+	rq->task_id = a->task;
 	rq->peer_id = a->peer;
 	rpc_stream_send(a->stream, &rq->base);
 }
 
 #define SAYS(what) SCHEDULER__V2__ANNOUNCE_PEER_REQUEST__REQUEST_##what##_REQUEST
+
+static void ask_for(struct ask *a, unsigned task)
+{
+	snprintf(a->task, sizeof(a->task), TASK "%04x", task & 0xffff);
+}
 
 static void ask_register(struct ask *a, struct rpc_channel *ch, const char *run, unsigned no,
 			 unsigned host, bool source)
@@ -191,6 +199,8 @@ static void ask_register(struct ask *a, struct rpc_channel *ch, const char *run,
 
 	lock_init(&a->lock, 1);
 	cond_init(&a->cond);
+	if (!*a->task)
+		ask_for(a, 0);
 	snprintf(a->host, sizeof(a->host), "10.0.%u.%u-host", host / 250, host % 250 + 1);
 	snprintf(a->peer, sizeof(a->peer), "%s-6b1f8f3e-%s-%012u", "peer", run, no);
 	d.url = (char *)"https://registry.example/v2/a/blobs/sha256:5f70bf18";
@@ -384,19 +394,20 @@ static void rush(unsigned no, const struct options *o, const char *target, int o
 	if (!announce_hosts(ch, first, o->streams, "bench"))
 		_exit(1);
 	for (unsigned i = 0; i < o->streams; i++) {
-		ask_register(&asks[i], ch, name, i, first + i, i == 0);
+		ask_for(&asks[i], i % (unsigned)o->tasks);
+		ask_register(&asks[i], ch, name, i, first + i, i < o->tasks);
 		if (!ask_wait(&asks[i], 1))
 			_exit(1);
-		ask_started(&asks[i], i == 0);
+		ask_started(&asks[i], i < o->tasks);
 	}
-	for (unsigned i = 1; i < o->streams; i++) {
+	for (unsigned i = (unsigned)o->tasks; i < o->streams; i++) {
 		lock_take(&asks[i].lock);
 		asks[i].rushes = true;
 		lock_drop(&asks[i].lock);
 		ask_again(&asks[i]);
 	}
 	usleep((useconds_t)(o->rush_ms * 1000));
-	for (unsigned i = 1; i < o->streams; i++) {
+	for (unsigned i = (unsigned)o->tasks; i < o->streams; i++) {
 		lock_guard(&asks[i].lock);
 		answers += asks[i].answers - 1;
 	}
@@ -427,9 +438,9 @@ static bool rush_all(const struct options *o, const char *target, pid_t service)
 	}
 	cpu = cpu_of(service);
 	if (well && answers)
-		printf("rush threads=%lu clients=%lu streams=%lu answers_per_s=%.0f "
+		printf("rush threads=%lu tasks=%lu clients=%lu streams=%lu answers_per_s=%.0f "
 		       "service_cores=%.2f cpu_us_per_answer=%.1f\n",
-		       o->threads, o->clients, o->streams,
+		       o->threads, o->tasks, o->clients, o->streams,
 		       (double)answers * 1e3 / (double)o->rush_ms, cpu * 1e3 / (double)o->rush_ms,
 		       cpu * 1e6 / (double)answers);
 	return well && answers;
@@ -450,8 +461,12 @@ static bool run_both(const char *unix_address, const char *tcp, const struct opt
 
 int main(int argc, char **argv)
 {
-	struct options o = {
-		.hosts = 3000, .streams = 100, .count = 2000, .threads = 1, .clients = 4};
+	struct options o = {.hosts = 3000,
+			    .streams = 100,
+			    .count = 2000,
+			    .threads = 1,
+			    .clients = 4,
+			    .tasks = 1};
 	const char *rest[65];
 	char folder[] = "/tmp/skimmer-ask-XXXXXX", unix_address[64], tcp[64];
 	uint16_t port = 0;
@@ -460,8 +475,11 @@ int main(int argc, char **argv)
 	bool well;
 
 	if (argc > 64 || cli_parse(&program, argc, argv, &o, rest) > 0 || o.streams >= o.hosts ||
-	    o.hosts > 60000 || o.count < 1 || o.threads > 64 || o.clients > 64)
-		cli_usage_error(&program, "more hosts than streams are needed");
+	    o.hosts > 60000 || o.count < 1 || o.threads > 64 || o.clients > 64 || o.tasks < 1 ||
+	    o.tasks >= o.streams)
+		cli_usage_error(
+			&program,
+			"more hosts than streams, and more of these than tasks, are needed");
 	if (!mkdtemp(folder) || pipe(ready) < 0)
 		return EXIT_OTHER;
 	snprintf(unix_address, sizeof(unix_address), "unix:%s/s", folder);
