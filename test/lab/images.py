@@ -56,6 +56,8 @@ class Image:
                 rootfs = unpack_archives(self.where, part)
                 if number == part_number == 0:
                     self.put_files(rootfs)
+                if self.split:
+                    (rootfs / f"layer{part_number}").write_text(f"{part_number}\n")
                 sh("umoci", "insert", "--image", at, str(rootfs), "/")
                 shutil.rmtree(rootfs)
         shutil.rmtree(self.where / "archives")
@@ -80,6 +82,9 @@ def all_images():
               files={"etc/nginx/lab.conf": NGINX_CONF}),
         Image("layers60", [["busybox-static", "python3", "git", "curl", "procps", "iproute2", "vim-tiny"]],
               ["/usr/bin/python3", "-c", "import json, re; print(6 * 7)"], split=60),
+        Image("layers127", [["busybox-static", "python3", "git", "curl", "procps", "iproute2", "vim-tiny"]],
+              ["/usr/bin/python3", "-c", "import os; print(sum(n.startswith('layer') for n in os.listdir('/')))"],
+              split=127),
         Image("java", [BASE, ["default-jre-headless"]],
               ["/bin/busybox", "sh", "-c", "for j in /usr/lib/jvm/java-*-openjdk-*/bin/java; do exec $j --list-modules; done"]))}
 
