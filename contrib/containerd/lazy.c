@@ -19,6 +19,8 @@
 
 #define RANK_LAZY   10
 #define OPTIONS_MAX 4000 /* of mount(2): a page */
+#define DIRECT	    "directio,"
+#define TAR_BLOCK   512
 #define LAYERS_MAX  512
 #define CHAIN_LEN   (7 + DIGEST_HEX_LEN)
 
@@ -200,14 +202,31 @@ static void unmount_all(const char *dir)
 		;
 }
 
+/* Whether the kernel can read the file past its cache as EROFS would: in blocks of 512 bytes. FUSE
+ * cannot, nor can disks whose sectors are larger. */
+static bool takes_direct_reads(const char *path)
+{
+	struct statx at;
+
+	return statx(AT_FDCWD, path, 0, STATX_DIOALIGN, &at) == 0 &&
+	       (at.stx_mask & STATX_DIOALIGN) && at.stx_dio_offset_align > 0 &&
+	       at.stx_dio_offset_align <= TAR_BLOCK && at.stx_dio_mem_align <= TAR_BLOCK;
+}
+
+/* A whole layer's file directly: otherwise the file system below reads ahead, too, and keeps what
+ * EROFS keeps already. Older kernels do not know the option. */
 static int mount_erofs(const char *dir, const struct lazy_layer *l, struct err *e)
 {
 	char options[OPTIONS_MAX];
+	const char *device = options + strlen(DIRECT);
 
 	if (strchr(l->data_path, ',') ||
-	    snprintf(options, sizeof(options), "device=%s", l->data_path) >= OPTIONS_MAX)
+	    snprintf(options, sizeof(options), DIRECT "device=%s", l->data_path) >= OPTIONS_MAX)
 		return err_set(e, EINVAL, "%s cannot be named in a mount", l->data_path);
-	if (mount(l->erofs_path, dir, "erofs", MS_RDONLY, options) < 0)
+	if (takes_direct_reads(l->data_path) &&
+	    mount(l->erofs_path, dir, "erofs", MS_RDONLY, options) == 0)
+		return 0;
+	if (mount(l->erofs_path, dir, "erofs", MS_RDONLY, device) < 0)
 		return err_set(e, errno, "mount its image at %s", dir);
 	return 0;
 }
