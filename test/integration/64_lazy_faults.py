@@ -1,7 +1,7 @@
 """What goes wrong with lazy layers, planted one by one under a real containerd and real daemons: an index with a
 bit changed, an index of another layer, a layer whose bytes are not its digest's, a peer that goes in the middle
-of a start, a full disk, a registry that goes after the index came. Every file that a container reads is the image's
-or an error: never other bytes. What is broken is named in the log and refused from then on.
+of a start, a full disk, one of large sectors, a registry that goes after the index came. Every file that a container
+reads is the image's or an error: never other bytes. What is broken is named in the log and refused from then on.
 # runs: --all
 """
 import hashlib
@@ -57,22 +57,24 @@ class Image:
 
 
 class Node:
-    def __init__(self, name, disk=None):
+    def __init__(self, name, disk=None, sector=512, **lazy):
         """disk: bytes that are free where its lazy layers are."""
         self.host = lab.host(name, 1000)
         if disk:
-            self.make_disk(disk)
-        self.daemon = Daemon(self.host, manager, config=CONFIG)
+            self.make_disk(disk, sector)
+        self.daemon = Daemon(self.host, manager, config={**CONFIG, "lazy": {**CONFIG["lazy"], **lazy}})
         self.daemon.in_swarm()
         self.snapshotter = Snapshotter(self.host)
         self.containerd = Containerd(self.host, registries=[registry.addr], cri=True, snapshotter=self.snapshotter)
 
-    def make_disk(self, free):
+    def make_disk(self, free, sector):
         where, image = self.host.dir / "dfdaemon/layers", self.host.dir / "disk"
         where.mkdir(parents=True)
         sh("truncate", "-s", "256M", str(image))
-        sh("mkfs.ext4", "-q", "-m", "0", str(image))
-        sh("mount", "-o", "loop", str(image), str(where))
+        loop = sh("losetup", "-f", "--show", "-b", str(sector), str(image)).strip()
+        sh("mkfs.ext4", "-q", "-m", "0", loop)
+        sh("mount", loop, str(where))
+        sh("losetup", "-d", loop)  # once it is unmounted
         self.ballast = where / "ballast"
         stat = os.statvfs(where)
         sh("fallocate", "-l", str(stat.f_bavail * stat.f_frsize - free), str(self.ballast))
@@ -183,7 +185,8 @@ root = unpack_archives(archives, [d for d in download_packages(archives, ["busyb
 sh("umoci", "init", "--layout", str(layout))
 sh("umoci", "new", "--image", f"{layout}:base")
 sh("umoci", "insert", "--image", f"{layout}:base", str(root), "/")
-bit, other, rotten, peer, full, away = (Image(n) for n in ("bit", "other", "rotten", "peer", "full", "away"))
+bit, other, rotten, peer, full, large, away = (
+    Image(n) for n in ("bit", "other", "rotten", "peer", "full", "large", "away"))
 web = origin.dir / "web"
 web.mkdir()
 nginx = Nginx(origin, web)
@@ -257,6 +260,19 @@ def test_the_disk_is_full():
     check(small.told("read failed", "No space left"), "the log says why")
     small.ballast.unlink()
     small.reads_all(full)
+
+
+def test_a_disk_of_large_sectors():
+    """A complete layer's file is read directly where the disk allows that in the blocks of a tar."""
+    prime(large)
+    node = Node("large", disk=2 * FILES * FILE_LEN, sector=4096, completeAfter="1s")
+    node.pull(large)
+    check(node.is_lazy(large), "the layer is lazy")
+    wait_for("the complete layer", lambda: list((node.daemon.dir / "layers").glob(f"{large.own}*.done")), timeout_s=120)
+    node.snapshotter.restart()
+    wait_for("containerd's next try", lambda: node.containerd.ctr(
+        "-n", K8S, "snapshots", "--snapshotter", "skimmer", "usage", check=False).count("\n") > 1, timeout_s=60)
+    node.reads_all(large)
 
 
 def test_the_registry_goes_after_the_index_came():
