@@ -237,6 +237,32 @@ static void the_silent_and_the_old_are_forgotten(void **state)
 	assert_int_equal(map_count(f->state.tasks), 0);
 }
 
+/* Their hosts go on announcing themselves. */
+static void peers_go_by_their_own_time(void **state)
+{
+	struct fixture *f = *state;
+	const struct state_config *c = &f->state.config;
+	struct peer *a = join(f, "a"), *b = join(f, "b"), *d;
+
+	f->state.config.host_ttl_ms = INT64_MAX;
+	state_peer_event(&f->state, a, PEER_EVENT_FINISHED, f->now);
+	state_peer_event(&f->state, b, PEER_EVENT_STARTED, f->now);
+	d = join(f, "d");
+	d->stream = NULL;
+	state_peer_event(&f->state, d, PEER_EVENT_FAILED, f->now);
+	assert_int_equal(state_gc(&f->state, f->now), 1); /* d has failed and is gone */
+	assert_null(state_peer(&f->state, "pd"));
+	f->now += c->piece_timeout_ms + 1; /* b has had no piece for so long */
+	assert_int_equal(state_gc(&f->state, f->now), 1);
+	assert_null(state_peer(&f->state, "pb"));
+	f->now += c->peer_ttl_ms - c->piece_timeout_ms - 1;
+	assert_int_equal(state_gc(&f->state, f->now), 0);
+	f->now += 1; /* a has it, and was not heard of since */
+	assert_int_equal(state_gc(&f->state, f->now), 1);
+	assert_int_equal(map_count(f->state.peers), 0);
+	assert_int_equal(map_count(f->state.hosts), 3);
+}
+
 /* ---- the algorithm "skimmer" */
 
 static int start_ours(void **state)
@@ -611,6 +637,7 @@ int main(void)
 		T(priorities_decide_what_happens_when_nobody_has_it),
 		T(events_that_do_not_fit_change_nothing),
 		T(the_silent_and_the_old_are_forgotten),
+		T(peers_go_by_their_own_time),
 		OURS(blocked_shared_off_and_same_host_are_no_parents),
 		OURS(a_newcomer_gets_those_who_have_nothing_yet_and_is_introduced_to_them),
 		OURS(a_foreign_client_a_source_and_one_who_blocks_are_not_told_of_newcomers),

@@ -634,10 +634,12 @@ static void tell_scheduler(struct rpc_call *call, const ProtobufCMessage *req, v
 {
 	static const char text[] =
 		"{\"block_list\":{\"task\":{\"download\":{\"urls\":[\"/secret\"]}}}}";
+	static const char limits[] = "{\"candidate_parent_limit\":7,\"filter_parent_limit\":9}";
 	Manager__V2__SchedulerCluster cluster = MANAGER__V2__SCHEDULER_CLUSTER__INIT;
 	Manager__V2__Scheduler row = MANAGER__V2__SCHEDULER__INIT;
 
 	(void)req, (void)arg;
+	cluster.config = (ProtobufCBinaryData){strlen(limits), (uint8_t *)limits};
 	cluster.client_config = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
 	row.scheduler_cluster = &cluster;
 	rpc_call_reply(call, &row.base);
@@ -702,7 +704,7 @@ static int code_of_download(struct fixture *f, const char *url, const char *peer
 	return code;
 }
 
-static void the_block_list_of_dragonflys_manager_is_read(void **state)
+static void limits_and_block_list_of_dragonflys_manager_are_read(void **state)
 {
 	struct fixture *f = *state;
 	struct rpc_server *manager = serve(manager_methods, NULL);
@@ -726,6 +728,10 @@ static void the_block_list_of_dragonflys_manager_is_read(void **state)
 			break;
 	}
 	assert_int_equal(code, RPC_PERMISSION_DENIED);
+	lock_take(&f->service->lock); /* they are read before the list */
+	assert_int_equal(f->service->state.config.candidate_parent_limit, 7);
+	assert_int_equal(f->service->state.config.filter_parent_limit, 9);
+	lock_drop(&f->service->lock);
 	manager_link_free(link);
 	rpc_server_free(manager, 1000);
 }
@@ -745,7 +751,7 @@ int main(void)
 		TEST(stat_says_who_has_the_file),
 		TEST(a_seed_that_is_dead_is_off_the_ring_and_the_next_is_asked),
 		TEST(what_is_on_the_block_list_is_refused),
-		TEST(the_block_list_of_dragonflys_manager_is_read),
+		TEST(limits_and_block_list_of_dragonflys_manager_are_read),
 		TEST(an_applications_priority_is_its_peers),
 	};
 
