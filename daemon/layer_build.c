@@ -51,7 +51,8 @@ static bool is_layer(const unsigned char head[MAGIC_LEN])
 	       memcmp(head + 257, "ustar", 5) == 0;
 }
 
-/* Its first piece has come, from the registry, and it looks like a layer. */
+/* Its first piece has come, from the registry, and it looks like a layer. A layer may be read
+ * lazily by its own table meanwhile: who builds asks for nothing (task_follow_wait()). */
 static bool is_worth(const struct job *j, const struct task_wait *w)
 {
 	uint64_t len = task_meta(j->task)->geometry.content_length;
@@ -60,8 +61,8 @@ static bool is_worth(const struct job *j, const struct task_wait *w)
 
 	return task_wait_piece(j->task, 0, w, NULL) == 0 && task_piece_info(j->task, 0, &first) &&
 	       first.source == STORE_FROM_ORIGIN &&
-	       task_read_wait(j->task, 0, head, len < MAGIC_LEN ? len : MAGIC_LEN, &j->b->stopping,
-			      NULL) == 0 &&
+	       task_follow_wait(j->task, 0, head, len < MAGIC_LEN ? len : MAGIC_LEN,
+				&j->b->stopping, NULL) == 0 &&
 	       is_layer(head);
 }
 
@@ -73,7 +74,7 @@ static int feed_piece(const struct job *j, uint32_t index, struct index_build *i
 
 	while (left > 0) {
 		size_t n = left < CHUNK ? (size_t)left : CHUNK;
-		int r = task_read_wait(j->task, off, room, n, &j->b->stopping, e);
+		int r = task_follow_wait(j->task, off, room, n, &j->b->stopping, e);
 
 		if (r == 0)
 			r = index_build_feed(ib, room, n, e);

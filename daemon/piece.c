@@ -366,7 +366,7 @@ bool piece_read(struct pieces *p, uint64_t off, uint32_t len, struct waiter *w, 
 	}
 	w->index = geometry_index(&p->g, off);
 	here = p->state[w->index] == READY || p->state[w->index] == VOLATILE;
-	if (p->ready_count < p->g.piece_count)
+	if (!w->follows && p->ready_count < p->g.piece_count)
 		moved = ahead_read(&p->ahead, &p->g, off, len) && window_has_work(p);
 	if (p->state[w->index] == VOLATILE) {
 		h = hold_find(p, w->index);

@@ -49,6 +49,7 @@ struct waiter {
 	 * unless kept. The waiter's memory is the owner's again. */
 	void (*done)(struct waiter *w, const struct extent *x, const struct err *e);
 	void *arg;
+	bool follows; /* it reads what others want: nothing is read ahead for it */
 	/* private to piece.c */
 	struct list link;
 	struct pieces *pieces;

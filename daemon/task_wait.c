@@ -158,10 +158,10 @@ static void wait_for_answer(struct reading *r, const bool *stopping)
 }
 
 /* Inside one piece. The wait has its end: task_read() answers always, with ETIMEDOUT if need be. */
-static int read_part(struct task *t, uint64_t off, char *data, uint32_t len, const bool *stopping,
-		     struct err *e)
+static int read_part(struct task *t, uint64_t off, char *data, uint32_t len, bool follows,
+		     const bool *stopping, struct err *e)
 {
-	struct reading r = {.waiter = {.done = read_done, .arg = &r}};
+	struct reading r = {.waiter = {.done = read_done, .arg = &r, .follows = follows}};
 	int result;
 
 	lock_init(&r.lock, RANK_WAIT);
@@ -179,8 +179,8 @@ static int read_part(struct task *t, uint64_t off, char *data, uint32_t len, con
 	return result;
 }
 
-int task_read_wait(struct task *t, uint64_t off, void *data, size_t len, const bool *stopping,
-		   struct err *e)
+static int read_parts(struct task *t, uint64_t off, void *data, size_t len, bool follows,
+		      const bool *stopping, struct err *e)
 {
 	const struct geometry *g = &task_meta(t)->geometry;
 	char *at = data;
@@ -189,7 +189,7 @@ int task_read_wait(struct task *t, uint64_t off, void *data, size_t len, const b
 		uint32_t index = geometry_index(g, off);
 		uint64_t left = geometry_offset(g, index) + geometry_length(g, index) - off;
 		uint32_t n = (uint32_t)(len < left ? len : left);
-		int r = read_part(t, off, at, n, stopping, e);
+		int r = read_part(t, off, at, n, follows, stopping, e);
 
 		if (r < 0)
 			return r;
@@ -198,4 +198,16 @@ int task_read_wait(struct task *t, uint64_t off, void *data, size_t len, const b
 		len -= n;
 	}
 	return 0;
+}
+
+int task_read_wait(struct task *t, uint64_t off, void *data, size_t len, const bool *stopping,
+		   struct err *e)
+{
+	return read_parts(t, off, data, len, false, stopping, e);
+}
+
+int task_follow_wait(struct task *t, uint64_t off, void *data, size_t len, const bool *stopping,
+		     struct err *e)
+{
+	return read_parts(t, off, data, len, true, stopping, e);
 }

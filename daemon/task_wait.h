@@ -19,5 +19,8 @@ must_check int task_wait_piece(struct task *t, uint32_t index, const struct task
 /* Copies [off, off + len), which is inside the task, urgently. stopping as above. */
 must_check int task_read_wait(struct task *t, uint64_t off, void *data, size_t len,
 			      const bool *stopping, struct err *e);
+/* The same for who goes after others: nothing is read ahead for it. */
+must_check int task_follow_wait(struct task *t, uint64_t off, void *data, size_t len,
+				const bool *stopping, struct err *e);
 
 #endif

@@ -73,6 +73,12 @@ int task_read_wait(struct task *t, uint64_t off, void *data, size_t len, const b
 	return 0;
 }
 
+int task_follow_wait(struct task *t, uint64_t off, void *data, size_t len, const bool *stop,
+		     struct err *e)
+{
+	return task_read_wait(t, off, data, len, stop, e);
+}
+
 /* One file of noise that shrinks a little. */
 static void make_tar(void)
 {

@@ -68,7 +68,7 @@ static void reader_done(struct waiter *w, const struct extent *x, const struct e
 
 static bool read_at(struct setting *s, struct reader *r, uint64_t off, uint32_t len)
 {
-	*r = (struct reader){.w = {.done = reader_done}, .keep = r->keep};
+	*r = (struct reader){.w = {.done = reader_done, .follows = r->w.follows}, .keep = r->keep};
 	return piece_read(s->p, off, len, &r->w, 60000);
 }
 
@@ -264,6 +264,23 @@ static void reading_ahead_comes_before_the_rest(void **state)
 	assert_true(piece_take(s->p, PIECE_REST, NULL, &job));
 	assert_int_equal(job.index, 0);
 	assert_int_equal(job.rank, PIECE_REST);
+}
+
+static void nothing_is_read_ahead_for_who_follows(void **state)
+{
+	struct setting *s = *state;
+	struct reader r = {.w.follows = true};
+
+	piece_fill(s->f, s->st, 1, 20);
+	again(s);
+	assert_false(read_at(s, &r, 20 * PIECE, 100));
+	assert_false(read_at(s, &r, 20 * PIECE + 100, 100));
+	assert_int_equal(take(s, PIECE_NEAR, NULL), UINT32_MAX);
+	/* As for another: */
+	r.w.follows = false;
+	read_at(s, &r, 20 * PIECE, 100);
+	assert_true(read_at(s, &r, 20 * PIECE + 100, 100));
+	assert_int_equal(take(s, PIECE_NEAR, NULL), 21);
 }
 
 static void only_what_can_be_got_is_taken(void **state)
@@ -606,6 +623,7 @@ int main(void)
 		with_setting(too_many_waiters_in_all_are_refused),
 		with_setting(the_reader_that_waits_longest_comes_first),
 		with_setting(reading_ahead_comes_before_the_rest),
+		with_setting(nothing_is_read_ahead_for_who_follows),
 		with_setting(only_what_can_be_got_is_taken),
 		with_setting(the_rarest_comes_first_where_nobody_waits),
 		with_setting(what_readers_want_is_taken_apart_from_the_rest),

@@ -168,6 +168,8 @@ static void a_read_goes_over_pieces(void **state)
 	assert_int_equal(task_read_wait(t, PIECE - 3, got, 7, &stopping, &s->e), 0);
 	assert_memory_equal(got, want + PIECE - 3, 7);
 	assert_int_equal(task_read_wait(t, 9, got, 0, &stopping, &s->e), 0);
+	assert_int_equal(task_follow_wait(t, 2 * PIECE - 3, got, 7, &stopping, &s->e), 0);
+	assert_memory_equal(got, want + 2 * PIECE - 3, 7);
 	task_unref(t);
 }
 
