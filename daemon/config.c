@@ -523,6 +523,13 @@ const struct config_key daemon_config_keys[] = {
 	 .fallback = "256MiB",
 	 .help = "What an image's containers are known to read first is fetched as soon as the "
 		 "image is pulled, at most so many uncompressed bytes of one image. 0: nothing."},
+	{.path = "lazy.tablesFrom",
+	 .type = CONFIG_STRINGS,
+	 .offset = AT(lazy.tables_from),
+	 .help = "Images (registry/repository, * allowed) whose own tables of contents are "
+		 "believed: layers of eStargz and zstd:chunked are lazy then before the cluster has "
+		 "an index of them. Default: none. Whoever may push there says what such a layer "
+		 "shows, to containers of other images with the same layer, too."},
 	/* health, metrics, others */
 	{.path = "health.server.ip",
 	 .type = CONFIG_IP,

@@ -106,6 +106,7 @@ struct daemon_config {
 		char *dir, *mount_path, *trees, *trees_path;
 		uint64_t least_len, span_len_max, prefetch_max;
 		int64_t quiet_ms, record_ms;
+		struct config_strings tables_from;
 	} lazy;
 	struct {
 		char *ip;

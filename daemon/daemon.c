@@ -26,6 +26,7 @@
 #include "daemon/scheduler_client.h"
 #include "daemon/seed_link.h"
 #include "daemon/tasks.h"
+#include "daemon/vouch.h"
 #include "fs/forest_prune.h"
 #include "fs/layer/erofs_probe.h"
 #include "fs/session.h"
@@ -55,6 +56,7 @@ struct daemon {
 	struct blobs *blobs;
 	struct fs_session *mount;
 	struct layers *layers; /* NULL = no lazy layers */
+	struct vouch *vouch;
 	struct starts *starts;
 	struct layer_build *layer_build;
 	struct layer_service *layer_service;
@@ -506,6 +508,13 @@ static int start_trees(struct daemon *d, bool ours, struct err *e)
 	return r < 0 ? err_wrap(e, "lazy.treesPath") : 0;
 }
 
+static int vouch_for(void *arg, const struct layer_wish *w, struct vouched *out, struct err *e)
+{
+	struct daemon *d = arg;
+
+	return vouch_find(d->vouch, w->manifest, w->image, w->digest, out, e);
+}
+
 static int start_layers(struct daemon *d, struct err *e)
 {
 	const struct daemon_config *c = d->config;
@@ -517,7 +526,15 @@ static int start_layers(struct daemon *d, struct err *e)
 		.quiet_ms = c->lazy.quiet_ms,
 		.spare_ms = c->gc.interval_ms,
 		.ttl_ms = c->gc.task_ttl_ms,
+		.vouch = vouch_for,
+		.arg = d,
 		.store = d->store,
+	};
+	const struct vouch_config vc = {
+		.origin = d->origin,
+		.tasks = d->tasks,
+		.plain_http = &c->backend.plain_http,
+		.images = &c->lazy.tables_from,
 	};
 	const struct layer_build_config bc = {
 		.tasks = d->tasks, .dir = c->lazy.dir, .least_len = c->lazy.least_len};
@@ -526,6 +543,7 @@ static int start_layers(struct daemon *d, struct err *e)
 
 	if (!c->lazy.enable)
 		return 0;
+	d->vouch = vouch_new(&vc);
 	r = layers_new(&lc, &d->layers, e);
 	if (r < 0)
 		return err_wrap(e, "lazy.dir");
@@ -550,6 +568,7 @@ static void stop_layers(struct daemon *d)
 	stop_session(d, HOLDER_LAYERS, d->diffs_mount);
 	layer_build_free(d->layer_build);
 	layers_stop(d->layers);
+	vouch_stop(d->vouch);
 	starts_stop(d->starts);
 	layer_service_free(d->layer_service);
 	layer_trees_free(d->layer_trees);
@@ -557,6 +576,7 @@ static void stop_layers(struct daemon *d)
 	layer_reads_free(d->layer_reads);
 	starts_free(d->starts);
 	layers_free(d->layers);
+	vouch_free(d->vouch);
 }
 
 /* ---- what operators see */

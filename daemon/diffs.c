@@ -9,7 +9,8 @@
 #include <string.h>
 
 #define RANK_DIFF 7
-#define ROOT	  "sha256"
+#define BY_DIFF	  "sha256" /* uncompressed layers by diff id */
+#define BY_TOC	  "toc"	   /* laid out by their own tables, by id */
 
 struct diffs {
 	struct layers *layers;
@@ -21,7 +22,7 @@ struct diffs {
 struct diff {
 	struct layers *layers;
 	unsigned refs; /* atomic */
-	char id[DIGEST_HEX_LEN + 1];
+	char path[8 + DIGEST_HEX_LEN + 1];
 	struct lock lock; /* all below */
 	unsigned opens;
 	struct layer *layer; /* while it is open */
@@ -32,13 +33,13 @@ static struct diff *diff_of(struct fs_blob *b)
 	return (struct diff *)b;
 }
 
-static struct diff *diff_new(struct layers *layers, const char *id)
+static struct diff *diff_new(struct layers *layers, const char *path)
 {
 	struct diff *d = mem_new(struct diff);
 
 	d->layers = layers;
 	d->refs = 1;
-	snprintf(d->id, sizeof(d->id), "%s", id);
+	snprintf(d->path, sizeof(d->path), "%s", path);
 	lock_init(&d->lock, RANK_DIFF);
 	return d;
 }
@@ -60,6 +61,18 @@ static void diffs_unref(void *src, struct fs_blob *b)
 	free(d);
 }
 
+/* A reference, or NULL. */
+static struct layer *find(struct layers *layers, const char *path)
+{
+	struct layer *l cleanup(layer_unref_at) = NULL;
+
+	if (strncmp(path, BY_DIFF "/", strlen(BY_DIFF "/")) == 0)
+		return layers_find_diff(layers, path + strlen(BY_DIFF "/"));
+	if (strncmp(path, BY_TOC "/", strlen(BY_TOC "/")) == 0)
+		l = layers_find(layers, path + strlen(BY_TOC "/"));
+	return l && layer_info(l)->toc_digest[0] ? take_ptr(&l) : NULL;
+}
+
 static void diffs_lookup(void *src, const char *path, struct fs_lookup *ask)
 {
 	struct fs_entry entry = {.kind = FS_DIR, .lasting = true};
@@ -67,23 +80,20 @@ static void diffs_lookup(void *src, const char *path, struct fs_lookup *ask)
 	struct layer *l cleanup(layer_unref_at) = NULL;
 	struct err e = {0};
 
-	if (strcmp(path, ROOT) == 0) {
+	if (strcmp(path, BY_DIFF) == 0 || strcmp(path, BY_TOC) == 0) {
 		ask->done(ask, &entry, NULL);
 		return;
 	}
-	l = strncmp(path, ROOT "/", strlen(ROOT "/")) == 0
-		    ? layers_find_diff(d->layers, path + strlen(ROOT "/"))
-		    : NULL;
+	l = find(d->layers, path);
 	if (!l) {
 		err_set(&e, ENOENT, "%s", path);
 		ask->done(ask, NULL, &e);
 		return;
 	}
-	entry = (struct fs_entry){
-		.kind = FS_FILE,
-		.size = layer_file_len(l),
-		.blob = (struct fs_blob *)diff_new(d->layers, layer_info(l)->diff_id),
-		.lasting = true};
+	entry = (struct fs_entry){.kind = FS_FILE,
+				  .size = layer_file_len(l),
+				  .blob = (struct fs_blob *)diff_new(d->layers, path),
+				  .lasting = true};
 	ask->done(ask, &entry, NULL);
 }
 
@@ -99,11 +109,11 @@ struct listing {
 	void *arg;
 };
 
-static void list_one(void *arg, const char *diff_id)
+static void list_one(void *arg, const char *name)
 {
 	const struct listing *l = arg;
 
-	l->fn(l->arg, diff_id, FS_FILE);
+	l->fn(l->arg, name, FS_FILE);
 }
 
 static void diffs_list(void *src, const char *path, fs_list_fn fn, void *arg)
@@ -111,17 +121,21 @@ static void diffs_list(void *src, const char *path, fs_list_fn fn, void *arg)
 	struct listing l = {.fn = fn, .arg = arg};
 	struct diffs *d = src;
 
-	if (!*path)
-		fn(arg, ROOT, FS_DIR);
-	else if (strcmp(path, ROOT) == 0)
+	if (!*path) {
+		fn(arg, BY_DIFF, FS_DIR);
+		fn(arg, BY_TOC, FS_DIR);
+	} else if (strcmp(path, BY_DIFF) == 0) {
 		layers_each_diff(d->layers, list_one, &l);
+	} else if (strcmp(path, BY_TOC) == 0) {
+		layers_each_toc(d->layers, list_one, &l);
+	}
 }
 
 static bool open_diff(struct diff *d)
 {
 	lock_guard(&d->lock);
 	if (!d->layer) {
-		d->layer = layers_find_diff(d->layers, d->id);
+		d->layer = find(d->layers, d->path);
 		if (!d->layer)
 			return false;
 		layer_opened(d->layer);
@@ -149,7 +163,7 @@ static void diffs_open(void *src, struct fs_blob *b, struct fs_open *ask)
 		ask->done(ask, NULL);
 		return;
 	}
-	err_set(&e, ENOENT, "layer with diff id sha256:%s is not here any more", d->id);
+	err_set(&e, ENOENT, "layer %s is not here any more", d->path);
 	ask->done(ask, &e);
 }
 
@@ -206,7 +220,7 @@ static int diffs_attr(void *src, struct fs_blob *b, const char *name, char *text
 
 	if (strcmp(name, "digest") != 0)
 		return -1;
-	l = layers_find_diff(((struct diffs *)src)->layers, diff_of(b)->id);
+	l = find(((struct diffs *)src)->layers, diff_of(b)->path);
 	return l ? snprintf(text, size, "sha256:%s", layer_info(l)->digest) : -1;
 }
 

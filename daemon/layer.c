@@ -42,13 +42,6 @@ struct layer {
 
 /* ---- blocks */
 
-static uint64_t block_end(const struct layer *l, uint64_t no)
-{
-	uint64_t end = (no + 1) * LAYER_BLOCK_LEN, len = layer_info(l)->len;
-
-	return end < len ? end : len;
-}
-
 static void set_block(struct layer *l, uint64_t no, enum block to)
 {
 	lock_guard(&l->lock);
@@ -102,15 +95,17 @@ static bool read_data(struct layer *l, uint64_t off, char *data, size_t len)
 /* Did an earlier process leave this block? */
 static bool is_left(struct layer *l, uint64_t no)
 {
-	uint64_t off = no * LAYER_BLOCK_LEN, end = block_end(l, no);
-	off_t data = lseek(l->fd, (off_t)off, SEEK_DATA);
 	char *room cleanup(free_at) = NULL;
+	uint64_t off, len;
+	off_t data;
 
-	if (data < 0 || (uint64_t)data >= end)
+	index_block_extent(l->index, no, &off, &len);
+	data = lseek(l->fd, (off_t)off, SEEK_DATA);
+	if (data < 0 || (uint64_t)data >= off + len)
 		return false;
-	room = mem_alloc(end - off);
-	return read_data(l, off, room, end - off) &&
-	       index_block_check(l->index, no, room, end - off, NULL) == 0;
+	room = mem_alloc(len);
+	return read_data(l, off, room, len) &&
+	       index_block_check(l->index, no, room, len, NULL) == 0;
 }
 
 /* ---- the compressed bytes */
@@ -188,7 +183,7 @@ static ssize_t read_compressed(void *arg, uint64_t offset, void *buf, size_t len
 static int take_block(void *arg, uint64_t offset, const void *data, size_t len, struct err *e)
 {
 	struct filling *f = arg;
-	uint64_t no = offset / LAYER_BLOCK_LEN;
+	uint64_t no = index_block_at(f->layer->index, offset);
 	bool ours = no >= f->first && no - f->first < f->count && f->mine[no - f->first];
 	int r;
 
@@ -206,8 +201,8 @@ static int take_block(void *arg, uint64_t offset, const void *data, size_t len, 
 /* With the lock: makes what the plan hands over and nobody has ours. */
 static void claim(struct layer *l, struct filling *f, const struct unpack_plan *p)
 {
-	f->first = p->out_offset / LAYER_BLOCK_LEN;
-	f->count = (p->out_len + LAYER_BLOCK_LEN - 1) / LAYER_BLOCK_LEN;
+	f->first = index_block_at(l->index, p->out_offset);
+	f->count = index_block_at(l->index, p->out_offset + p->out_len - 1) - f->first + 1;
 	f->mine = mem_array(f->count, sizeof(*f->mine));
 	for (uint64_t i = 0; i < f->count; i++) {
 		unsigned char *b = &l->blocks[f->first + i];
@@ -246,18 +241,14 @@ static int unpack(struct layer *l, struct filling *f, const struct unpack_plan *
 /* Inflates the span around an absent block, with the lock, dropped meanwhile. */
 static int inflate_at(struct layer *l, uint64_t no, struct err *e)
 {
-	uint64_t off = no * LAYER_BLOCK_LEN, end = block_end(l, no);
-	struct index_checkpoint next;
 	struct filling f = {.layer = l};
 	struct unpack_plan p;
+	uint64_t off, len;
 	int r;
 
+	index_block_extent(l->index, no, &off, &len);
 	/* To the end of the span: its start has to be inflated anyhow. */
-	if (index_checkpoint_after(l->index, end, &next))
-		end = next.out_offset;
-	else
-		end = layer_info(l)->len;
-	r = unpack_plan(l->index, off, end - off, &p, e);
+	r = unpack_plan(l->index, off, unpack_span_end(l->index, off) - off, &p, e);
 	if (r < 0)
 		return r;
 	claim(l, &f, &p);
@@ -296,7 +287,7 @@ static uint64_t last_block(const struct layer *l, uint64_t off, uint64_t len)
 {
 	uint64_t end = off + len < layer_info(l)->len ? off + len : layer_info(l)->len;
 
-	return end > 0 ? (end - 1) / LAYER_BLOCK_LEN : 0;
+	return end > 0 ? index_block_at(l->index, end - 1) : 0;
 }
 
 static int fill(struct layer *l, uint64_t off, uint64_t len, struct err *e)
@@ -305,7 +296,7 @@ static int fill(struct layer *l, uint64_t off, uint64_t len, struct err *e)
 	int r = 0;
 
 	lock_guard(&l->lock);
-	for (uint64_t no = off / LAYER_BLOCK_LEN; no <= last && r == 0; no++) {
+	for (uint64_t no = index_block_at(l->index, off); no <= last && r == 0; no++) {
 		while (l->blocks[no] != PRESENT && r == 0) {
 			if (l->broken)
 				r = err_set(e, EIO, "layer %s is broken", layer_info(l)->digest);
@@ -374,7 +365,7 @@ bool layer_has(struct layer *l, uint64_t off, uint64_t len)
 	uint64_t last = last_block(l, off, len);
 
 	lock_guard(&l->lock);
-	for (uint64_t no = off / LAYER_BLOCK_LEN; no <= last; no++) {
+	for (uint64_t no = index_block_at(l->index, off); no <= last; no++) {
 		if (l->blocks[no] != PRESENT)
 			return false;
 	}
@@ -383,7 +374,7 @@ bool layer_has(struct layer *l, uint64_t off, uint64_t len)
 
 /* ---- completing */
 
-static int compare_whole(struct layer *l, struct err *e)
+static int compare_data(struct layer *l, struct err *e)
 {
 	char *room cleanup(free_at) = mem_alloc(STEP);
 	struct sha256 *s = sha256_new();
@@ -405,6 +396,29 @@ static int compare_whole(struct layer *l, struct err *e)
 	if (strcmp(hex, layer_info(l)->diff_id) != 0)
 		return err_set(e, EBADMSG, "the uncompressed layer is sha256:%s", hex);
 	return 0;
+}
+
+/* The tar that is not here: it is inflated once more, of all compressed bytes, which are. */
+static int compare_tar(struct layer *l, struct err *e)
+{
+	struct filling f = {.layer = l};
+	const struct unpack_io io = {.read = read_compressed, .arg = &f};
+	int r = task_of(l, &f.task, e);
+
+	if (r < 0)
+		return r;
+	r = unpack_check_diff(l->index, &io, e);
+	if (r < 0 && f.err.code)
+		r = err_copy(e, &f.err);
+	task_unref(f.task);
+	return r;
+}
+
+static int compare_whole(struct layer *l, struct err *e)
+{
+	if (layer_info(l)->toc_digest[0])
+		return compare_tar(l, e);
+	return compare_data(l, e);
 }
 
 /* By its descriptor: another layer object may have made a new file under the name meanwhile. */
@@ -498,14 +512,14 @@ static int open_data(struct layer *l, struct err *e)
 		return err_set(e, errno, "open %s", l->data_path);
 	if (ftruncate(l->fd, (off_t)layer_file_len(l)) < 0)
 		return err_set(e, errno, "length of %s", l->data_path);
-	l->block_count = (layer_info(l)->len + LAYER_BLOCK_LEN - 1) / LAYER_BLOCK_LEN;
+	l->block_count = index_block_count(l->index);
 	l->blocks = mem_array(l->block_count + 1, 1);
 	l->complete = is_done(l);
 	memset(l->blocks, l->complete ? PRESENT : UNKNOWN, l->block_count);
 	return 0;
 }
 
-int layer_open(const struct layer_place *p, const char *digest, struct layer **out, struct err *e)
+int layer_open(const struct layer_place *p, const char *id, struct layer **out, struct err *e)
 {
 	struct layer *l cleanup(layer_unref_at) = mem_new(struct layer);
 	int r;
@@ -513,16 +527,16 @@ int layer_open(const struct layer_place *p, const char *digest, struct layer **o
 	l->place = *p;
 	l->refs = 1;
 	l->fd = -1;
-	l->idx_path = mem_printf("%s/%s.idx", p->dir, digest);
-	l->erofs_path = mem_printf("%s/%s.erofs", p->dir, digest);
-	l->data_path = mem_printf("%s/%s.data", p->dir, digest);
-	l->done_path = mem_printf("%s/%s.done", p->dir, digest);
-	l->from_path = mem_printf("%s/%s.from", p->dir, digest);
-	l->broken_path = mem_printf("%s/%s.broken", p->dir, digest);
+	l->idx_path = mem_printf("%s/%s.idx", p->dir, id);
+	l->erofs_path = mem_printf("%s/%s.erofs", p->dir, id);
+	l->data_path = mem_printf("%s/%s.data", p->dir, id);
+	l->done_path = mem_printf("%s/%s.done", p->dir, id);
+	l->from_path = mem_printf("%s/%s.from", p->dir, id);
+	l->broken_path = mem_printf("%s/%s.broken", p->dir, id);
 	lock_init(&l->lock, RANK_LAYER);
 	cond_init(&l->changed);
 	r = open_index(l, e);
-	if (r == 0 && strcmp(layer_info(l)->digest, digest) != 0)
+	if (r == 0 && strcmp(layer_info(l)->id, id) != 0)
 		r = err_set(e, EBADMSG, "the index is of layer %s", layer_info(l)->digest);
 	if (r == 0)
 		r = open_data(l, e);

@@ -4,14 +4,15 @@
  *	<dir>/<digest>.idx	the index (fs/layer/index.h): all that is known of the layer
  *	<dir>/<digest>.erofs	the image made of it, to be mounted
  *	<dir>/<digest>.data	the uncompressed tar, sparse: what has been inflated
- *	<dir>/<digest>.done	a second name of .data, when it is whole, on disk, and has its diff
- *id <dir>/<digest>.from	a line: the registry and repository it came from
- *	<dir>/<digest>.broken	empty; its bytes or its index were wrong, it is not lazy here any
- *more
+ *	<dir>/<digest>.done	a second name of .data: it is whole, on disk, has its diff id
+ *	<dir>/<digest>.from	a line: the registry and repository it came from
+ *	<dir>/<digest>.broken	empty; its bytes or its index were wrong, it is not lazy here now
  *
- * A block of .data (LAYER_BLOCK_LEN) is believed after it was compared with the index, once in the
- * life of the process, so a crash at any moment does no harm. Its compressed bytes are read through
- * the layer's own task.
+ * Instead of the digest it is the id, where a layer has another (fs/layer/info.h).
+ *
+ * A block of .data is believed after it was compared with the index, once in the life of the
+ * process, so a crash at any moment does no harm. Its compressed bytes are read through the layer's
+ * own task.
  *
  *	a block is	becomes			by
  *	unknown		present, absent		the first read: what an earlier process left
@@ -41,8 +42,9 @@ struct layer_place {
 	void *arg;
 };
 
-/* What is in the place's directory. ENOENT; EBADMSG: the index is not this layer's. */
-must_check int layer_open(const struct layer_place *p, const char *digest, struct layer **out,
+/* What is in the place's directory under this id (info.h). ENOENT; EBADMSG: the index is not this
+ * layer's. */
+must_check int layer_open(const struct layer_place *p, const char *id, struct layer **out,
 			  struct err *e);
 void layer_ref(struct layer *l);
 void layer_unref(struct layer *l);

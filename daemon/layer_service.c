@@ -22,15 +22,26 @@ struct layer_service {
 struct job {
 	struct layer_service *s;
 	struct rpc_call *call;
-	char *digest, *image;
+	char *digest, *image, *manifest;
 };
+
+static void job_free(struct job *j)
+{
+	free(j->digest);
+	free(j->image);
+	free(j->manifest);
+	free(j);
+}
 
 static void reply(const struct layer_service *s, struct rpc_call *call, const struct layer *l)
 {
 	const struct layer_info *i = layer_info(l);
 	char *diff_id cleanup(free_at) = mem_printf("sha256:%s", i->diff_id);
-	char *lazy cleanup(free_at) = mem_printf("%s/sha256/%s", s->mount, i->diff_id);
-	char *tree cleanup(free_at) = mem_printf("%s/%s", s->trees ? s->trees : "", i->digest);
+	char *layer cleanup(free_at) = mem_printf("sha256:%s", i->id);
+	char *lazy cleanup(free_at) = i->toc_digest[0]
+					      ? mem_printf("%s/toc/%s", s->mount, i->id)
+					      : mem_printf("%s/sha256/%s", s->mount, i->diff_id);
+	char *tree cleanup(free_at) = mem_printf("%s/%s", s->trees ? s->trees : "", i->id);
 	Skimmer__V1__OpenLayerResponse m = SKIMMER__V1__OPEN_LAYER_RESPONSE__INIT;
 
 	m.diff_id = diff_id;
@@ -40,6 +51,7 @@ static void reply(const struct layer_service *s, struct rpc_call *call, const st
 	m.size = (int64_t)i->len;
 	m.inodes = (int64_t)i->inode_count;
 	m.implied_dirs = i->implied_dirs;
+	m.layer = layer;
 	if (s->trees)
 		m.tree_path = tree;
 	rpc_call_reply(call, &m.base);
@@ -55,17 +67,17 @@ static void fail(struct rpc_call *call, const struct err *e)
 static void run(void *arg)
 {
 	struct job *j = arg;
+	const struct layer_wish w = {
+		.digest = j->digest, .image = j->image, .manifest = j->manifest};
 	struct layer *l cleanup(layer_unref_at) = NULL;
 	struct err e;
 
-	if (layers_get(j->s->layers, j->digest, j->image, &l, &e) == 0)
+	if (layers_get(j->s->layers, &w, &l, &e) == 0)
 		reply(j->s, j->call, l);
 	else
 		fail(j->call, &e);
 	rpc_call_unref(j->call);
-	free(j->digest);
-	free(j->image);
-	free(j);
+	job_free(j);
 }
 
 /* What comes after it can be fetched meanwhile. */
@@ -89,7 +101,7 @@ static void on_open(struct rpc_call *call, const ProtobufCMessage *req, void *ar
 	const Skimmer__V1__OpenLayerRequest *rq = (const void *)req;
 	struct layer_service *s = arg;
 	struct job *j;
-	const char *hex;
+	const char *hex, *manifest;
 
 	if (!digest_is_sha256(rq->digest, &hex)) {
 		rpc_call_finish(call, RPC_INVALID_ARGUMENT, "digest is sha256: and 64 hex digits");
@@ -101,14 +113,14 @@ static void on_open(struct rpc_call *call, const ProtobufCMessage *req, void *ar
 			  .call = call,
 			  .digest = mem_strdup(hex),
 			  .image = rq->image[0] ? mem_strdup(rq->image) : NULL};
+	if (digest_is_sha256(rq->manifest, &manifest))
+		j->manifest = mem_strdup(manifest);
 	rpc_call_ref(call);
 	if (pool_run(s->workers, run, j))
 		return;
 	rpc_call_finish(call, RPC_UNAVAILABLE, "too many layers are being opened");
 	rpc_call_unref(call);
-	free(j->digest);
-	free(j->image);
-	free(j);
+	job_free(j);
 }
 
 const struct rpc_method layer_service_methods[] = {

@@ -20,16 +20,16 @@ static void trees_close(void *src, void *layer)
 	layer_unref(layer);
 }
 
-static int gone(const char *digest, struct err *e)
+static int gone(const char *id, struct err *e)
 {
-	return err_set(e, ENOENT, "layer sha256:%s is not here", digest);
+	return err_set(e, ENOENT, "layer sha256:%s is not here", id);
 }
 
 /* Whether it is in the table still: who removes a layer takes it out first, and looks then whether
  * it is open. */
 static bool stays(struct layers *layers, const struct layer *l)
 {
-	struct layer *now cleanup(layer_unref_at) = layers_find(layers, layer_info(l)->digest);
+	struct layer *now cleanup(layer_unref_at) = layers_find(layers, layer_info(l)->id);
 
 	return now == l;
 }
@@ -66,18 +66,18 @@ struct listing {
 	void *arg;
 };
 
-static void list_one(void *arg, const char *digest)
+static void list_one(void *arg, const char *id)
 {
 	const struct listing *l = arg;
 
-	l->fn(l->arg, digest, FS_DIR);
+	l->fn(l->arg, id, FS_DIR);
 }
 
 static void trees_list(void *src, fs_list_fn fn, void *arg)
 {
 	struct listing l = {.fn = fn, .arg = arg};
 
-	layers_each_digest(((struct layer_trees *)src)->layers, list_one, &l);
+	layers_each_id(((struct layer_trees *)src)->layers, list_one, &l);
 }
 
 static void trees_read(void *src, void *layer, const struct erofs_extent *x, unsigned count,

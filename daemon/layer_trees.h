@@ -1,5 +1,5 @@
 /* The trees of lazy layers, as struct fs_forest_ops over layers: a directory for each, named by the
- * layer's digest (64 hex). For kernels that cannot show them by themselves
+ * layer's id (64 hex, fs/layer/info.h). For kernels that cannot show them by themselves
  * (fs/layer/erofs_probe.h). */
 #ifndef DAEMON_LAYER_TREES_H
 #define DAEMON_LAYER_TREES_H

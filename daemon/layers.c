@@ -8,6 +8,8 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "daemon/layer_install.h"
+#include "daemon/layer_toc.h"
 #include "daemon/registry_base.h"
 #include "daemon/store.h"
 #include "daemon/task_wait.h"
@@ -28,6 +30,7 @@
 #define COMPLETERS	   2
 #define COMPLETE_QUEUE	   4096
 #define FROM_MAX	   1024
+#define REFUSED_MAX	   1024
 
 struct layers {
 	/* constant */
@@ -40,9 +43,10 @@ struct layers {
 
 	struct lock lock; /* all below */
 	struct cond changed;
-	struct map *by_digest; /* a reference each */
-	struct map *by_diff;   /* the same layers, borrowed */
-	struct map *making;    /* digests that somebody fetches the index of */
+	struct map *by_id;   /* a reference each */
+	struct map *by_diff; /* those of them that are laid out as their tar, borrowed */
+	struct map *making;  /* ids that somebody fetches or makes the index of */
+	struct map *refused; /* ids of layers whose own table cannot be used */
 };
 
 char *layers_index_name(const char *digest)
@@ -57,25 +61,6 @@ static char *path_of(const struct layers *ls, const char *digest, const char *en
 
 /* ---- where it comes from */
 
-/* "registry:5000/library/debian:12" -> registry, repository. False: it is none. */
-static bool split_image(const char *image, char **registry, char **repository)
-{
-	const char *slash = strchr(image, '/');
-	const char *end, *colon;
-
-	if (!slash || slash == image)
-		return false;
-	end = slash + 1 + strcspn(slash + 1, "@");
-	colon = memrchr(slash + 1, ':', (size_t)(end - slash - 1));
-	if (colon)
-		end = colon;
-	if (end == slash + 1)
-		return false;
-	*registry = mem_strndup(image, (size_t)(slash - image));
-	*repository = mem_strndup(slash + 1, (size_t)(end - slash - 1));
-	return true;
-}
-
 static void note_source(struct layers *ls, const char *digest, const char *image)
 {
 	char *registry cleanup(free_at) = NULL;
@@ -83,7 +68,7 @@ static void note_source(struct layers *ls, const char *digest, const char *image
 	char *base cleanup(free_at) = NULL;
 	struct err e;
 
-	if (!split_image(image, &registry, &repository))
+	if (!registry_split_image(image, &registry, &repository))
 		return;
 	if (registry_base(registry, ls->config.plain_http, &base, &e) < 0)
 		log_warn("image's registry is no host", "image=%s why=\"%s\"", image, e.text);
@@ -105,16 +90,16 @@ static int keep_source(struct layers *ls, const char *digest, const char *image,
 	return 0;
 }
 
-static void recall_source(struct layers *ls, const char *digest)
+static void recall_source(struct layers *ls, const struct layer *l)
 {
-	char *path cleanup(free_at) = path_of(ls, digest, "from");
+	char *path cleanup(free_at) = path_of(ls, layer_info(l)->id, "from");
 	FILE *f cleanup(fclose_at) = fopen(path, "re");
 	char image[FROM_MAX + 2];
 
 	if (!f || !fgets(image, sizeof(image), f))
 		return;
 	image[strcspn(image, "\n")] = '\0';
-	note_source(ls, digest, image);
+	note_source(ls, layer_info(l)->digest, image);
 }
 
 /* ---- completing */
@@ -194,8 +179,9 @@ static void insert(struct layers *ls, struct layer *l)
 	struct layer *old;
 
 	lock_take(&ls->lock);
-	old = map_put(ls->by_digest, layer_info(l)->digest, l);
-	map_put(ls->by_diff, layer_info(l)->diff_id, l);
+	old = map_put(ls->by_id, layer_info(l)->id, l);
+	if (!layer_info(l)->toc_digest[0])
+		map_put(ls->by_diff, layer_info(l)->diff_id, l);
 	lock_drop(&ls->lock);
 	layer_unref_at(&old);
 }
@@ -218,25 +204,42 @@ static void take_out(struct layers *ls, struct layer *l)
 	size_t at = 0;
 	void *value;
 
-	map_remove(ls->by_digest, layer_info(l)->digest);
+	map_remove(ls->by_id, layer_info(l)->id);
 	if (map_get(ls->by_diff, diff_id) != l)
 		return;
 	map_remove(ls->by_diff, diff_id);
-	while (map_next(ls->by_digest, &at, &digest, &value)) {
-		if (strcmp(layer_info(value)->diff_id, diff_id) == 0)
+	while (map_next(ls->by_id, &at, &digest, &value)) {
+		if (strcmp(layer_info(value)->diff_id, diff_id) == 0 &&
+		    !layer_info(value)->toc_digest[0])
 			map_put(ls->by_diff, diff_id, value);
 	}
 }
 
-bool layers_has(struct layers *ls, const char *digest)
+bool layers_has(struct layers *ls, const char *id)
 {
 	lock_guard(&ls->lock);
-	return map_get(ls->by_digest, digest) != NULL;
+	return map_get(ls->by_id, id) != NULL;
 }
 
-struct layer *layers_find(struct layers *ls, const char *digest)
+struct layer *layers_find_any(struct layers *ls, const char *digest)
 {
-	return find(ls, ls->by_digest, digest);
+	const char *id;
+	size_t at = 0;
+	void *value;
+
+	lock_guard(&ls->lock);
+	while (map_next(ls->by_id, &at, &id, &value)) {
+		if (strcmp(layer_info(value)->digest, digest) == 0) {
+			layer_ref(value);
+			return value;
+		}
+	}
+	return NULL;
+}
+
+struct layer *layers_find(struct layers *ls, const char *id)
+{
+	return find(ls, ls->by_id, id);
 }
 
 struct layer *layers_find_diff(struct layers *ls, const char *diff_id)
@@ -261,114 +264,25 @@ void layers_each_diff(struct layers *ls, void (*fn)(void *arg, const char *diff_
 	each_key(ls, ls->by_diff, fn, arg);
 }
 
-void layers_each_digest(struct layers *ls, void (*fn)(void *arg, const char *digest), void *arg)
+void layers_each_id(struct layers *ls, void (*fn)(void *arg, const char *id), void *arg)
 {
-	each_key(ls, ls->by_digest, fn, arg);
+	each_key(ls, ls->by_id, fn, arg);
+}
+
+void layers_each_toc(struct layers *ls, void (*fn)(void *arg, const char *id), void *arg)
+{
+	const char *id;
+	size_t at = 0;
+	void *value;
+
+	lock_guard(&ls->lock);
+	while (map_next(ls->by_id, &at, &id, &value)) {
+		if (layer_info(value)->toc_digest[0])
+			fn(arg, id);
+	}
 }
 
 /* ---- a layer comes here */
-
-static void unlink_at(char **path)
-{
-	if (*path)
-		unlink(*path);
-	free(*path);
-	*path = NULL;
-}
-
-static int copy_file(int from, const char *to, struct err *e)
-{
-	int fd cleanup(close_at) = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	char room[16384];
-	off_t off = 0;
-	ssize_t n;
-
-	if (fd < 0)
-		return err_set(e, errno, "make %s", to);
-	while ((n = pread(from, room, sizeof(room), off)) > 0) {
-		for (ssize_t at = 0; at < n;) {
-			ssize_t m = write(fd, room + at, (size_t)(n - at));
-
-			if (m < 0)
-				return err_set(e, errno, "write %s", to);
-			at += m;
-		}
-		off += n;
-	}
-	if (n < 0 || fsync(fd) < 0)
-		return err_set(e, errno, "copy to %s", to);
-	return 0;
-}
-
-static int make_erofs(const struct layer_index *ix, const char *to, struct err *e)
-{
-	int fd cleanup(close_at) = open(to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	int r;
-
-	if (fd < 0)
-		return err_set(e, errno, "make %s", to);
-	r = index_erofs_write(ix, fd, e);
-	if (r == 0 && fsync(fd) < 0)
-		r = err_set(e, errno, "sync %s", to);
-	return r;
-}
-
-static int sync_dir(const struct layers *ls, struct err *e)
-{
-	int fd cleanup(close_at) = open(ls->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || fsync(fd) < 0)
-		return err_set(e, errno, "sync %s", ls->dir);
-	return 0;
-}
-
-static int give_name(const char *from, const char *to, struct err *e)
-{
-	return rename(from, to) < 0 ? err_set(e, errno, "rename to %s", to) : 0;
-}
-
-static void index_free_at(struct layer_index **ix)
-{
-	if (*ix)
-		index_free(*ix);
-}
-
-static int check_index(const struct layers *ls, const struct layer_info *i, const char *digest,
-		       struct err *e)
-{
-	if (strcmp(i->digest, digest) != 0)
-		return err_set(e, EBADMSG, "the index is of layer %s", i->digest);
-	if (i->span_len_max > ls->config.span_len_max)
-		return err_set(e, ENOTSUP,
-			       "%llu bytes have to be inflated for one: better taken whole",
-			       (unsigned long long)i->span_len_max);
-	return 0;
-}
-
-/* From a whole index to a layer that can be mounted; the index's name comes last. */
-static int install(struct layers *ls, int fd, const char *digest, struct err *e)
-{
-	struct layer_index *ix cleanup(index_free_at) = NULL;
-	char *idx_tmp cleanup(unlink_at) = path_of(ls, digest, "idx.tmp");
-	char *erofs_tmp cleanup(unlink_at) = path_of(ls, digest, "erofs.tmp");
-	char *idx cleanup(free_at) = path_of(ls, digest, "idx");
-	char *erofs cleanup(free_at) = path_of(ls, digest, "erofs");
-	int r = index_open(fd, &ix, e);
-
-	if (r == 0)
-		r = check_index(ls, index_info(ix), digest, e);
-	if (r == 0)
-		r = index_check_rest(ix, e);
-	if (r == 0)
-		r = make_erofs(ix, erofs_tmp, e);
-	if (r == 0)
-		r = copy_file(fd, idx_tmp, e);
-	if (r == 0)
-		r = give_name(erofs_tmp, erofs, e);
-	if (r == 0)
-		r = give_name(idx_tmp, idx, e);
-	return r < 0 ? r : sync_dir(ls, e);
-}
 
 void layers_forget_index(struct tasks *ts, const struct task *t, const char *digest,
 			 const struct err *why)
@@ -398,7 +312,7 @@ static int fetch_index(struct layers *ls, const char *digest, struct err *e)
 		return r;
 	r = task_wait_complete(t, TASK_URGENT, &wait, &fd, e);
 	if (r == 0)
-		r = install(ls, fd, digest, e);
+		r = layer_install(ls->dir, digest, fd, ls->config.span_len_max, e);
 	if (r == -EBADMSG)
 		layers_forget_index(ls->config.tasks, t, digest, e);
 	task_unref(t);
@@ -435,21 +349,40 @@ static int check_not_broken(const struct layers *ls, const char *digest, struct 
 	return err_set(e, EBADMSG, "layer was broken here; remove %s to try it again", path);
 }
 
-static int make(struct layers *ls, const char *digest, const char *image, struct err *e)
+/* A layer that is not here. */
+struct coming {
+	const char *id; /* what it will be called */
+	const struct layer_wish *wish;
+	const struct vouched *by; /* whose table it is made of; NULL = the cluster has an index */
+};
+
+static int build_index(struct layers *ls, const struct coming *c, struct err *e)
+{
+	int fd cleanup(close_at) = open(ls->dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0)
+		return err_set(e, errno, "temporary file in %s", ls->dir);
+	r = layer_toc_build(ls->config.tasks, c->by, ls->dir, &ls->stopping, fd, e);
+	return r < 0 ? r : layer_install(ls->dir, c->id, fd, ls->config.span_len_max, e);
+}
+
+static int make(struct layers *ls, const struct coming *c, struct err *e)
 {
 	struct layer *l;
-	int r = check_not_broken(ls, digest, e);
+	int r = check_not_broken(ls, c->id, e);
 
 	if (r == 0)
-		r = fetch_index(ls, digest, e);
+		r = c->by ? build_index(ls, c, e) : fetch_index(ls, c->id, e);
 	if (r == 0)
-		r = keep_source(ls, digest, image, e);
+		r = keep_source(ls, c->id, c->wish->image, e);
 	if (r == 0)
-		r = layer_open(&ls->place, digest, &l, e);
+		r = layer_open(&ls->place, c->id, &l, e);
 	if (r < 0)
 		return r;
-	log_info("layer is lazy", "layer=sha256:%s bytes=%llu diff_id=sha256:%s", digest,
-		 (unsigned long long)layer_info(l)->len, layer_info(l)->diff_id);
+	log_info("layer is lazy", "layer=sha256:%s bytes=%llu diff_id=sha256:%s by=%s",
+		 layer_info(l)->digest, (unsigned long long)layer_info(l)->len,
+		 layer_info(l)->diff_id, c->by ? "table" : "index");
 	insert(ls, l);
 	complete_later(ls, l);
 	return 0;
@@ -461,7 +394,7 @@ static struct layer *want(struct layers *ls, const char *digest)
 	struct layer *l;
 
 	lock_guard(&ls->lock);
-	l = map_get(ls->by_digest, digest);
+	l = map_get(ls->by_id, digest);
 	if (!l)
 		return NULL;
 	/* Under the lock: whoever would remove it looks once more, there. */
@@ -470,42 +403,88 @@ static struct layer *want(struct layers *ls, const char *digest)
 	return l;
 }
 
-static int get(struct layers *ls, const char *digest, const char *image, struct layer **out,
-	       struct err *e)
+static int get(struct layers *ls, const struct coming *c, struct layer **out, struct err *e)
 {
 	int r = 0;
 
-	if (image)
-		note_source(ls, digest, image);
-	*out = want(ls, digest);
+	*out = want(ls, c->id);
 	/* Twice: another who was there first may have removed it. */
 	for (int i = 0; i < 2 && r == 0 && !*out; i++) {
-		bool mine = making_begin(ls, digest);
+		bool mine = making_begin(ls, c->id);
 
-		*out = want(ls, digest);
+		*out = want(ls, c->id);
 		if (!mine)
 			continue;
 		if (!*out)
-			r = make(ls, digest, image, e);
-		making_end(ls, digest);
+			r = make(ls, c, e);
+		making_end(ls, c->id);
 		if (r == 0 && !*out)
-			*out = want(ls, digest);
+			*out = want(ls, c->id);
 	}
 	if (r == 0 && !*out)
-		r = err_set(e, ENOENT, "no index of layer sha256:%s is known", digest);
+		r = err_set(e, ENOENT, "no index of layer sha256:%s is known", c->wish->digest);
+	if (r == 0 && layer_is_broken(*out)) {
+		layer_unref_at(out);
+		r = err_set(e, EBADMSG, "layer sha256:%s is broken", c->wish->digest);
+	}
 	return r;
 }
 
-int layers_get(struct layers *ls, const char *digest, const char *image, struct layer **out,
-	       struct err *e)
+/* What was wrong with a table would be wrong again. */
+static bool is_refused(struct layers *ls, const char *id)
 {
-	int r = get(ls, digest, image, out, e);
+	lock_guard(&ls->lock);
+	return map_get(ls->refused, id) != NULL;
+}
 
-	if (r == 0 && layer_is_broken(*out)) {
-		layer_unref_at(out);
-		r = err_set(e, EBADMSG, "layer sha256:%s is broken", digest);
+/* False: it was already. */
+static bool refuse(struct layers *ls, const char *id)
+{
+	lock_guard(&ls->lock);
+	if (map_count(ls->refused) >= REFUSED_MAX) {
+		map_free(ls->refused);
+		ls->refused = map_new();
 	}
-	return r;
+	return !map_put(ls->refused, id, ls);
+}
+
+/* By its own table of contents. False: it is a layer like any other. */
+static bool get_by_toc(struct layers *ls, const struct layer_wish *w, struct layer **out)
+{
+	char id[DIGEST_HEX_LEN + 1];
+	struct vouched v;
+	const struct coming c = {.id = id, .wish = w, .by = &v};
+	struct err e;
+
+	if (!ls->config.vouch || !w->manifest || !w->image ||
+	    ls->config.vouch(ls->config.arg, w, &v, &e) < 0)
+		return false;
+	index_toc_id(v.digest, v.toc_digest, v.diff_id, id);
+	if (is_refused(ls, id))
+		return false;
+	if (get(ls, &c, out, &e) == 0)
+		return true;
+	if (e.code == ENOTSUP || e.code == EBADMSG || e.code == E2BIG) {
+		if (refuse(ls, id))
+			log_warn("layer's own table of contents is refused",
+				 "layer=sha256:%s why=\"%s\"", w->digest, e.text);
+	} else {
+		log_info("layer's own table of contents is not used", "layer=sha256:%s why=\"%s\"",
+			 w->digest, e.text);
+	}
+	return false;
+}
+
+int layers_get(struct layers *ls, const struct layer_wish *w, struct layer **out, struct err *e)
+{
+	const struct coming c = {.id = w->digest, .wish = w};
+
+	if (w->image)
+		note_source(ls, w->digest, w->image);
+	/* Where it is here already nobody has to be asked. */
+	if (!layers_has(ls, w->digest) && get_by_toc(ls, w, out))
+		return 0;
+	return get(ls, &c, out, e);
 }
 
 /* ---- room */
@@ -523,8 +502,8 @@ static struct candidate *list_all(struct layers *ls, size_t *count_out)
 	void *value;
 
 	lock_guard(&ls->lock);
-	all = mem_array(map_count(ls->by_digest) + 1, sizeof(*all));
-	for (*count_out = 0; map_next(ls->by_digest, &at, &digest, &value); (*count_out)++) {
+	all = mem_array(map_count(ls->by_id) + 1, sizeof(*all));
+	for (*count_out = 0; map_next(ls->by_id, &at, &digest, &value); (*count_out)++) {
 		all[*count_out].layer = value;
 		layer_ref(value);
 	}
@@ -566,13 +545,13 @@ static bool is_spared(const struct layers *ls, const struct layer *l)
 /* Out of the table, unless somebody wants it or makes it; nobody will before making_end(). */
 static bool removing_begin(struct layers *ls, struct layer *l)
 {
-	const char *digest = layer_info(l)->digest;
+	const char *id = layer_info(l)->id;
 
 	lock_guard(&ls->lock);
-	if (map_get(ls->making, digest) || map_get(ls->by_digest, digest) != l || is_spared(ls, l))
+	if (map_get(ls->making, id) || map_get(ls->by_id, id) != l || is_spared(ls, l))
 		return false;
 	take_out(ls, l);
-	map_put(ls->making, digest, ls);
+	map_put(ls->making, id, ls);
 	return true;
 }
 
@@ -587,7 +566,7 @@ static bool remove_one(struct layers *ls, struct layer *l)
 		layer_unref(l); /* the table's */
 	else
 		insert(ls, l);
-	making_end(ls, layer_info(l)->digest);
+	making_end(ls, layer_info(l)->id);
 	return gone;
 }
 
@@ -642,7 +621,6 @@ static void open_one(struct layers *ls, int dir_fd, const char *name)
 	digest[DIGEST_HEX_LEN] = '\0';
 	if (!digest_is_hex64(digest))
 		return;
-	recall_source(ls, digest);
 	if (layer_open(&ls->place, digest, &l, &e) < 0) {
 		log_warn("layer on disk is left out", "layer=sha256:%s why=\"%s\"", digest, e.text);
 		/* It cannot become one again; then the rest is a stray. */
@@ -650,6 +628,7 @@ static void open_one(struct layers *ls, int dir_fd, const char *name)
 			unlinkat(dir_fd, name, 0);
 		return;
 	}
+	recall_source(ls, l);
 	insert(ls, l);
 	complete_later(ls, l);
 }
@@ -705,9 +684,10 @@ int layers_new(const struct layers_config *c, struct layers **out, struct err *e
 					 .arg = ls};
 	lock_init(&ls->lock, RANK_LAYERS);
 	cond_init(&ls->changed);
-	ls->by_digest = map_new();
+	ls->by_id = map_new();
 	ls->by_diff = map_new();
 	ls->making = map_new();
+	ls->refused = map_new();
 	ls->completers = pool_new("layers", COMPLETERS, COMPLETE_QUEUE);
 	r = dir_make(ls->dir, 0700, e);
 	if (r == 0)
@@ -739,11 +719,12 @@ void layers_free(struct layers *ls)
 		return;
 	layers_stop(ls);
 	pool_free(ls->completers);
-	while (map_next(ls->by_digest, &at, &digest, &value))
+	while (map_next(ls->by_id, &at, &digest, &value))
 		layer_unref(value);
-	map_free(ls->by_digest);
+	map_free(ls->by_id);
 	map_free(ls->by_diff);
 	map_free(ls->making);
+	map_free(ls->refused);
 	cond_release(&ls->changed);
 	lock_release(&ls->lock);
 	free(ls->dir);

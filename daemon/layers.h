@@ -15,6 +15,16 @@
 struct layers;
 struct task;
 
+struct vouched;
+
+struct layer_wish {
+	const char *digest;   /* 64 hex; or the id of one that is here (info.h) */
+	const char *image;    /* where the registry has it, "registry:5000/library/debian:12"; NULL
+				 = what is known of the digest */
+	const char *manifest; /* of the image, 64 hex; NULL = not told: a table of contents of the
+				 layer's own is not believed then */
+};
+
 struct layers_config {
 	struct tasks *tasks; /* borrowed; freed after the layers */
 	const char *dir;
@@ -24,6 +34,11 @@ struct layers_config {
 			     after 12 times that */
 	int64_t spare_ms; /* wanted since: not removed, who asked is about to mount it */
 	int64_t ttl_ms;	  /* not wanted for so long: removed; 0 = never */
+	/* What the wish's image says of the layer's own table, as vouch_find(); NULL = nothing
+	 * ever.
+	 */
+	int (*vouch)(void *arg, const struct layer_wish *w, struct vouched *out, struct err *e);
+	void *arg;
 	struct store *store; /* has room to give when the disk is full; NULL = none; borrowed */
 };
 
@@ -35,22 +50,26 @@ void layers_stop(struct layers *ls);
 /* After everybody who reads; stops what is in the background. Before tasks_free(). NULL is fine. */
 void layers_free(struct layers *ls);
 
-/* The layer with this digest (64 hex), from here or from the cluster; a reference. image is where
- * the registry has it ("registry:5000/library/debian:12"), NULL = what is known of the digest.
- * Blocks, at most some 20 s. ENOENT: nobody in the cluster knows its index; ENOTSUP: it cannot be
- * lazy; EBADMSG: the index or the layer is broken. */
-must_check int layers_get(struct layers *ls, const char *digest, const char *image,
-			  struct layer **out, struct err *e);
-/* It is here. Never blocks. */
-bool layers_has(struct layers *ls, const char *digest);
+/* A layer, from here, by its own table of contents, or by an index of the cluster; a reference.
+ * Blocks, at most some 20 s, and as long as reading a table takes. ENOENT: nobody in the cluster
+ * knows its index; ENOTSUP: it cannot be lazy; EBADMSG: the index or the layer is broken. */
+must_check int layers_get(struct layers *ls, const struct layer_wish *w, struct layer **out,
+			  struct err *e);
+/* It is here by this id. Never blocks. */
+bool layers_has(struct layers *ls, const char *id);
 /* It, if it is here; a reference, or NULL. Never blocks. */
-struct layer *layers_find(struct layers *ls, const char *digest);
+struct layer *layers_find(struct layers *ls, const char *id);
+/* One with this digest, by whatever id; the same. */
+struct layer *layers_find_any(struct layers *ls, const char *digest);
 /* The one with this diff id, if it is here; a reference, or NULL. Never blocks. */
 struct layer *layers_find_diff(struct layers *ls, const char *diff_id);
 /* Calls fn with each diff id; a lock is held. */
 void layers_each_diff(struct layers *ls, void (*fn)(void *arg, const char *diff_id), void *arg);
-/* The same with each digest. */
-void layers_each_digest(struct layers *ls, void (*fn)(void *arg, const char *digest), void *arg);
+/* The same with each id. */
+void layers_each_id(struct layers *ls, void (*fn)(void *arg, const char *id), void *arg);
+/* Of those only that are laid out by their own table: what is read of them is not what a diff id
+ * says. */
+void layers_each_toc(struct layers *ls, void (*fn)(void *arg, const char *id), void *arg);
 
 /* What they take on disk. */
 uint64_t layers_bytes(struct layers *ls);

@@ -49,3 +49,21 @@ int registry_base(const char *name, const struct config_strings *plain_http, cha
 			  authority);
 	return 0;
 }
+
+bool registry_split_image(const char *image, char **registry, char **repository)
+{
+	const char *slash = strchr(image, '/');
+	const char *end, *colon;
+
+	if (!slash || slash == image)
+		return false;
+	end = slash + 1 + strcspn(slash + 1, "@");
+	colon = memrchr(slash + 1, ':', (size_t)(end - slash - 1));
+	if (colon)
+		end = colon;
+	if (end == slash + 1)
+		return false;
+	*registry = mem_strndup(image, (size_t)(slash - image));
+	*repository = mem_strndup(slash + 1, (size_t)(end - slash - 1));
+	return true;
+}

@@ -10,4 +10,8 @@
 must_check int registry_base(const char *name, const struct config_strings *plain_http, char **out,
 			     struct err *e);
 
+/* "registry:5000/library/debian:12" -> "registry:5000", "library/debian"; the caller frees both.
+ * False: it is no image's name. */
+bool registry_split_image(const char *image, char **registry, char **repository);
+
 #endif

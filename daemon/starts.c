@@ -51,6 +51,9 @@ struct start {
 	uint64_t fetched;
 	unsigned workers;
 	bool *left_out; /* layers that cannot be had */
+	/* landmarks: where no record is known */
+	bool no_record;
+	struct map *marked; /* layers whose part is being fetched, was, or has none */
 };
 
 struct starts {
@@ -102,6 +105,7 @@ static void start_free(struct start *st)
 			free(seen);
 	}
 	map_free(st->layers);
+	map_free(st->marked);
 	start_record_release(&st->record);
 	free(st->left_out);
 	free(st->image);
@@ -225,10 +229,18 @@ static void leave_out(struct start *st, const struct step *step, const struct er
 			 why->text);
 }
 
+static int get_layer(const struct start *st, const char *digest, struct layer **out, struct err *e)
+{
+	const struct layer_wish w = {
+		.digest = digest, .image = st->image, .manifest = st->manifest};
+
+	return layers_get(st->all->config.layers, &w, out, e);
+}
+
 static int do_step(const struct start *st, const struct step *step, struct err *e)
 {
 	struct layer *l cleanup(layer_unref_at) = NULL;
-	int r = layers_get(st->all->config.layers, step->digest, st->image, &l, e);
+	int r = get_layer(st, step->digest, &l, e);
 	uint64_t len;
 
 	if (r < 0)
@@ -282,6 +294,81 @@ static void prefetch_by(struct start *st, struct start_record *record)
 	}
 }
 
+/* ---- landmarks: what the layer itself says is read first, where nobody knows better */
+
+struct errand_landmark {
+	struct start *start;
+	struct layer *layer; /* a reference */
+};
+
+/* The next bytes; 0: no more, or no more are allowed. */
+static uint64_t take_marked(struct start *st, const struct layer_info *i, uint64_t off)
+{
+	uint64_t max = st->all->config.prefetch_max, len = i->prefetch_len - off;
+
+	lock_guard(&st->all->lock);
+	if (len > STEP_BLOCKS * LAYER_BLOCK_LEN)
+		len = STEP_BLOCKS * LAYER_BLOCK_LEN;
+	if (st->fetched >= max)
+		return 0;
+	st->fetched += len;
+	return len;
+}
+
+static void prefetch_marked(void *arg)
+{
+	struct errand_landmark *x = arg;
+	struct start *st = x->start;
+	const struct layer_info *i = layer_info(x->layer);
+	uint64_t off = 0, len;
+	struct err e;
+	int r = 0;
+
+	while (!is_stopping(st->all) && (len = take_marked(st, i, off)) > 0) {
+		r = layer_fill(x->layer, off, len, true, &e);
+		if (r < 0)
+			break;
+		off += len;
+	}
+	if (r == 0)
+		log_info("layer is prefetched to its landmark", "layer=sha256:%s bytes=%llu",
+			 i->digest, (unsigned long long)off);
+	else if (!is_stopping(st->all))
+		log_info("layer is not prefetched", "layer=sha256:%s why=\"%s\"", i->digest,
+			 e.text);
+	layer_unref(x->layer);
+	start_unref(st);
+	free(x);
+}
+
+/* With the lock: it is the first to come for this layer. */
+static bool is_to_be_marked(struct start *st, const struct layer_info *i)
+{
+	if (!st->no_record || st->all->config.prefetch_max == 0 || map_get(st->marked, i->digest))
+		return false;
+	map_put(st->marked, i->digest, st);
+	return i->prefetch_len > 0;
+}
+
+/* A layer is here, and perhaps it is known that there is no record. */
+static void prefetch_landmark(struct start *st, struct layer *l)
+{
+	struct errand_landmark *x;
+	bool wanted;
+
+	lock_take(&st->all->lock);
+	wanted = is_to_be_marked(st, layer_info(l));
+	st->refs += wanted;
+	lock_drop(&st->all->lock);
+	if (!wanted)
+		return;
+	x = mem_new(struct errand_landmark);
+	*x = (struct errand_landmark){.start = st, .layer = l};
+	layer_ref(l);
+	if (!pool_run(st->all->prefetchers, prefetch_marked, x))
+		prefetch_marked(x);
+}
+
 /* ---- recording */
 
 /* With the lock. What is read of a layer that was unpacked is not seen. */
@@ -292,8 +379,11 @@ static bool all_lazy(const struct start *st)
 	void *seen;
 
 	while (map_next(st->layers, &at, &digest, &seen)) {
-		if (!layers_has(st->all->config.layers, digest))
+		struct layer *l = layers_find_any(st->all->config.layers, digest);
+
+		if (!l)
 			return false;
+		layer_unref(l);
 	}
 	return true;
 }
@@ -405,6 +495,30 @@ void starts_note(struct starts *s, const struct layer *l, uint64_t off, uint32_t
 
 /* ---- asking */
 
+/* Those that are here; the others come with get_index(). */
+static void prefetch_landmarks(struct start *st)
+{
+	struct starts *s = st->all;
+	char(*digests)[DIGEST_HEX_LEN + 1];
+	const char *digest;
+	size_t at = 0, count = 0;
+	void *seen;
+
+	lock_take(&s->lock);
+	digests = mem_array(map_count(st->layers) + 1, sizeof(*digests));
+	while (map_next(st->layers, &at, &digest, &seen))
+		memcpy(digests[count++], digest, sizeof(*digests));
+	lock_drop(&s->lock);
+	for (size_t i = 0; i < count; i++) {
+		struct layer *l cleanup(layer_unref_at) =
+			layers_find_any(s->config.layers, digests[i]);
+
+		if (l)
+			prefetch_landmark(st, l);
+	}
+	free(digests);
+}
+
 static void ask(void *arg)
 {
 	struct start *st cleanup(start_unref_at) = arg;
@@ -421,9 +535,13 @@ static void ask(void *arg)
 	if (r < 0 && r != -ENOENT && !is_stopping(st->all))
 		log_warn("record of a start is not fetched", "manifest=sha256:%s why=\"%s\"",
 			 st->manifest, e.text);
-	lock_guard(&st->all->lock);
+	lock_take(&st->all->lock);
 	if (st->state == ASKING)
 		set_state(st, r == -ENOENT && c->record_ms > 0 ? RECORDING : KNOWN);
+	st->no_record = r == -ENOENT;
+	lock_drop(&st->all->lock);
+	if (r == -ENOENT)
+		prefetch_landmarks(st);
 }
 
 static void get_index(void *arg)
@@ -433,7 +551,9 @@ static void get_index(void *arg)
 	struct err e;
 
 	/* Whoever asks for the layer itself is told what is wrong. */
-	if (layers_get(x->start->all->config.layers, x->digest, x->start->image, &l, &e) < 0)
+	if (get_layer(x->start, x->digest, &l, &e) == 0)
+		prefetch_landmark(x->start, l);
+	else
 		log_debug("layer is not there ahead", "layer=sha256:%s why=\"%s\"", x->digest,
 			  e.text);
 	start_unref(x->start);
@@ -451,6 +571,7 @@ static struct start *start_new(struct starts *s, const char *manifest, const cha
 	st->image = mem_strdup(image);
 	st->began_ms = clock_ms();
 	st->layers = map_new();
+	st->marked = map_new();
 	st->timer = (struct timer){.fire = on_time, .arg = st};
 	st->state = ASKING;
 	return st;

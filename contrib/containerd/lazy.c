@@ -85,6 +85,7 @@ void lazy_free(struct lazy *z)
 void lazy_layer_release(struct lazy_layer *l)
 {
 	free(l->diff_id);
+	free(l->layer);
 	free(l->erofs_path);
 	free(l->data_path);
 	free(l->tree_path);
@@ -124,6 +125,8 @@ int lazy_ask(struct lazy *z, const struct lazy_question *q, struct lazy_layer *o
 		return r;
 	answer = (const void *)m;
 	*out = (struct lazy_layer){.diff_id = mem_strdup(answer->diff_id),
+				   .layer =
+					   mem_strdup(answer->layer[0] ? answer->layer : q->digest),
 				   .erofs_path = mem_strdup(answer->erofs_path),
 				   .data_path = mem_strdup(answer->data_path),
 				   .tree_path = mem_strdup(answer->tree_path),

@@ -16,6 +16,7 @@ struct lazy;
 
 struct lazy_layer {
 	char *diff_id;		      /* "sha256:<hex>" */
+	char *layer;		      /* the same, what it is asked for by from now on */
 	char *erofs_path, *data_path; /* for the kernel to show it */
 	char *tree_path;	      /* "": it has to; else where it is shown already */
 	int64_t size, inodes;

@@ -412,12 +412,12 @@ static int try_lazy(struct snapshots *s, const struct snapshot *snap, struct mak
 	if (r == 0)
 		r = check_layer(snap, &l, &e);
 	if (r == 0)
-		r = create_lazy(s, snap, digest, m, &id, &name, &e);
+		r = create_lazy(s, snap, l.layer, m, &id, &name, &e);
 	if (r == 0) {
 		char *fs cleanup(free_at) = path_of(s, id, "/fs");
 
 		state_set_usage(s->state, id, l.size, l.inodes);
-		r = lazy_mount(s->lazy, fs, digest, &e);
+		r = lazy_mount(s->lazy, fs, l.layer, &e);
 		if (r < 0 && snapshots_remove(s, name, &ignored) < 0)
 			log_warn("snapshot stays behind", "why=\"%s\"", ignored.text);
 	}

@@ -226,6 +226,19 @@ static int read_records(struct layer_index *ix, struct err *e)
 	return 0;
 }
 
+void index_toc_id(const char *digest, const char *toc_digest, const char *diff_id,
+		  char out[DIGEST_HEX_LEN + 1])
+{
+	struct sha256 *s = sha256_new();
+
+	sha256_update(s, "skimmer layer by toc", 20);
+	sha256_update(s, digest, DIGEST_HEX_LEN);
+	sha256_update(s, toc_digest, DIGEST_HEX_LEN);
+	sha256_update(s, diff_id, DIGEST_HEX_LEN);
+	sha256_final(s, out);
+	sha256_free(s);
+}
+
 static int read_chunks(struct layer_index *ix, struct err *e)
 {
 	struct layer_info *info = &ix->info;

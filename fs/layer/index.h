@@ -60,6 +60,11 @@ must_check int index_check_rest(const struct layer_index *ix, struct err *e);
  * only, source = that file, option device=<file with the uncompressed tar's bytes>. */
 must_check int index_erofs_write(const struct layer_index *ix, int fd, struct err *e);
 
+/* What a layer that is laid out by its own table goes by (its id): who says the same three means
+ * the same files. 64 hex each. */
+void index_toc_id(const char *digest, const char *toc_digest, const char *diff_id,
+		  char out[DIGEST_HEX_LEN + 1]);
+
 /* Of a layer that is laid out by its own table of contents: that has no checkpoints. NULL if it is
  * laid out as its tar. */
 struct chunks;

@@ -24,19 +24,6 @@ void index_hex_print(const uint8_t bytes[32], char out[DIGEST_HEX_LEN + 1])
 	out[DIGEST_HEX_LEN] = 0;
 }
 
-void index_toc_id(const char *digest, const char *toc_digest, const char *diff_id,
-		  char out[DIGEST_HEX_LEN + 1])
-{
-	struct sha256 *s = sha256_new();
-
-	sha256_update(s, "skimmer layer by toc", 20);
-	sha256_update(s, digest, DIGEST_HEX_LEN);
-	sha256_update(s, toc_digest, DIGEST_HEX_LEN);
-	sha256_update(s, diff_id, DIGEST_HEX_LEN);
-	sha256_final(s, out);
-	sha256_free(s);
-}
-
 int index_pread(int fd, uint64_t offset, void *buf, size_t len, struct err *e)
 {
 	char *at = buf;

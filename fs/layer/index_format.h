@@ -89,9 +89,6 @@ static inline uint64_t index_chunk_inner_end(const struct index_chunk *k)
 /* 64 hex digits to 32 bytes and back. */
 void index_hex_pack(const char *hex, uint8_t out[32]);
 void index_hex_print(const uint8_t bytes[32], char out[DIGEST_HEX_LEN + 1]);
-/* What a layer by table goes by: who says the same three means the same files. 64 hex each. */
-void index_toc_id(const char *digest, const char *toc_digest, const char *diff_id,
-		  char out[DIGEST_HEX_LEN + 1]);
 
 /* All of len at offset; EBADMSG if the file is shorter. */
 must_check int index_pread(int fd, uint64_t offset, void *buf, size_t len, struct err *e);

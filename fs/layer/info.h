@@ -28,8 +28,7 @@ struct layer_info {
 	/* Of a layer that is laid out by its own table of contents: the digest of that, as the
 	 * image says. "" = it is laid out as its tar. */
 	char toc_digest[DIGEST_HEX_LEN + 1];
-	/* What the layer goes by where it is kept: digest, or what toc_index.h makes of all three.
-	 */
+	/* What the layer goes by where it is kept: digest, or index_toc_id() of all three. */
 	char id[DIGEST_HEX_LEN + 1];
 	enum layer_compression compression;
 	enum layer_toc toc;

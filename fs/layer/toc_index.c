@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "fs/layer/index.h"
 #include "fs/layer/index_write.h"
 #include "fs/layer/inflate.h"
 #include "fs/layer/landmark.h"

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "daemon/task_wait.h"
-#include "test/unit/daemon/layer_fixture.h"
+#include "test/unit/daemon/vouched_layer.h"
 
 #include <sched.h>
 
@@ -95,23 +95,24 @@ static struct layers *open_layers(int64_t quiet_ms, uint64_t span_len_max)
 
 #define LONG_MS	 (INT64_C(3600) * 1000)
 #define ANY_SPAN (UINT64_C(1) << 40)
-#define IMAGE	 "registry:5000/library/debian:12"
 
 static struct layer *get(struct layers *ls)
 {
+	const struct layer_wish w = {.digest = fake.digest, .image = IMAGE};
 	struct layer *l = NULL;
 	struct err e = {0};
 
-	if (layers_get(ls, fake.digest, IMAGE, &l, &e) < 0)
+	if (layers_get(ls, &w, &l, &e) < 0)
 		fail_msg("%s", e.text);
 	return l;
 }
 
 static int refusal(struct layers *ls)
 {
+	const struct layer_wish w = {.digest = fake.digest, .image = IMAGE};
 	struct layer *l = NULL;
 	struct err e = {0};
-	int r = layers_get(ls, fake.digest, IMAGE, &l, &e);
+	int r = layers_get(ls, &w, &l, &e);
 
 	layer_unref_at(&l);
 	return r;
@@ -536,6 +537,171 @@ static void a_layer_that_is_read_all_the_time_is_completed_all_the_same(void **s
 	clock_fake(NULL);
 }
 
+/* ---- layers with a table of contents of their own */
+
+/* The blob is such a layer now, of which nobody has an index. */
+static void make_toc_layer(enum layer_toc kind)
+{
+	make_vouched_layer(kind, 5, 6, 100);
+	close(cluster.fd);
+	cluster.fd = -1;
+}
+
+static struct layers *open_vouched(void)
+{
+	const struct layers_config c = {
+		.dir = dir, .quiet_ms = LONG_MS, .span_len_max = ANY_SPAN, .vouch = vouch_as_told};
+	struct layers *ls = NULL;
+	struct err e = {0};
+
+	if (layers_new(&c, &ls, &e) < 0)
+		fail_msg("%s", e.text);
+	return ls;
+}
+
+/* 0 or -errno; *out is a reference or NULL. */
+static int get_as(struct layers *ls, const char *manifest, struct layer **out)
+{
+	const struct layer_wish w = {.digest = fake.digest, .image = IMAGE, .manifest = manifest};
+	struct err e = {0};
+
+	*out = NULL;
+	return layers_get(ls, &w, out, &e);
+}
+
+static void a_layer_comes_by_its_own_table(void **state)
+{
+	struct layers *ls;
+	struct layer *l, *again, *by_id;
+	char id[DIGEST_HEX_LEN + 1], bytes[6];
+	struct err e = {0};
+
+	(void)state;
+	make_toc_layer(LAYER_TOC_ESTARGZ);
+	ls = open_vouched();
+	assert_int_equal(get_as(ls, MANIFEST, &l), 0);
+	assert_int_equal(cluster.opened, 0);
+	strcpy(id, layer_info(l)->id);
+	assert_string_not_equal(id, fake.digest);
+	assert_int_equal(layer_info(l)->prefetch_len, 512);
+	assert_null(layers_find_diff(ls, says.diff_id));
+	by_id = layers_find(ls, id);
+	assert_ptr_equal(by_id, l);
+	assert_int_equal(layer_fill(l, 1024, 6, true, &e), 0);
+	assert_int_equal(pread(layer_fd(l), bytes, 6, 1024), 6);
+	assert_memory_equal(bytes, second_file(), 6);
+	assert_int_equal(layer_complete(l, &e), 0);
+	layer_unref(by_id);
+	layer_unref(l);
+	layers_free(ls);
+	/* After a restart it is here, and complete. */
+	ls = open_vouched();
+	assert_int_equal(get_as(ls, MANIFEST, &again), 0);
+	assert_true(layer_is_complete(again));
+	assert_string_equal(layer_info(again)->id, id);
+	layer_unref(again);
+	layers_free(ls);
+}
+
+static void another_image_never_meets_it(void **state)
+{
+	struct layers *ls;
+	struct layer *l, *other;
+
+	(void)state;
+	make_toc_layer(LAYER_TOC_ESTARGZ);
+	ls = open_vouched();
+	assert_int_equal(get_as(ls, MANIFEST, &l), 0);
+	assert_int_equal(get_as(ls, NULL, &other), -ENOENT);
+	assert_int_equal(get_as(ls, "bb", &other), -ENOENT);
+	/* One that says another diff id has a layer of its own. */
+	spoil(says.diff_id);
+	assert_int_equal(get_as(ls, MANIFEST, &other), 0);
+	assert_ptr_not_equal(l, other);
+	assert_string_not_equal(layer_info(l)->id, layer_info(other)->id);
+	layer_unref(l);
+	layer_unref(other);
+	layers_free(ls);
+}
+
+static void a_wrong_diff_id_breaks_it(void **state)
+{
+	struct layers *ls;
+	struct layer *l;
+	struct err e = {0};
+
+	(void)state;
+	make_toc_layer(LAYER_TOC_ESTARGZ);
+	spoil(says.diff_id);
+	ls = open_vouched();
+	assert_int_equal(get_as(ls, MANIFEST, &l), 0);
+	assert_int_equal(layer_complete(l, &e), -EBADMSG);
+	assert_true(layer_is_broken(l));
+	layer_unref(l);
+	assert_int_equal(get_as(ls, MANIFEST, &l), -ENOENT);
+	layers_free(ls);
+}
+
+static void a_table_that_nobody_vouches_for_is_not_used(void **state)
+{
+	struct layers *ls;
+	struct layer *l;
+	uint64_t read;
+
+	(void)state;
+	make_toc_layer(LAYER_TOC_ESTARGZ);
+	spoil(says.toc_digest);
+	ls = open_vouched();
+	assert_int_equal(get_as(ls, MANIFEST, &l), -ENOENT);
+	assert_int_equal(cluster.opened, 1);
+	read = fake.bytes_read;
+	/* Nor read again. */
+	assert_int_equal(get_as(ls, MANIFEST, &l), -ENOENT);
+	assert_int_equal(fake.bytes_read, read);
+	layers_free(ls);
+}
+
+static void a_chunk_of_other_bytes_is_never_given_out(void **state)
+{
+	static const enum layer_toc kinds[] = {LAYER_TOC_ESTARGZ, LAYER_TOC_ZSTD_CHUNKED};
+	struct layers *ls;
+	struct layer *l;
+	struct err e = {0};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(kinds); i++) {
+		make_vouched_layer(kinds[i], 5, 1500000, 2000000);
+		close_at(&cluster.fd);
+		ls = open_vouched();
+		assert_int_equal(get_as(ls, MANIFEST, &l), 0);
+		spoil_second_file();
+		assert_int_equal(layer_fill(l, 0, 5, true, &e), 0);
+		assert_int_equal(layer_fill(l, 1024, 1500000, true, &e), -EIO);
+		assert_false(layer_has(l, 1024, 1));
+		assert_true(layer_is_broken(l));
+		layer_unref(l);
+		/* From then on it is a layer like any other. */
+		assert_int_equal(get_as(ls, MANIFEST, &l), -ENOENT);
+		layers_free(ls);
+	}
+}
+
+static void a_registry_that_does_not_answer_is_asked_again(void **state)
+{
+	struct layers *ls;
+	struct layer *l;
+
+	(void)state;
+	make_toc_layer(LAYER_TOC_ZSTD_CHUNKED);
+	ls = open_vouched();
+	fake.fails = ETIMEDOUT;
+	assert_int_equal(get_as(ls, MANIFEST, &l), -ENOENT);
+	fake.fails = 0;
+	assert_int_equal(get_as(ls, MANIFEST, &l), 0);
+	layer_unref(l);
+	layers_free(ls);
+}
+
 #define layers_test(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -560,6 +726,12 @@ int main(void)
 		layers_test(a_layer_is_completed_when_it_is_quiet),
 		layers_test(a_layer_that_is_read_is_completed_later_though_nobody_waits),
 		layers_test(a_layer_that_is_read_all_the_time_is_completed_all_the_same),
+		layers_test(a_layer_comes_by_its_own_table),
+		layers_test(another_image_never_meets_it),
+		layers_test(a_wrong_diff_id_breaks_it),
+		layers_test(a_table_that_nobody_vouches_for_is_not_used),
+		layers_test(a_chunk_of_other_bytes_is_never_given_out),
+		layers_test(a_registry_that_does_not_answer_is_asked_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

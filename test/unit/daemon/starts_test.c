@@ -7,13 +7,11 @@
 #include "daemon/task_import.h"
 #include "daemon/task_wait.h"
 #include "test/unit/daemon/fake_note_source.h"
-#include "test/unit/daemon/layer_fixture.h"
+#include "test/unit/daemon/vouched_layer.h"
 
-#define MANIFEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-#define ABSENT	 "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
-#define IMAGE	 "registry:5000/library/debian:12"
-#define LONG_MS	 (INT64_C(3600) * 1000)
-#define BLOCKS	 ((TAR_LEN + LAYER_BLOCK_LEN - 1) / LAYER_BLOCK_LEN)
+#define ABSENT	"ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+#define LONG_MS (INT64_C(3600) * 1000)
+#define BLOCKS	((TAR_LEN + LAYER_BLOCK_LEN - 1) / LAYER_BLOCK_LEN)
 
 /* The cluster: what it has under which name. Several threads ask it. */
 static struct {
@@ -136,8 +134,10 @@ struct node {
 
 static struct node node_open(int64_t record_ms, uint64_t prefetch_max)
 {
-	const struct layers_config lc = {
-		.dir = dir, .quiet_ms = LONG_MS, .span_len_max = UINT64_C(1) << 40};
+	const struct layers_config lc = {.dir = dir,
+					 .quiet_ms = LONG_MS,
+					 .span_len_max = UINT64_C(1) << 40,
+					 .vouch = says.digest[0] ? vouch_as_told : NULL};
 	struct node n;
 	struct err e = {0};
 
@@ -161,10 +161,11 @@ static void node_close(struct node *n)
 
 static struct layer *layer_of(struct node *n)
 {
+	const struct layer_wish w = {.digest = fake.digest, .image = IMAGE, .manifest = MANIFEST};
 	struct layer *l = NULL;
 	struct err e = {0};
 
-	if (layers_get(n->layers, fake.digest, IMAGE, &l, &e) < 0)
+	if (layers_get(n->layers, &w, &l, &e) < 0)
 		fail_msg("%s", e.text);
 	return l;
 }
@@ -385,7 +386,128 @@ static void many_images_give_way_to_one_another(void **state)
 	assert_int_equal(cluster.imported, 0);
 }
 
-#define starts_test(fn) cmocka_unit_test_teardown(fn, tear_down)
+/* ---- landmarks: a layer by its own table, of five blocks before its landmark and one behind it */
+
+#define MARKED_BLOCKS 5
+#define MARKED	      (MARKED_BLOCKS * LAYER_BLOCK_LEN)
+#define BEHIND	      (1u << MARKED_BLOCKS)
+
+static int make_marked_cluster(void **state)
+{
+	(void)state;
+	make_layer();
+	make_vouched_layer(LAYER_TOC_ESTARGZ, MARKED, LAYER_BLOCK_LEN, LAYER_BLOCK_LEN);
+	cluster.index_fd = cluster.record_fd = -1;
+	return 0;
+}
+
+static int forget_marked_layer(void **state)
+{
+	static const char *const endings[] = {"idx", "erofs", "data", "from", "broken"};
+	char id[DIGEST_HEX_LEN + 1];
+
+	index_toc_id(says.digest, says.toc_digest, says.diff_id, id);
+	for (size_t i = 0; i < array_len(endings); i++) {
+		char *path cleanup(free_at) = mem_printf("%s/%s.%s", dir, id, endings[i]);
+
+		unlink(path);
+	}
+	return tear_down(state);
+}
+
+/* Blocks that are here when nothing is under way any more, one bit each. */
+static unsigned blocks_after(struct node *n, struct layer *l)
+{
+	unsigned found = 0;
+
+	starts_free(n->starts);
+	for (unsigned i = 0; i < MARKED_BLOCKS; i++)
+		found |= (unsigned)has_block(l, i) << i;
+	if (layer_has(l, MARKED + 512, 1))
+		found |= BEHIND;
+	layer_unref(l);
+	layers_free(n->layers);
+	return found;
+}
+
+static void what_stands_before_the_landmark_is_fetched_where_there_is_no_record(void **state)
+{
+	struct node n = node_open(LONG_MS, UINT64_MAX);
+	struct layer *l;
+
+	(void)state;
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	l = layer_of(&n);
+	assert_int_equal(layer_info(l)->prefetch_len, MARKED);
+	wait_for_block(l, MARKED_BLOCKS - 1);
+	assert_int_equal(blocks_after(&n, l), BEHIND - 1);
+}
+
+static void a_layer_that_is_here_already_is_fetched_to_its_landmark(void **state)
+{
+	struct node n = node_open(LONG_MS, UINT64_MAX);
+	struct layer *l = layer_of(&n);
+
+	(void)state;
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	wait_for_block(l, MARKED_BLOCKS - 1);
+	assert_int_equal(blocks_after(&n, l), BEHIND - 1);
+}
+
+static void no_more_is_fetched_before_a_landmark_than_is_allowed(void **state)
+{
+	struct node n = node_open(LONG_MS, 1);
+	struct layer *l = layer_of(&n);
+
+	(void)state;
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	wait_for_block(l, 0);
+	/* One step. */
+	assert_int_equal(blocks_after(&n, l), 15);
+}
+
+static void a_landmark_is_nothing_where_prefetch_is_switched_off(void **state)
+{
+	struct node n = node_open(LONG_MS, 0);
+	struct layer *l = layer_of(&n);
+
+	(void)state;
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	wait_until_at_least(&cluster.record_asked, 1);
+	assert_int_equal(blocks_after(&n, l), 0);
+}
+
+static void a_record_is_better_than_a_landmark(void **state)
+{
+	struct node n = node_open(LONG_MS, UINT64_MAX);
+	struct layer *l = layer_of(&n);
+
+	(void)state;
+	put_record(1, 1, MANIFEST);
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	wait_for_block(l, 1);
+	assert_int_equal(blocks_after(&n, l), 2);
+}
+
+static void a_layer_that_breaks_before_its_landmark_is_told_of(void **state)
+{
+	struct node n = node_open(LONG_MS, UINT64_MAX);
+	struct layer *l = layer_of(&n);
+	int64_t end = soon();
+	size_t at = fake.blob_len / 3; /* in the first file */
+
+	(void)state;
+	fake.blob[at] ^= 1;
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	while (!layer_is_broken(l) && clock_ms() < end)
+		usleep(1000);
+	assert_true(layer_is_broken(l));
+	blocks_after(&n, l);
+	fake.blob[at] ^= 1;
+}
+
+#define starts_test(fn)	  cmocka_unit_test_teardown(fn, tear_down)
+#define landmark_test(fn) cmocka_unit_test_teardown(fn, forget_marked_layer)
 
 int main(void)
 {
@@ -403,6 +525,16 @@ int main(void)
 		starts_test(many_images_give_way_to_one_another),
 	};
 
+	const struct CMUnitTest landmarks[] = {
+		landmark_test(what_stands_before_the_landmark_is_fetched_where_there_is_no_record),
+		landmark_test(a_layer_that_is_here_already_is_fetched_to_its_landmark),
+		landmark_test(no_more_is_fetched_before_a_landmark_than_is_allowed),
+		landmark_test(a_landmark_is_nothing_where_prefetch_is_switched_off),
+		landmark_test(a_record_is_better_than_a_landmark),
+		landmark_test(a_layer_that_breaks_before_its_landmark_is_told_of),
+	};
+
 	timer_start();
-	return cmocka_run_group_tests(tests, make_cluster, remove_cluster);
+	return cmocka_run_group_tests(tests, make_cluster, remove_cluster) +
+	       cmocka_run_group_tests(landmarks, make_marked_cluster, remove_cluster);
 }
