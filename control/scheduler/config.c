@@ -96,7 +96,9 @@ const struct config_key scheduler_config_keys[] = {
 	 .fallback = "4",
 	 .min = 1,
 	 .max = 100,
-	 .help = "Times retryInterval that a peer waits for a parent before it reads the origin."},
+	 .help = "Times retryInterval that a peer waits for a parent before it reads the "
+		 "origin. Of many that wait for one task one goes, and the others wait as "
+		 "long for that one."},
 	{.path = "scheduler.retryLimit",
 	 .type = CONFIG_U64,
 	 .offset = AT(retry_limit),

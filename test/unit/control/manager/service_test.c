@@ -129,7 +129,7 @@ static struct rpc_stream *keep_alive(struct fixture *f, const char *hostname, ui
 /* Polls, as a peer does, until the list of the cluster has so many. */
 static bool becomes(struct fixture *f, uint64_t cluster, size_t want)
 {
-	int64_t end = clock_ms() + 5000;
+	int64_t end = clock_ms() + 20000;
 	struct timespec pause = {.tv_nsec = 5000000};
 
 	while (list_count(f, NULL, cluster, NULL, 0) != want) {
