@@ -13,6 +13,7 @@
 #include "base/lock.h"
 #include "base/mem.h"
 #include "daemon/ahead.h"
+#include "daemon/hold.h"
 #include "daemon/store.h"
 
 #include <assert.h>
@@ -34,16 +35,6 @@ struct want {
 	struct list link;   /* in wanted, oldest first; alone while the piece is FETCHING */
 	struct list bucket; /* in buckets */
 	struct list waiters;
-};
-
-/* A piece that lives in memory only. */
-struct hold {
-	unsigned refs; /* atomic */
-	int fd;
-	struct store *store;
-	uint32_t index;
-	int64_t used_ms;
-	struct list link; /* in volatiles, oldest first, or in a list of those that go */
 };
 
 struct pieces {
@@ -136,14 +127,6 @@ void pieces_free(struct pieces *p)
 
 /* ---- volatile pieces */
 
-static void hold_unref(struct hold *h)
-{
-	if (__atomic_sub_fetch(&h->refs, 1, __ATOMIC_ACQ_REL) > 0)
-		return;
-	store_volatile_close(h->store, h->fd);
-	free(h);
-}
-
 void extent_release(struct extent *x)
 {
 	if (x->hold)
@@ -156,19 +139,8 @@ struct extent extent_keep(const struct extent *x)
 	struct hold *h = x->hold;
 
 	if (h)
-		__atomic_add_fetch(&h->refs, 1, __ATOMIC_RELAXED);
+		hold_ref(h);
 	return *x;
-}
-
-static struct hold *hold_find(struct pieces *p, uint32_t index)
-{
-	list_each (it, &p->volatiles) {
-		struct hold *h = list_entry(it, struct hold, link);
-
-		if (h->index == index)
-			return h;
-	}
-	return NULL;
 }
 
 /* The piece is not here any more; what is left of it goes when the last reader does. */
@@ -181,18 +153,10 @@ static void hold_retire(struct pieces *p, struct hold *h, struct list *gone)
 	list_push_back(gone, &h->link);
 }
 
-static void holds_unref(struct list *gone)
-{
-	for (struct list *l = list_pop_front(gone); l; l = list_pop_front(gone))
-		hold_unref(list_entry(l, struct hold, link));
-}
-
 static void hold_add(struct pieces *p, uint32_t index, int fd, struct list *gone)
 {
-	struct hold *h = mem_new(struct hold);
+	struct hold *h = hold_new(store_task_store(p->st), index, fd);
 
-	*h = (struct hold){.refs = 1, .fd = fd, .store = store_task_store(p->st), .index = index};
-	h->used_ms = clock_ms();
 	list_push_back(&p->volatiles, &h->link);
 	p->volatile_count++;
 	__atomic_add_fetch(&p->tally->volatiles, 1, __ATOMIC_RELAXED);
@@ -369,9 +333,9 @@ bool piece_read(struct pieces *p, uint64_t off, uint32_t len, struct waiter *w, 
 	if (!w->follows && p->ready_count < p->g.piece_count)
 		moved = ahead_read(&p->ahead, &p->g, off, len) && window_has_work(p);
 	if (p->state[w->index] == VOLATILE) {
-		h = hold_find(p, w->index);
+		h = hold_find(&p->volatiles, w->index);
 		h->used_ms = clock_ms();
-		__atomic_add_fetch(&h->refs, 1, __ATOMIC_RELAXED);
+		hold_ref(h);
 	}
 	if (!here)
 		joined = join(p, w, timeout_ms);
@@ -678,8 +642,8 @@ void piece_publish(struct pieces *p, uint32_t index, int volatile_fd)
 	set_state(p, index, volatile_fd < 0 ? READY : VOLATILE);
 	if (volatile_fd >= 0) {
 		hold_add(p, index, volatile_fd, &gone);
-		h = hold_find(p, index);
-		__atomic_add_fetch(&h->refs, 1, __ATOMIC_RELAXED);
+		h = hold_find(&p->volatiles, index);
+		hold_ref(h);
 	}
 	want = want_find(p, index);
 	if (want) {
