@@ -18,7 +18,6 @@
 #include <string.h>
 
 #define RANK_FETCH	25
-#define PATIENCE_MS_MAX 30000
 #define UNREAD_PATIENCE 4   /* as long as a reader's when nobody waits: its turn among many comes */
 #define RETELL_MS	500 /* between tries to find another scheduler */
 
@@ -151,7 +150,8 @@ static void begin(struct fetch *f)
 	attempt_end(&f->record, NULL);
 	f->record = attempt_begin(f->all->c.history, f->meta, pieces_ready_count(f->pieces),
 				  f->transfers);
-	f->reschedules = f->sooner = 0;
+	f->reschedules = f->sooner_count = 0;
+	f->helped_ms = 0;
 	f->asked = f->reopened = f->untold = f->rejoined = false;
 	f->failed = (struct err){0};
 	f->began_ms = clock_ms();
@@ -334,14 +334,6 @@ static void hear(struct fetch *f, const struct talk_news *news)
 
 /* ---- deciding; these drop the lock and take it again where they act */
 
-/* A parent may be busy fetching just the piece that is missing, for about a second per MiB. */
-int64_t fetch_patience_ms(const struct fetch *f)
-{
-	int64_t ms = f->all->c.patience_ms + (f->meta->geometry.piece_length >> 10);
-
-	return ms < PATIENCE_MS_MAX ? ms : PATIENCE_MS_MAX;
-}
-
 static void ask_for_others(struct fetch *f)
 {
 	struct parent_info tried[SWARM_FEEDERS_MAX];
@@ -446,22 +438,21 @@ static void begin_or_refuse(struct fetch *f)
 		begin(f);
 }
 
-/* Parents tell their children in turn, and a reader's piece may be the last: half way to taking it
- * from the origin they are asked for it. Not sooner: all who read in order want the same pieces at
- * the same time, and a crowd in step takes twice as long. */
 static bool ask_sooner(struct fetch *f, const struct pieces_need *need)
 {
-	int64_t at_ms = need->stuck_since_ms + fetch_patience_ms(f) / 2;
+	uint32_t pieces[SOONER_MAX];
+	unsigned count;
+	int64_t due;
+	bool ask = fetch_ask_sooner(f, need, &due);
 
-	if (f->mode != PARENTS || need->stuck_since_ms == 0 || f->sooner == need->stuck + 1)
+	if (due)
+		due_at(f, due);
+	if (!ask)
 		return false;
-	if (clock_ms() < at_ms) {
-		due_at(f, at_ms);
-		return false;
-	}
-	f->sooner = need->stuck + 1;
+	count = f->sooner_count;
+	memcpy(pieces, f->sooner, count * sizeof(pieces[0]));
 	lock_drop(&f->lock);
-	swarm_ask_sooner(f->swarm, need->stuck);
+	swarm_ask_sooner(f->swarm, pieces, count);
 	lock_take(&f->lock);
 	return true;
 }
@@ -474,7 +465,7 @@ static bool ask_for_second(struct fetch *f)
 	if (!fetch_second_unknown(f, &index))
 		return false;
 	lock_drop(&f->lock);
-	swarm_ask_sooner(f->swarm, index);
+	swarm_ask_sooner(f->swarm, &index, 1);
 	lock_take(&f->lock);
 	return true;
 }

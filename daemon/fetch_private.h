@@ -23,6 +23,7 @@ struct fetchers {
 enum fetch_mode { IDLE, SCHEDULING, PARENTS, ORIGIN };
 
 #define GIVERS_MAX 16
+#define SOONER_MAX 4 /* as many as a parent takes for urgent (herald.h) */
 
 /* A piece on its way from a parent, in the memory of the worker that fetches it. */
 struct flight {
@@ -82,7 +83,9 @@ struct fetch {
 
 	/* of the conversation */
 	unsigned reschedules;
-	uint32_t sooner;   /* piece that all parents were asked for again, + 1 */
+	uint32_t sooner[SOONER_MAX]; /* pieces that all parents were asked for again */
+	unsigned sooner_count;
+	int64_t helped_ms; /* when they last had one of those; 0 = never */
 	bool asked;	   /* the scheduler owes an answer */
 	bool reopened;	   /* a second conversation was begun after the first broke */
 	bool untold;	   /* the scheduler went away, no other one knows of us */
@@ -130,8 +133,14 @@ struct fetch {
 
 /* The attempt cannot go on; with the lock. The first reason counts, none if there is no attempt. */
 void fetch_fail(struct fetch *f, const struct err *e);
+
+/* ---- fetch_patience.c; with the lock */
+
 /* How long parents may keep a reader waiting for a piece that none of them has announced. */
 int64_t fetch_patience_ms(const struct fetch *f);
+/* True: all parents are to be asked for the pieces in f->sooner now. *due_ms_out: when to look
+ * again, 0 = when something happens. */
+bool fetch_ask_sooner(struct fetch *f, const struct pieces_need *need, int64_t *due_ms_out);
 
 /* ---- fetch_trace.c; the first three with the lock */
 

@@ -168,11 +168,11 @@ const struct parent_info *parent_info(const struct parent *p)
 }
 
 void parent_ask_sooner(struct parent *p, const char *task_id, const char *own_host_id,
-		       uint32_t index)
+		       const uint32_t *numbers, size_t count)
 {
 	if (p->sooner)
 		rpc_stream_free(p->sooner);
-	p->sooner = open_pieces(p, &sooner_ops, task_id, own_host_id, &index, 1);
+	p->sooner = open_pieces(p, &sooner_ops, task_id, own_host_id, numbers, count);
 }
 
 void parent_free(struct parent *p)

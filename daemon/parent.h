@@ -33,11 +33,12 @@ struct parent *parent_open(const struct parent_info *info, const char *task_id,
 			   const uint32_t *interested, size_t interested_count,
 			   const struct parent_ops *ops, void *arg);
 const struct parent_info *parent_info(const struct parent *p);
-/* No callback is running or will come afterwards. Not from a callback. NULL is fine. */
-/* Asks once more for one piece that a reader waits for: short lists are answered before long ones
- * (herald.h). An earlier question of this kind is dropped. Not on a callback. */
+/* Asks once more for a few pieces that readers wait for: short lists are answered before long ones
+ * (herald.h), and a seed that reads the origin reads them next. An earlier question of this kind is
+ * dropped. Not on a callback. */
 void parent_ask_sooner(struct parent *p, const char *task_id, const char *own_host_id,
-		       uint32_t index);
+		       const uint32_t *numbers, size_t count);
+/* No callback is running or will come afterwards. Not from a callback. NULL is fine. */
 void parent_free(struct parent *p);
 
 #endif

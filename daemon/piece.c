@@ -49,6 +49,8 @@ struct pieces {
 	uint64_t ready_bytes;
 	uint32_t low; /* all below are READY */
 	enum piece_rank all_rank;
+	uint32_t hurried[PIECE_HURRIED_MAX]; /* + 1; 0 = none */
+	unsigned hurried_next;
 	struct ahead ahead;
 	unsigned waiters;
 	struct list wanted;
@@ -381,6 +383,15 @@ void pieces_want_all(struct pieces *p, enum piece_rank rank)
 		p->all_rank = rank;
 }
 
+void piece_hurry(struct pieces *p, uint32_t index)
+{
+	lock_guard(&p->lock);
+	for (unsigned i = 0; i < PIECE_HURRIED_MAX; i++)
+		if (index >= p->g.piece_count || p->hurried[i] == index + 1)
+			return;
+	p->hurried[p->hurried_next++ % PIECE_HURRIED_MAX] = index + 1;
+}
+
 bool piece_is_ready(struct pieces *p, uint32_t index)
 {
 	lock_guard(&p->lock);
@@ -446,17 +457,23 @@ static bool may_steal(const struct pieces *p, uint32_t index)
 	return p->state[index] == RESERVED && index > 0 && p->state[index - 1] == RESERVED;
 }
 
+static bool may_take(const struct pieces *p, const struct filter *f, uint32_t index)
+{
+	return (allowed(p, f, index / 64) >> index % 64 & 1) &&
+	       (bit_get(p->open, index) || may_steal(p, index));
+}
+
 static bool find_urgent(const struct pieces *p, const struct filter *f, uint32_t *index_out)
 {
 	list_each (it, &p->wanted) {
-		uint32_t index = list_entry(it, struct want, link)->index;
-
-		if (!(allowed(p, f, index / 64) >> index % 64 & 1))
-			continue;
-		if (!bit_get(p->open, index) && !may_steal(p, index))
-			continue;
-		*index_out = index;
-		return true;
+		*index_out = list_entry(it, struct want, link)->index;
+		if (may_take(p, f, *index_out))
+			return true;
+	}
+	for (unsigned i = 0; i < PIECE_HURRIED_MAX && p->all_rank != PIECE_NONE; i++) {
+		*index_out = p->hurried[i] - 1;
+		if (p->hurried[i] && may_take(p, f, *index_out))
+			return true;
 	}
 	return false;
 }
@@ -744,6 +761,22 @@ void pieces_need(struct pieces *p, const uint64_t *have, struct pieces_need *out
 	out->stuck = stuck ? stuck->index : 0;
 	out->complete = p->ready_count == p->g.piece_count;
 	out->waiters = p->waiters;
+}
+
+unsigned pieces_stuck(struct pieces *p, const uint64_t *have, int64_t before_ms, uint32_t *out,
+		      unsigned max)
+{
+	unsigned n = 0;
+
+	lock_guard(&p->lock);
+	list_each (it, &p->wanted) {
+		const struct want *w = list_entry(it, struct want, link);
+
+		if (n < max && w->since_ms <= before_ms && p->state[w->index] == WANTED &&
+		    !(have && bit_get(have, w->index)))
+			out[n++] = w->index;
+	}
+	return n;
 }
 
 uint32_t *pieces_missing(struct pieces *p, size_t *count_out)

@@ -71,6 +71,7 @@ enum piece_rank {
 };
 
 #define PIECE_WAITERS_MAX 4096 /* of one task */
+#define PIECE_HURRIED_MAX 8    /* the latest count */
 
 /* Shared by the pieces of all tasks; embedded, zeroed but for waiters_max. All atomic. */
 struct piece_tally {
@@ -96,6 +97,9 @@ must_check bool piece_read(struct pieces *p, uint64_t off, uint32_t len, struct 
 bool piece_read_cancel(struct waiter *w);
 /* From now on all pieces are wanted at this rank or a more urgent one. */
 void pieces_want_all(struct pieces *p, enum piece_rank rank);
+/* Somebody else's reader waits for it: as long as all is wanted anyway it is as urgent as what our
+ * own readers wait for, after those. Does not make it wanted. */
+void piece_hurry(struct pieces *p, uint32_t index);
 bool piece_is_ready(struct pieces *p, uint32_t index);
 /* A reader waits for it. */
 bool piece_is_awaited(struct pieces *p, uint32_t index);
@@ -169,6 +173,10 @@ struct pieces_need {
 };
 /* have as for piece_take(). */
 void pieces_need(struct pieces *p, const uint64_t *have, struct pieces_need *out);
+/* Those that readers have waited for since before_ms and that are not in have: the first max.
+ * Returns how many. */
+unsigned pieces_stuck(struct pieces *p, const uint64_t *have, int64_t before_ms, uint32_t *out,
+		      unsigned max);
 /* Numbers of pieces that are not READY, ascending; the caller frees. NULL if there are none. */
 uint32_t *pieces_missing(struct pieces *p, size_t *count_out);
 

@@ -24,6 +24,7 @@ struct swarm {
 	uint64_t *have;
 	uint64_t *one, *two; /* what one and what two parents have, as of swarm_draw() */
 	bool somebody;
+	unsigned asked; /* how often all were asked again */
 	uint64_t random;
 	char banned[BANNED_MAX][sizeof(((struct parent_info *)0)->host_id)];
 	unsigned banned_count;
@@ -95,7 +96,25 @@ bool swarm_drop(struct swarm *s, struct feeder *f, bool forever)
 	return true;
 }
 
+/* New ones count for a quarter. */
+static void smooth(uint32_t *usual_ms, int64_t ms)
+{
+	uint32_t now_ms = (uint32_t)(ms < 1 ? 1 : ms);
+
+	*usual_ms = *usual_ms ? *usual_ms - *usual_ms / 4 + now_ms / 4 + 1 : now_ms;
+}
+
 /* ---- what parents tell, on the rpc thread */
+
+/* With the lock. */
+static void note_pace(struct feeder *f)
+{
+	int64_t now = clock_ms();
+
+	if (f->told_ms)
+		smooth(&f->pace_ms, now - f->told_ms);
+	f->told_ms = now;
+}
 
 static void on_piece(struct parent *p, uint32_t number, uint64_t offset, uint64_t length,
 		     const struct net_addr *addr, void *arg)
@@ -112,6 +131,7 @@ static void on_piece(struct parent *p, uint32_t number, uint64_t offset, uint64_
 		swarm_drop(s, f, true);
 	} else if (!f->dropped) {
 		f->told = true;
+		note_pace(f);
 		f->addr = *addr;
 		bit_set(f->have, number);
 		bit_set(s->have, number);
@@ -196,25 +216,28 @@ unsigned swarm_add(struct swarm *s, const struct parent_info *infos, size_t coun
 	return added;
 }
 
-/* The next that was not asked again for this piece. */
-static struct parent *next_to_ask(struct swarm *s, uint32_t index)
+/* The next that was not asked this time. */
+static struct parent *next_to_ask(struct swarm *s)
 {
 	lock_guard(s->c.lock);
 	list_each (it, &s->feeders) {
 		struct feeder *f = list_entry(it, struct feeder, link);
 
-		if (!f->parent || f->dropped || f->ended || f->sooner == index + 1)
+		if (!f->parent || f->dropped || f->ended || f->asked == s->asked)
 			continue;
-		f->sooner = index + 1;
+		f->asked = s->asked;
 		return f->parent;
 	}
 	return NULL;
 }
 
-void swarm_ask_sooner(struct swarm *s, uint32_t index)
+void swarm_ask_sooner(struct swarm *s, const uint32_t *numbers, size_t count)
 {
-	for (struct parent *p = next_to_ask(s, index); p; p = next_to_ask(s, index))
-		parent_ask_sooner(p, s->c.task_id, s->c.own_host_id, index);
+	lock_take(s->c.lock);
+	s->asked++;
+	lock_drop(s->c.lock);
+	for (struct parent *p = next_to_ask(s); p; p = next_to_ask(s))
+		parent_ask_sooner(p, s->c.task_id, s->c.own_host_id, numbers, count);
 }
 
 /* The next parent to free: of those dropped, or of all. */
@@ -416,12 +439,9 @@ void swarm_done(struct swarm *s, struct feeder *f)
 	feeder_unref(f);
 }
 
-/* New ones count for a quarter. */
 void swarm_delivered(struct feeder *f, int64_t ms)
 {
-	uint32_t now_ms = (uint32_t)(ms < 1 ? 1 : ms);
-
-	f->usual_ms = f->usual_ms ? f->usual_ms - f->usual_ms / 4 + now_ms / 4 + 1 : now_ms;
+	smooth(&f->usual_ms, ms);
 	f->late = 0;
 }
 
@@ -444,6 +464,21 @@ uint32_t swarm_usual_ms(const struct swarm *s, const struct feeder *f)
 		n += ms > 0;
 	}
 	return n ? (uint32_t)(sum / n) : 0;
+}
+
+uint32_t swarm_pace_ms(const struct swarm *s)
+{
+	uint32_t slowest = 0;
+
+	list_each (it, &s->feeders) {
+		const struct feeder *f = list_entry(it, struct feeder, link);
+
+		if (f->dropped || f->ended)
+			continue;
+		slowest = f->usual_ms > slowest ? f->usual_ms : slowest;
+		slowest = f->pace_ms > slowest ? f->pace_ms : slowest;
+	}
+	return slowest;
 }
 
 void swarm_missed(struct swarm *s, struct feeder *f, uint32_t index)

@@ -33,7 +33,9 @@ struct feeder {
 	uint64_t *have;	       /* bitmap */
 	uint64_t tx, tx_max;
 	bool told, ended, dropped;
-	uint32_t sooner;   /* piece that it was asked for again, + 1 */
+	unsigned asked;	   /* as swarm.c's asked */
+	int64_t told_ms;   /* when it announced a piece last; 0 = never */
+	uint32_t pace_ms;  /* between two such, of late */
 	uint32_t usual_ms; /* that a piece takes, of late; 0 = none came yet */
 	unsigned late;	   /* pieces that another parent was sooner with, since its last one */
 	struct list link;
@@ -55,9 +57,9 @@ void swarm_free(struct swarm *s);
  * many were taken. */
 unsigned swarm_add(struct swarm *s, const struct parent_info *infos, size_t count,
 		   const char *own_peer_id, const uint32_t *missing, size_t missing_count);
-/* Asks all parents again for a piece that a reader waits for and that none has announced. The lock
- * and the thread as for swarm_add(). */
-void swarm_ask_sooner(struct swarm *s, uint32_t index);
+/* Asks all parents again for pieces that readers wait for and that none has announced, or that do
+ * not come. The lock and the thread as for swarm_add(). */
+void swarm_ask_sooner(struct swarm *s, const uint32_t *numbers, size_t count);
 /* Frees what was dropped. */
 void swarm_reap(struct swarm *s);
 /* Ends a conversation: all parents go; only those who sent wrong bytes are remembered. */
@@ -93,6 +95,9 @@ void swarm_late(struct feeder *f);
 /* What a piece takes, from this one or, if that is not known, from the others; 0 = none came yet.
  */
 uint32_t swarm_usual_ms(const struct swarm *s, const struct feeder *f);
+/* What those that may still announce need for a piece, the slowest of them: to send one, or to come
+ * by the next; 0 = not known. */
+uint32_t swarm_pace_ms(const struct swarm *s);
 /* It said ENOENT: it is not asked for this piece again, and dropped if it does that often. */
 void swarm_missed(struct swarm *s, struct feeder *f, uint32_t index);
 /* True the first time. forever: wrong bytes. */

@@ -135,10 +135,12 @@ static void sync_begin(struct sync *s)
 
 	piece_feed_open(&s->feed, s->task, s->interested, s->interested_count, 0, 0, sync_changed,
 			s);
-	free(take_ptr(&s->interested));
 	s->follower = (struct follower){.actor = &s->actor,
 					.feed = &s->feed,
 					.urgent = s->interested_count <= HERALD_URGENT_MAX};
+	if (s->follower.urgent)
+		task_hurry(s->task, s->interested, s->interested_count);
+	free(take_ptr(&s->interested));
 	herald_join(s->server->herald, &s->follower);
 	s->feeding = true;
 	task_progress(s->task, &progress);

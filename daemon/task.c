@@ -272,6 +272,17 @@ void task_want_all(struct task *t, enum task_priority p)
 	fetch_kick(t->fetch, p == TASK_URGENT);
 }
 
+void task_hurry(struct task *t, const uint32_t *numbers, size_t count)
+{
+	/* Who asks for all that is missing is in no hurry for any of it. */
+	if (!fetch_reads_origin(t->fetch) ||
+	    count >= task_meta(t)->geometry.piece_count - pieces_ready_count(t->pieces))
+		return;
+	for (size_t i = 0; i < count; i++)
+		piece_hurry(t->pieces, numbers[i]);
+	fetch_kick(t->fetch, true);
+}
+
 void task_progress(struct task *t, struct task_progress *out)
 {
 	const struct geometry *g = &task_meta(t)->geometry;

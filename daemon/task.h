@@ -91,6 +91,10 @@ bool task_read_cancel(struct waiter *w);
 /* Whole content in the background. */
 void task_want_all(struct task *t, enum task_priority p);
 
+/* Somebody waits for these pieces at a peer: if the task comes from the origin, they come next.
+ * What would not be fetched is not fetched for that. */
+void task_hurry(struct task *t, const uint32_t *numbers, size_t count);
+
 struct task_progress {
 	uint32_t piece_count, ready_count;
 	uint64_t bytes_total, bytes_ready;

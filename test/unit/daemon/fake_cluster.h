@@ -62,6 +62,7 @@ static struct fake {
 	uint64_t bytes;
 	unsigned fetched[FAKE_PIECES]; /* times that a piece was sent from its start */
 	char last_url[512], last_authorization[64];
+	uint64_t last_off;
 	/* scheduler */
 	bool has_task;
 	uint64_t task_length;
@@ -207,6 +208,7 @@ void origin_info_release(struct origin_info *i)
 static inline void fake_note(const struct origin_request *rq)
 {
 	snprintf(fake.last_url, sizeof(fake.last_url), "%s", rq->url);
+	fake.last_off = rq->off;
 	fake.last_authorization[0] = 0;
 	for (size_t i = 0; rq->headers && i < rq->headers->count; i++)
 		if (strcmp(rq->headers->items[i].name, "Authorization") == 0)
@@ -561,13 +563,15 @@ void parent_free(struct parent *p)
 }
 
 void parent_ask_sooner(struct parent *p, const char *task_id, const char *own_host_id,
-		       uint32_t index)
+		       const uint32_t *numbers, size_t count)
 {
 	(void)task_id;
 	(void)own_host_id;
 	lock_guard(&fake.lock);
 	fake.peers[p->peer].asked_sooner++;
-	fake.peers[p->peer].has |= fake.peers[p->peer].on_request & (UINT64_C(1) << index);
+	for (size_t i = 0; i < count; i++)
+		fake.peers[p->peer].has |=
+			fake.peers[p->peer].on_request & (UINT64_C(1) << numbers[i]);
 	assert_true(pool_run(fake.caller, fake_announce, p));
 }
 

@@ -113,24 +113,6 @@ static void a_reader_overtakes_the_prefetch_at_a_parent(void **state)
 	task_unref(t);
 }
 
-static void a_reader_asks_parents_for_what_they_have_not_told_yet(void **state)
-{
-	struct task_request rq = request_of(URL);
-	struct setting *s = *state;
-	struct task *t;
-
-	setting_stop(s);
-	s->config.patience_ms = 1000;
-	setting_start(s);
-	fake_set((fake.peers[0].has = 1, fake.peers[0].on_request = 1u << 20));
-	rq.disable_back_to_source = true;
-	t = open_task(s, &rq);
-	assert_int_equal(read_piece(t, 20), 0);
-	assert_int_equal(fake_get(peers[0].asked_sooner), 1);
-	assert_int_equal(fake_get(gets), 0);
-	task_unref(t);
-}
-
 /* ---- schedulers */
 
 static void without_a_scheduler_that_answers_the_origin_is_asked(void **state)
@@ -741,7 +723,6 @@ int main(void)
 		with_setting(pieces_come_from_a_parent_and_are_reported),
 		with_setting(work_is_shared_among_parents),
 		with_setting(a_reader_overtakes_the_prefetch_at_a_parent),
-		with_setting(a_reader_asks_parents_for_what_they_have_not_told_yet),
 		with_setting(without_a_scheduler_that_answers_the_origin_is_asked),
 		with_setting(a_scheduler_that_falls_silent_costs_its_deadline),
 		with_setting(who_is_told_so_goes_to_the_origin_and_reports),

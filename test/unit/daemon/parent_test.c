@@ -312,6 +312,7 @@ static void freeing_ends_the_streams_and_mutes_them(void **state)
 
 static void asking_sooner_is_one_more_stream_whose_end_means_nothing(void **state)
 {
+	static const uint32_t numbers[] = {1, 2};
 	struct parent_info info;
 	struct parent *p;
 	struct heard h;
@@ -321,9 +322,9 @@ static void asking_sooner_is_one_more_stream_whose_end_means_nothing(void **stat
 	fake_start(&f, STAYS, &info);
 	p = begin(&info, &h);
 	await_that(now(&h.lock, &h.pieces) == 1);
-	parent_ask_sooner(p, "task", "me", 1);
+	parent_ask_sooner(p, "task", "me", &numbers[0], 1);
 	await_that(now(&h.lock, &h.pieces) == 2);
-	parent_ask_sooner(p, "task", "me", 2); /* instead of the one before */
+	parent_ask_sooner(p, "task", "me", &numbers[1], 1); /* instead of the one before */
 	await_that(now(&h.lock, &h.pieces) == 3);
 	await_that(now(&f.lock, &f.closed) == 1);
 	assert_int_equal(now(&h.lock, &h.closes), 0);

@@ -52,6 +52,34 @@ static void pieces_are_told_at_once_and_as_they_come(void **state)
 	door_close(&d);
 }
 
+static void a_short_list_is_read_from_the_origin_next(void **state)
+{
+	static const uint32_t numbers[] = {4}, all[] = {0, 1, 2, 3};
+	struct hearing h, everything;
+	struct door d;
+	struct task *t;
+
+	door_open(&d, state);
+	fake_set(fake.held = true);
+	t = open_url(d.s, URL);
+	task_want_all(t, TASK_REST);
+	await(fake_get(gets) == 1); /* the first run has the link to itself */
+	follow(&d, &h, task_meta(t)->id, numbers, 1);
+	await(fake_get(gets) == 2);
+	assert_int_equal(fake_get(last_off), 4 * PIECE);
+	fake_set(fake.held = false);
+	assert_int_equal(told(&h, 0)->number, 4);
+	assert_int_equal(await_end(&h), RPC_OK);
+	follow(&d, &everything, task_meta(t)->id, all, 4);
+	assert_int_equal(await_end(&everything), RPC_OK);
+	await(is_complete(t));
+	assert_int_equal(fake_get(bytes), LENGTH);
+	hearing_free(&h);
+	hearing_free(&everything);
+	task_unref(t);
+	door_close(&d);
+}
+
 static void a_task_that_is_not_here_is_not_found(void **state)
 {
 	static const uint32_t numbers[] = {0};
@@ -351,6 +379,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		peer_test(pieces_are_told_at_once_and_as_they_come),
+		peer_test(a_short_list_is_read_from_the_origin_next),
 		peer_test(a_task_that_is_not_here_is_not_found),
 		peer_test(a_host_that_does_not_share_tells_of_no_piece),
 		peer_test(a_task_that_fails_ends_the_stream),

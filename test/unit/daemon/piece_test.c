@@ -419,6 +419,77 @@ static void a_reader_steals_what_a_run_would_bring_late(void **state)
 	assert_int_equal(soon.answers + late.answers, 2);
 }
 
+static void what_a_peers_reader_waits_for_comes_after_our_own_and_before_the_rest(void **state)
+{
+	struct setting *s = *state;
+	struct reader r = {0};
+
+	pieces_want_all(s->p, PIECE_REST);
+	read_piece(s, &r, 30);
+	piece_hurry(s->p, 20);
+	piece_hurry(s->p, 20);
+	piece_hurry(s->p, COUNT);
+	assert_int_equal(take(s, PIECE_URGENT, NULL), 30);
+	assert_int_equal(take(s, PIECE_URGENT, NULL), 20);
+	assert_int_equal(take(s, PIECE_URGENT, NULL), UINT32_MAX);
+	piece_give_back(s->p, 20);
+	assert_int_equal(take(s, PIECE_REST, NULL), 20);
+	deliver(s, 20);
+	assert_int_equal(take(s, PIECE_REST, NULL), 0);
+	/* Out of a run that would bring it late, not out of one that it is next in. */
+	assert_int_equal(piece_reserve(s->p, 0, PIECE_REST, 3, 1u << 30), 3);
+	piece_hurry(s->p, 1);
+	piece_hurry(s->p, 3);
+	assert_int_equal(take(s, PIECE_URGENT, NULL), 3);
+	assert_int_equal(take(s, PIECE_URGENT, NULL), UINT32_MAX);
+	piece_give_back(s->p, 0);
+	piece_give_back(s->p, 3);
+	piece_unreserve(s->p, 1, 2);
+	deliver(s, 30);
+	assert_int_equal(r.code, 0);
+}
+
+static void a_peers_reader_makes_nothing_wanted_and_hurries_a_few_pieces(void **state)
+{
+	struct setting *s = *state;
+	struct pieces_need need;
+
+	for (uint32_t i = 0; i <= PIECE_HURRIED_MAX; i++)
+		piece_hurry(s->p, i);
+	assert_int_equal(take(s, PIECE_REST, NULL), UINT32_MAX);
+	pieces_need(s->p, NULL, &need);
+	assert_false(need.fetch);
+	pieces_want_all(s->p, PIECE_REST);
+	/* The last one took the place of the first. */
+	for (uint32_t n = 0; n < PIECE_HURRIED_MAX; n++)
+		assert_in_range(take(s, PIECE_URGENT, NULL), 1, PIECE_HURRIED_MAX);
+	assert_int_equal(take(s, PIECE_URGENT, NULL), UINT32_MAX);
+	assert_int_equal(take(s, PIECE_REST, NULL), 0);
+}
+
+static void those_that_readers_have_waited_for_long_are_told(void **state)
+{
+	struct setting *s = *state;
+	struct reader r[4] = {0};
+	uint64_t have = 1u << 3;
+	uint32_t stuck[4];
+	int64_t now;
+
+	for (unsigned i = 0; i < 4; i++)
+		read_piece(s, &r[i], 2 + i);
+	now = clock_ms();
+	assert_int_equal(pieces_stuck(s->p, &have, now - 3600000, stuck, 4), 0);
+	assert_int_equal(pieces_stuck(s->p, NULL, now, stuck, 4), 4);
+	assert_int_equal(pieces_stuck(s->p, NULL, now, stuck, 2), 2);
+	assert_int_equal(take(s, PIECE_URGENT, NULL), 2); /* on its way */
+	assert_int_equal(pieces_stuck(s->p, &have, now, stuck, 4), 2);
+	assert_int_equal(stuck[0], 4);
+	assert_int_equal(stuck[1], 5);
+	piece_give_back(s->p, 2);
+	for (unsigned i = 0; i < 4; i++)
+		assert_true(piece_read_cancel(&r[i].w));
+}
+
 static void a_reader_of_a_reserved_piece_waits_for_the_run(void **state)
 {
 	struct setting *s = *state;
@@ -631,6 +702,9 @@ int main(void)
 		with_setting(a_run_is_reserved_as_far_as_it_is_wanted),
 		with_setting(nothing_is_reserved_that_nobody_wants),
 		with_setting(a_reader_steals_what_a_run_would_bring_late),
+		with_setting(what_a_peers_reader_waits_for_comes_after_our_own_and_before_the_rest),
+		with_setting(a_peers_reader_makes_nothing_wanted_and_hurries_a_few_pieces),
+		with_setting(those_that_readers_have_waited_for_long_are_told),
 		with_setting(a_reader_of_a_reserved_piece_waits_for_the_run),
 		with_setting(after_a_failure_nothing_is_wanted),
 		with_setting(an_unproven_piece_is_proved_not_fetched),

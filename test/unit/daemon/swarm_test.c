@@ -42,10 +42,12 @@ struct parent *parent_open(const struct parent_info *info, const char *task_id,
 static unsigned asked_sooner;
 
 void parent_ask_sooner(struct parent *p, const char *task_id, const char *own_host_id,
-		       uint32_t index)
+		       const uint32_t *numbers, size_t count)
 {
 	(void)p, (void)task_id, (void)own_host_id;
-	assert_true(index < COUNT);
+	assert_int_equal(count, 2);
+	assert_int_equal(numbers[0], 5);
+	assert_int_equal(numbers[1], 6);
 	asked_sooner++;
 }
 
@@ -316,8 +318,9 @@ static void the_first_to_be_asked_is_drawn_by_idle_bandwidth(void **state)
 	assert_true(first > 1600 && first < 1950);
 }
 
-static void parents_are_asked_again_once_for_a_piece(void **state)
+static void every_parent_is_asked_again_for_a_few_pieces(void **state)
 {
+	static const uint32_t pieces[] = {5, 6};
 	struct setting *t = *state;
 	struct feeder *f;
 
@@ -328,12 +331,53 @@ static void parents_are_asked_again_once_for_a_piece(void **state)
 	f = choose(t, 3);
 	drop(t, f, false);
 	done(t, f);
-	swarm_ask_sooner(t->s, 5);
+	swarm_ask_sooner(t->s, pieces, 2);
 	assert_int_equal(asked_sooner, 2); /* not the one that was dropped */
-	swarm_ask_sooner(t->s, 5);
-	assert_int_equal(asked_sooner, 2);
-	swarm_ask_sooner(t->s, 6);
+	swarm_ask_sooner(t->s, pieces, 2);
 	assert_int_equal(asked_sooner, 4);
+}
+
+static uint32_t pace(struct setting *t)
+{
+	lock_guard(&t->lock);
+	return swarm_pace_ms(t->s);
+}
+
+static void the_pace_is_that_of_the_slowest_that_may_still_tell(void **state)
+{
+	struct setting *t = *state;
+	struct feeder *f[2];
+
+	add(t, 0, 0);
+	add(t, 1, 1);
+	assert_int_equal(pace(t), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		announce(last[i], i);
+		f[i] = choose(t, i);
+		lock_take(&t->lock);
+		swarm_delivered(f[i], i ? 30000 : 60000);
+		lock_drop(&t->lock);
+		done(t, f[i]);
+	}
+	assert_int_equal(pace(t), 60000);
+	last[0]->ops.closed(last[0], NULL, last[0]->arg);
+	assert_int_equal(pace(t), 30000);
+	f[1] = choose(t, 1);
+	drop(t, f[1], false);
+	done(t, f[1]);
+	assert_int_equal(pace(t), 0);
+}
+
+static void the_time_between_two_announcements_is_a_pace(void **state)
+{
+	struct setting *t = *state;
+
+	add(t, 0, 0);
+	announce(last[0], 0);
+	assert_int_equal(pace(t), 0);
+	usleep(30000);
+	announce(last[0], 1);
+	assert_true(pace(t) >= 30);
 }
 
 static void who_speaks_of_other_content_is_dropped(void **state)
@@ -480,7 +524,9 @@ int main(void)
 		with_setting(another_parent_is_another),
 		with_setting(what_is_in_flight_makes_a_parent_less_idle),
 		with_setting(what_few_parents_have_is_told_apart),
-		with_setting(parents_are_asked_again_once_for_a_piece),
+		with_setting(every_parent_is_asked_again_for_a_few_pieces),
+		with_setting(the_pace_is_that_of_the_slowest_that_may_still_tell),
+		with_setting(the_time_between_two_announcements_is_a_pace),
 		with_setting(the_first_to_be_asked_is_drawn_by_idle_bandwidth),
 		with_setting(who_speaks_of_other_content_is_dropped),
 		with_setting(a_dropped_parent_is_not_taken_again_in_this_conversation),
