@@ -119,7 +119,9 @@ struct conn {
 	uint8_t *head; /* rest of a packet that the socket did not take at once; NULL mostly */
 	size_t head_at, head_len;
 	struct store_task *task; /* while its piece is being sent */
-	bool sending;		 /* ... and counted */
+	bool sending;		 /* ... and counted: it gets on */
+	int64_t took_ms;	 /* ... when the child took something last */
+	struct loop_timer stuck; /* ... to see whether it does */
 	bool urgent;		 /* ... and a reader waits for it */
 	off_t off;
 	uint64_t left;
@@ -170,13 +172,19 @@ static void conn_release_piece(struct conn *c)
 	c->head_at = c->head_len = 0;
 }
 
+static void conn_end_piece(struct conn *c)
+{
+	loop_timer_cancel(c->worker->loop, &c->stuck);
+	conn_release_piece(c);
+}
+
 static void conn_close(struct conn *c)
 {
 	struct worker *w = c->worker;
 
 	if (c->left > 0)
 		count(&w->server->stat.failed, 1);
-	conn_release_piece(c);
+	conn_end_piece(c);
 	loop_timer_cancel(w->loop, &c->timer);
 	loop_unwatch(w->loop, &c->watch);
 	list_remove(&c->link);
@@ -205,10 +213,27 @@ static void conn_set_state(struct conn *c, enum conn_state state)
 
 static void conn_await_request(struct conn *c)
 {
-	conn_release_piece(c);
+	conn_end_piece(c);
 	c->in_len = 0;
 	conn_set_state(c, CONN_READING);
 	loop_timer_arm(c->worker->loop, &c->timer, c->worker->server->config.idle_timeout_ms);
+}
+
+/* Who takes nothing for a while (its network is gone, say) is not counted any more: others would
+ * wait for the end of its piece before they are told of one (herald.h). */
+static void conn_look_at_progress(struct loop_timer *t)
+{
+	struct conn *c = container_of(t, struct conn, stuck);
+	struct piece_server *s = c->worker->server;
+	int64_t idle_ms = c->state == CONN_WAITING ? 0 : clock_ms() - c->took_ms;
+
+	if (idle_ms < s->config.stuck_ms) {
+		loop_timer_arm(c->worker->loop, t, s->config.stuck_ms - idle_ms);
+		return;
+	}
+	if (c->sending)
+		host_sending_ended(s->host);
+	c->sending = false;
 }
 
 static void conn_timed_out(struct loop_timer *t)
@@ -370,6 +395,8 @@ static void conn_request(struct conn *c)
 	c->off = (off_t)content.offset;
 	c->left = content.length;
 	c->sending = true;
+	c->took_ms = clock_ms();
+	loop_timer_arm(c->worker->loop, &c->stuck, c->worker->server->config.stuck_ms);
 	host_sending_begun(c->worker->server->host, rq.number);
 	if (c->in[0] == VORTEX_URGENT_ID)
 		conn_hurry(c);
@@ -443,6 +470,7 @@ static bool conn_send_some(struct conn *c, size_t chunk, size_t *sent_out)
 		return false;
 	}
 	*sent_out = (size_t)n;
+	c->took_ms = clock_ms();
 	c->left -= (uint64_t)n;
 	count(&s->stat.bytes, (uint64_t)n);
 	host_count_tx(s->host, (uint64_t)n);
@@ -588,9 +616,11 @@ static void conn_start(struct piece_server *s, int fd)
 	c->worker = &s->workers[s->next_worker++ % s->worker_count];
 	c->watch = (struct watch){.fd = fd, .ready = conn_ready, .arg = c};
 	c->timer = (struct loop_timer){.fire = conn_timed_out, .arg = c};
+	c->stuck = (struct loop_timer){.fire = conn_look_at_progress};
 	c->adopt = (struct loop_job){.run = conn_adopt, .arg = c};
 	list_init(&c->link);
 	list_init(&c->timer.link);
+	list_init(&c->stuck.link);
 	list_init(&c->adopt.link);
 	count(&s->stat.accepted, 1);
 	(void)loop_post(c->worker->loop, &c->adopt);
@@ -643,6 +673,8 @@ static void set_defaults(struct piece_server *s)
 		c->idle_timeout_ms = 60000;
 	if (c->write_timeout_ms == 0)
 		c->write_timeout_ms = 60000;
+	if (c->stuck_ms == 0)
+		c->stuck_ms = 2000;
 	/* With a limit, bytes go out in steps of a fiftieth of a second. */
 	s->chunk =
 		c->bandwidth == 0 || c->bandwidth / 50 > CHUNK_MAX ? CHUNK_MAX : c->bandwidth / 50;

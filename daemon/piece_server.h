@@ -24,6 +24,7 @@ struct piece_server_config {
 	int64_t header_timeout_ms; /* a request must be whole within it; 0 = 5 s */
 	int64_t idle_timeout_ms;   /* between requests; 0 = 60 s */
 	int64_t write_timeout_ms;  /* a child that takes no byte for so long is left; 0 = 60 s */
+	int64_t stuck_ms;	   /* ... is not counted as being sent something; 0 = 2 s */
 };
 
 /* store and host: borrowed for its life. */
