@@ -112,7 +112,8 @@ const struct config_key daemon_config_keys[] = {
 	 .fallback = "8",
 	 .min = 1,
 	 .max = 64,
-	 .help = "Pieces of one task in flight at a time."},
+	 .help = "Pieces of one task in flight at a time that nobody waits for; those that a "
+		 "reader waits for have a third as many places besides."},
 	{.path = "download.backToSourceConcurrentPerHost",
 	 .type = CONFIG_U64,
 	 .offset = AT(download.back_to_source_concurrent_per_host),

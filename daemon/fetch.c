@@ -644,7 +644,8 @@ struct fetch *fetch_new(struct fetchers *all, struct store_task *st, struct piec
 	f->gang = (struct gang){.look = steer,
 				.choose = fetch_choose,
 				.perform = fetch_perform,
-				.hands_max = all->c.piece_workers};
+				/* The crew keeps a quarter for readers. */
+				.hands_max = (4 * all->c.piece_workers + 2) / 3};
 	f->timer = (struct timer){.fire = on_timer, .arg = f};
 	slots_init(&f->slots, clock_ms(), 0);
 	lock_init(&f->lock, RANK_FETCH);

@@ -1,7 +1,7 @@
 /*
- * Who is told next (herald.h). An actor: it runs when a piece has come, and every few milliseconds
- * while somebody is held back, because what lets the next one be told (an upload that ends, a link
- * that has room) is counted elsewhere and tells nobody.
+ * Who is told next (herald.h). An actor: it runs when a piece has come, when an upload has ended,
+ * and every few milliseconds while somebody is held back, because the rest of what lets the next
+ * one be told (who was told and does not come, a link that has room) tells nobody.
  */
 #include "daemon/herald.h"
 
@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define HERALD_LOCK_RANK 7
-#define LOOK_MS		 5
+#define LOOK_MS		 20
 #define LOOK_LINK_MS	 100
 #define LULL		 3 /* that part of overdue_ms without news is a lull */
 #define OVERDUE_MS	 3000
@@ -197,14 +197,14 @@ static bool look_at_tasks(struct herald *h)
  * something that others could have given as well. */
 static bool look(struct herald *h, int64_t now_ms)
 {
-	unsigned taken = taken_slots(h, now_ms);
+	unsigned taken = taken_slots(h, now_ms), slots = slots_now(&h->slots, taken);
 	bool any_new = look_at_tasks(h);
 
-	for (; taken < h->slots.count; taken++)
+	for (; taken < slots; taken++)
 		if (!grant_next(h, false,
 				taken == 0 || now_ms - h->granted_ms >= h->overdue_ms / LULL))
 			return any_new;
-	if (taken == h->slots.count)
+	if (taken == slots)
 		(void)grant_next(h, true, false);
 	if (now_ms < h->next_overdue_ms)
 		return true;
@@ -233,6 +233,11 @@ static void herald_fire(struct timer *t)
 	herald_wake(t->arg);
 }
 
+static void upload_ended(void *arg)
+{
+	herald_wake(arg);
+}
+
 static void herald_freed(struct actor *a)
 {
 	struct herald *h = container_of(a, struct herald, actor);
@@ -257,6 +262,7 @@ struct herald *herald_new(struct host *host, struct pool *pool, int64_t overdue_
 	h->random = (uint64_t)clock_us();
 	slots_init(&h->slots, clock_ms(), host_link_sent(host));
 	callers_init(&h->callers);
+	host_on_sending_ended(host, upload_ended, h);
 	return h;
 }
 
@@ -264,6 +270,7 @@ void herald_free(struct herald *h)
 {
 	if (!h)
 		return;
+	host_on_sending_ended(h->host, NULL, NULL);
 	lock_take(&h->lock);
 	assert(list_empty(&h->rounds));
 	h->stopping = true;

@@ -37,6 +37,8 @@ struct host {
 	struct meter tx, rx;
 	uint32_t uploads;
 	struct host_sending sending;
+	void (*ended)(void *arg);
+	void *ended_arg;
 	uint64_t sent; /* bytes of pieces */
 	struct figures system;
 };
@@ -205,6 +207,15 @@ void host_sending_ended(struct host *h)
 {
 	lock_guard(&h->lock);
 	h->sending.running--;
+	if (h->ended)
+		h->ended(h->ended_arg);
+}
+
+void host_on_sending_ended(struct host *h, void (*ended)(void *arg), void *arg)
+{
+	lock_guard(&h->lock);
+	h->ended = ended;
+	h->ended_arg = arg;
 }
 
 const struct figures_platform *host_platform(const struct host *h)

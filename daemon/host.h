@@ -40,6 +40,8 @@ void host_count_upload(struct host *h, int change);
 /* This piece of some task is being sent, one is not any more. */
 void host_sending_begun(struct host *h, uint32_t number);
 void host_sending_ended(struct host *h);
+/* Called then, by any thread, and must not block; NULL ends it: it is not running any more. */
+void host_on_sending_ended(struct host *h, void (*ended)(void *arg), void *arg);
 
 #define HOST_BEGUN_MAX 32
 struct host_sending {

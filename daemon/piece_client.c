@@ -23,7 +23,8 @@
 #define KEPT_MAX	   64
 #define KEPT_MS		   30000 /* half of what the server grants */
 #define CONNECT_TIMEOUT_MS 2000
-#define CANCEL_LOOK_MS	   20 /* how soon a cancellation is seen while nothing arrives */
+#define LOOK_MS		   50 /* how soon a cancellation is seen, and less than a portion taken */
+#define PORTION_LEN	   (64u << 10) /* that a reader in no hurry is woken for */
 
 struct kept {
 	struct net_addr addr;
@@ -176,21 +177,26 @@ static int64_t stall_deadline(const struct exchange *x)
 		       x->ask->stall_ms > 0 ? clock_ms() + x->ask->stall_ms : 0);
 }
 
-/* Until there is something to read: 0. ETIMEDOUT, ECANCELED. */
+/* Until there is something to read, or it is time to look for it: 0. ETIMEDOUT, ECANCELED. */
 static int wait_readable(const struct exchange *x, int64_t until_ms, struct err *e)
 {
-	for (;;) {
-		struct pollfd p = {.fd = x->fd, .events = POLLIN};
-		int left = clock_left_ms(until_ms);
-		int slice = left < 0 || left > CANCEL_LOOK_MS ? CANCEL_LOOK_MS : left;
+	struct pollfd p = {.fd = x->fd, .events = POLLIN};
+	int left = clock_left_ms(until_ms);
 
-		if (is_cancelled(x))
-			return err_set(e, ECANCELED, "cancelled");
-		if (poll(&p, 1, slice) > 0)
-			return 0;
-		if (left == 0)
-			return err_set(e, ETIMEDOUT, "parent sends nothing");
-	}
+	if (is_cancelled(x))
+		return err_set(e, ECANCELED, "cancelled");
+	if (left == 0)
+		return err_set(e, ETIMEDOUT, "parent sends nothing");
+	(void)poll(&p, 1, left < 0 || left > LOOK_MS ? LOOK_MS : left);
+	return 0;
+}
+
+/* On a slow link a piece comes packet by packet, and each would wake its reader. */
+static void wake_for(const struct exchange *x, uint64_t len)
+{
+	int least = len < PORTION_LEN ? (int)len : (int)PORTION_LEN;
+
+	(void)setsockopt(x->fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof(least));
 }
 
 /* At least one byte, at most len. EPROTO when the stream ends. */
@@ -282,6 +288,8 @@ static int read_head(struct exchange *x, struct piece_head *head_out, struct err
 static int read_content(struct exchange *x, void *buffer, piece_sink sink, void *arg, struct err *e)
 {
 	x->left = x->ask->length;
+	if (!x->ask->urgent)
+		wake_for(x, x->left);
 	while (x->left > 0) {
 		size_t want = x->left < BUFFER_LEN ? (size_t)x->left : BUFFER_LEN, got;
 
@@ -294,6 +302,8 @@ static int read_content(struct exchange *x, void *buffer, piece_sink sink, void 
 		if (sink(arg, buffer, got, e) < 0)
 			return -e->code;
 		x->left -= got;
+		if (!x->ask->urgent && x->left > 0 && x->left < PORTION_LEN)
+			wake_for(x, x->left);
 	}
 	return 0;
 }
@@ -372,8 +382,10 @@ int piece_client_fetch(struct piece_client *c, const struct net_addr *addr,
 			x.keep = false;
 		buffer_give(c, buffer);
 	}
-	if (x.keep)
+	if (x.keep) {
+		wake_for(&x, 1);
 		kept_put(c, addr, take_fd(&x.fd));
+	}
 	close_at(&x.fd);
 	return r;
 }

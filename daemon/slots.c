@@ -3,12 +3,48 @@
 
 #include <stdbool.h>
 
-#define SAMPLE_MS 750
+#define SAMPLE_MS   750
+#define GLANCE_MS   100
+#define SILENCE_MS  2000 /* no speed is measured over so long */
+#define SPEED_OF    4	 /* what one glance counts against those before */
+#define FORGET_OF   300	 /* the best is half forgotten after 200 glances */
+#define TIMES_COUNT 4
+
+/* What the link can stays known. */
+static void begin_anew(struct slots *s, int64_t now_ms, uint64_t sent)
+{
+	s->count = SLOTS_FIRST;
+	s->step = 0;
+	s->direction = 1;
+	s->sampled_ms = now_ms;
+	s->sampled_bytes = sent;
+}
 
 void slots_init(struct slots *s, int64_t now_ms, uint64_t sent)
 {
-	*s = (struct slots){
-		.count = SLOTS_FIRST, .direction = 1, .sampled_ms = now_ms, .sampled_bytes = sent};
+	*s = (struct slots){.glanced_ms = now_ms, .glanced_bytes = sent};
+	begin_anew(s, now_ms, sent);
+}
+
+static uint64_t rate_of(uint64_t from, uint64_t to, int64_t ms)
+{
+	return to > from ? (to - from) * 1000 / (uint64_t)ms : 0;
+}
+
+static void glance(struct slots *s, int64_t now_ms, uint64_t sent)
+{
+	int64_t ms = now_ms - s->glanced_ms;
+
+	if (ms < GLANCE_MS)
+		return;
+	if (ms < SILENCE_MS)
+		s->speed = (s->speed * (SPEED_OF - 1) + rate_of(s->glanced_bytes, sent, ms)) /
+			   SPEED_OF;
+	s->glanced_ms = now_ms;
+	s->glanced_bytes = sent;
+	s->best -= s->best / FORGET_OF;
+	if (s->best < s->speed)
+		s->best = s->speed;
 }
 
 /* The further up, the longer the steps: a thousand slow children are found in seconds. */
@@ -49,13 +85,14 @@ static void judge(struct slots *s, uint64_t rate)
 void slots_sample(struct slots *s, int64_t now_ms, uint64_t sent, unsigned running)
 {
 	int64_t ms = now_ms - s->sampled_ms;
-	uint64_t rate = sent > s->sampled_bytes ? (sent - s->sampled_bytes) * 1000 : 0;
+	uint64_t rate;
 
+	glance(s, now_ms, sent);
 	if (running == 0)
-		slots_init(s, now_ms, sent);
+		begin_anew(s, now_ms, sent);
 	if (running == 0 || ms < SAMPLE_MS)
 		return;
-	rate /= (uint64_t)ms;
+	rate = rate_of(s->sampled_bytes, sent, ms);
 	s->sampled_ms = now_ms;
 	s->sampled_bytes = sent;
 	if (running < s->count)
@@ -64,4 +101,13 @@ void slots_sample(struct slots *s, int64_t now_ms, uint64_t sent, unsigned runni
 		try(s, rate);
 	else if (s->step > 0 || running <= s->count)
 		judge(s, rate); /* a step down shows when those above it have ended */
+}
+
+unsigned slots_now(const struct slots *s, unsigned running)
+{
+	bool has_room = s->speed < s->best / 5 * 4;
+
+	if (has_room && running >= s->count && running < TIMES_COUNT * s->count)
+		return running + 1;
+	return s->count;
 }

@@ -80,12 +80,12 @@ static void a_parent_that_stalls_is_left_with_all_that_it_owes(void **state)
 	fake_set(fake.peers[0].held = true);
 	t = open_url(s, URL);
 	task_want_all(t, TASK_REST);
-	await(fake_get(peers[0].fetches) == 6);
+	await(fake_get(peers[0].fetches) == 8);
 	fake_peer_gets(1, ALL);
 	assert_right(t);
 	assert_in_range(stat_now(s).seconds, 1, 2);
-	assert_int_equal(fake_get(peers[0].fetches), 6);
-	await(fake_get(peers[0].cancelled) == 6 && fake_get(peers[0].frees) == 1);
+	assert_int_equal(fake_get(peers[0].fetches), 8);
+	await(fake_get(peers[0].cancelled) == 8 && fake_get(peers[0].frees) == 1);
 	assert_true(fake_get(pieces_failed) >= 1);
 	task_unref(t);
 }
@@ -162,12 +162,12 @@ static void a_silent_parent_is_left_when_others_have_pieces(void **state)
 	fake_set(fake.peers[0].held = true);
 	t = open_url(s, URL);
 	task_want_all(t, TASK_REST);
-	await(fake_get(peers[0].fetches) == 6 && fake_get(peers[1].opens) == 1);
+	await(fake_get(peers[0].fetches) == 8 && fake_get(peers[1].opens) == 1);
 	assert_int_equal(fake_get(peers[0].cancelled), 0); /* nobody else has any */
 	fake_peer_gets(1, ALL);
 	assert_right(t);
-	assert_int_equal(fake_get(peers[0].fetches), 6);
-	assert_int_equal(fake_get(peers[0].cancelled), 6);
+	assert_int_equal(fake_get(peers[0].fetches), 8);
+	assert_int_equal(fake_get(peers[0].cancelled), 8);
 	assert_int_equal(fake_get(peers[1].fetches), COUNT);
 	assert_int_equal(stat_now(s).seconds, 0);
 	task_unref(t);
@@ -182,7 +182,7 @@ static void two_at_a_time_are_the_most(void **state)
 	fake_set(fake.peers[0].held = fake.peers[1].held = true);
 	t = open_url(s, URL);
 	task_want_all(t, TASK_REST);
-	await(fake_get(peers[0].fetches) == 6);
+	await(fake_get(peers[0].fetches) == 8);
 	fake_peer_gets(1, ALL);
 	await(stat_now(s).seconds > 0);
 	until_ms = clock_ms() + 400;

@@ -85,7 +85,7 @@ static void work_is_shared_among_parents(void **state)
 	fake_set(fake.peers[0].held = fake.peers[1].held = true);
 	t = open_whole(s);
 	await(fake_get(peers[0].announcements) == 1 && fake_get(peers[1].announcements) == 1);
-	await(fake_get(peers[0].fetches) + fake_get(peers[1].fetches) == 6);
+	await(fake_get(peers[0].fetches) + fake_get(peers[1].fetches) >= 6);
 	fake_set(fake.peers[0].held = fake.peers[1].held = false);
 	await(is_complete(t));
 	assert_true(fake_get(peers[1].fetches) > 2);
@@ -101,9 +101,9 @@ static void a_reader_overtakes_the_prefetch_at_a_parent(void **state)
 
 	fake_set(fake.peers[0].held = true);
 	t = open_whole(s);
-	await(fake_get(peers[0].fetches) == 6);
+	await(fake_get(peers[0].fetches) == 8);
 	read_start(t, &r, 20 * PIECE, 5, 0);
-	await(fake_get(peers[0].fetches) == 7);
+	await(fake_get(peers[0].fetches) == 9);
 	assert_int_equal(fake_get(peers[0].urgent_fetches), 1);
 	fake_set(fake.peers[0].held = false);
 	assert_int_equal(read_finish(&r), 0);
@@ -262,7 +262,7 @@ static void parents_are_kept_when_the_scheduler_dies(void **state)
 
 	fake_set(fake.peers[0].held = true);
 	t = open_whole(s);
-	await(fake_get(peers[0].fetches) == 6);
+	await(fake_get(peers[0].fetches) == 8);
 	fake_speak(closed_with(EPIPE));
 	fake_set(fake.peers[0].held = false);
 	await(is_complete(t));
@@ -279,7 +279,7 @@ static void who_lost_its_scheduler_gets_more_parents_from_the_next(void **state)
 	fake_will_say(parents_of(1), parents_of(2));
 	fake_set(fake.peers[0].held = true);
 	t = open_whole(s);
-	await(fake_get(peers[0].fetches) == 6);
+	await(fake_get(peers[0].fetches) == 8);
 	fake_speak(closed_with(EHOSTUNREACH));
 	await(fake_get(registers) == 2);
 	await(fake_get(peers[1].opens) == 1);
@@ -298,7 +298,7 @@ static void a_scheduler_that_has_just_begun_sends_no_one_to_the_origin_who_has_p
 	fake_will_say(parents_of(1), go_to_origin);
 	fake_set(fake.peers[0].held = true);
 	t = open_whole(s);
-	await(fake_get(peers[0].fetches) == 6);
+	await(fake_get(peers[0].fetches) == 8);
 	fake_speak(closed_with(EHOSTUNREACH));
 	await(fake_get(started) == 2);
 	fake_set(fake.peers[0].held = false);
@@ -581,7 +581,7 @@ static void a_reader_does_not_wait_for_a_parent_that_is_far_behind(void **state)
 	/* It has pieces in plenty, sends slowly, and is far from the one that is read. */
 	fake_set(fake.peers[0].has = 0xff; fake.peers[0].held = true);
 	t = open_whole(s);
-	await(fake_get(peers[0].fetches) == 6);
+	await(fake_get(peers[0].fetches) == 8);
 	read_start(t, &r, 19 * PIECE, 10, 0);
 	assert_int_equal(read_finish(&r), 0);
 	/* That piece only, and the parents are kept. */
@@ -604,7 +604,7 @@ static void a_broken_origin_does_no_harm_while_there_are_parents(void **state)
 	fake_set(fake.stat_error = EHOSTUNREACH);
 	fake_set(fake.peers[0].has = 0xff; fake.peers[0].held = true);
 	t = open_whole(s);
-	await(fake_get(peers[0].fetches) == 6);
+	await(fake_get(peers[0].fetches) == 8);
 	read_start(t, &r, 19 * PIECE, 10, 0);
 	await(fake_get(stats) == 1);
 	fake_set(fake.peers[0].held = false);
@@ -693,7 +693,7 @@ static void at_the_end_conversations_and_parents_are_dropped(void **state)
 
 	fake_set(fake.peers[0].held = true);
 	t = open_whole(s);
-	await(fake_get(peers[0].fetches) == 6);
+	await(fake_get(peers[0].fetches) == 8);
 	read_start(t, &r, 12 * PIECE, 10, 0);
 	task_unref(t);
 	setting_stop(s);

@@ -81,6 +81,29 @@ static void slots_that_nobody_takes_are_not_counted_on(void **state)
 	assert_int_equal(l.slots.count, SLOTS_FIRST);
 }
 
+static void one_more_may_run_while_the_link_sends_less_than_it_can(void **state)
+{
+	struct line l = line_begin();
+
+	(void)state;
+	send_for(&l, 60000, LINK, 100);
+	assert_int_equal(slots_now(&l.slots, l.slots.count), l.slots.count);
+	send_for(&l, 1500, LINK / 10, 100);
+	assert_int_equal(slots_now(&l.slots, l.slots.count), l.slots.count + 1);
+	assert_int_equal(slots_now(&l.slots, 0), l.slots.count);
+	assert_int_equal(slots_now(&l.slots, 100), l.slots.count);
+}
+
+static void a_link_that_has_become_slower_has_no_room_for_long(void **state)
+{
+	struct line l = line_begin();
+
+	(void)state;
+	send_for(&l, 10000, LINK, 100);
+	send_for(&l, 90000, LINK / 10, 1);
+	assert_int_equal(slots_now(&l.slots, l.slots.count), l.slots.count);
+}
+
 static void silence_begins_anew(void **state)
 {
 	struct line l = line_begin();
@@ -99,6 +122,8 @@ int main(void)
 		cmocka_unit_test(children_that_become_quick_free_their_slots),
 		cmocka_unit_test(children_that_take_nothing_do_not_keep_others_from_it),
 		cmocka_unit_test(slots_that_nobody_takes_are_not_counted_on),
+		cmocka_unit_test(one_more_may_run_while_the_link_sends_less_than_it_can),
+		cmocka_unit_test(a_link_that_has_become_slower_has_no_room_for_long),
 		cmocka_unit_test(silence_begins_anew),
 	};
 

@@ -727,7 +727,7 @@ static void at_the_end_readers_are_told_and_transfers_stop(void **state)
 	for (unsigned i = 0; i < 20; i++)
 		read_start(t, &r[i], i * PIECE, 10, 0);
 	task_want_all(t, TASK_REST);
-	await(fake_get(running) == 8);
+	await(fake_get(running) == 11);
 	task_unref(t);
 	setting_stop(s);
 	for (unsigned i = 0; i < 20; i++)
