@@ -191,7 +191,7 @@ static int take(void *arg, const void *data, size_t len, struct err *e)
 }
 
 static const struct piece_ask expected = {
-	.task_id = ID, .number = 7, .offset = 7 * CONTENT, .length = CONTENT, .stall_ms = 200};
+	.task_id = ID, .number = 7, .offset = 7 * CONTENT, .length = CONTENT, .stall_ms = 30000};
 
 static int fetch(struct piece_client *c, struct parent *p, struct sink *s, struct piece_head *head,
 		 struct err *e)
@@ -199,6 +199,8 @@ static int fetch(struct piece_client *c, struct parent *p, struct sink *s, struc
 	struct piece_ask ask = expected;
 
 	ask.deadline_ms = clock_ms() + 30000;
+	if (p->behaviour == SILENCE || p->behaviour == STALL)
+		ask.stall_ms = 200;
 	s->len = 0;
 	return piece_client_fetch(c, &p->addr, &ask, head, take, s, e);
 }
@@ -390,7 +392,6 @@ static void cancelling_and_deadline_end_it(void **state)
 	parent_start(&p, STALL);
 	sink.len = 0;
 	sink.cancel_at_half = &cancelled;
-	ask.stall_ms = 30000;
 	ask.cancelled = &cancelled;
 	assert_int_equal(piece_client_fetch(c, &p.addr, &ask, &head, take, &sink, &e), -ECANCELED);
 	sink.cancel_at_half = NULL;
