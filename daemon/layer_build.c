@@ -143,12 +143,6 @@ static int build(const struct job *j, const char *digest, struct err *e)
 	return r;
 }
 
-static void index_free_at(struct layer_index **ix)
-{
-	if (*ix)
-		index_free(*ix);
-}
-
 static int check_index(int fd, const char *digest, struct err *e)
 {
 	struct layer_index *ix cleanup(index_free_at) = NULL;

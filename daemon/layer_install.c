@@ -19,12 +19,6 @@ static void unlink_at(char **path)
 	*path = NULL;
 }
 
-static void index_free_at(struct layer_index **ix)
-{
-	if (*ix)
-		index_free(*ix);
-}
-
 static char *path_of(const char *dir, const char *id, const char *ending)
 {
 	return mem_printf("%s/%s.%s", dir, id, ending);

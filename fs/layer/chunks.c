@@ -224,11 +224,6 @@ static int took_bytes(void *arg, const void *data, size_t len, struct err *e)
 	return 0;
 }
 
-static void inflate_free_at(struct inflate **f)
-{
-	inflate_free(*f);
-}
-
 static int inflate_run(const struct chunks *c, struct unpacking *u, uint64_t end,
 		       const struct unpack_io *io, struct err *e)
 {

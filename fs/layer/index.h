@@ -51,6 +51,13 @@ struct layer_index;
  * needed, checking it then. The object does not change: any number of threads may use it. */
 must_check int index_open(int fd, struct layer_index **out, struct err *e);
 void index_free(struct layer_index *ix);
+
+static inline void index_free_at(struct layer_index **ix)
+{
+	index_free(*ix);
+	*ix = NULL;
+}
+
 const struct layer_info *index_info(const struct layer_index *ix);
 
 /* Reads all that index_open() left to be checked when it is needed. EBADMSG. */

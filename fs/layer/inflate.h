@@ -39,6 +39,13 @@ must_check int inflate_new_at(const struct inflate_sink *sink, enum layer_compre
 			      const struct inflate_place *place, struct inflate **out,
 			      struct err *e);
 void inflate_free(struct inflate *f);
+
+static inline void inflate_free_at(struct inflate **f)
+{
+	inflate_free(*f);
+	*f = NULL;
+}
+
 /* EBADMSG: the stream is broken. After an error only inflate_free() may be called. */
 must_check int inflate_feed(struct inflate *f, const void *data, size_t len, struct err *e);
 /* No more bytes: EBADMSG unless the last member or frame is whole. */

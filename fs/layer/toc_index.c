@@ -39,11 +39,6 @@ static int take_inflated(void *arg, const void *data, size_t len, struct err *e)
 			   : 0;
 }
 
-static void inflate_free_at(struct inflate **f)
-{
-	inflate_free(*f);
-}
-
 static int inflate_table(const struct toc_layer *l, const void *table, struct buf *out,
 			 struct err *e)
 {

@@ -145,11 +145,6 @@ static int inflate_at(struct unpacking *u, uint64_t offset, struct inflate **out
 	return r;
 }
 
-static void free_inflate(struct inflate **f)
-{
-	inflate_free(*f);
-}
-
 /* Reads and inflates until all blocks are out. */
 static int pump(struct unpacking *u, struct inflate *f, const struct unpack_plan *plan,
 		struct err *e)
@@ -204,7 +199,7 @@ static int unpack_chunks(const struct chunks *c, const struct unpack_plan *plan,
 int unpack_range(const struct layer_index *ix, uint64_t offset, uint64_t len,
 		 const struct unpack_io *io, struct err *e)
 {
-	cleanup(free_inflate) struct inflate *f = NULL;
+	cleanup(inflate_free_at) struct inflate *f = NULL;
 	cleanup(free_at) unsigned char *block = NULL;
 	struct unpacking u = {.ix = ix, .io = io};
 	struct unpack_plan plan;
@@ -234,7 +229,7 @@ static int sum_all(const struct layer_index *ix, const struct unpack_io *io, str
 		   struct err *e)
 {
 	const struct inflate_sink sink = {.bytes = take_sum, .arg = sum};
-	cleanup(free_inflate) struct inflate *f = inflate_new(&sink);
+	cleanup(inflate_free_at) struct inflate *f = inflate_new(&sink);
 	cleanup(free_at) char *part = mem_alloc(READ_LEN);
 	uint64_t at = 0, end = index_info(ix)->compressed_len;
 	int r = 0;
