@@ -153,7 +153,7 @@ static void name_remove(struct tree *t, struct tree_name *top)
 	struct tree_name *n = top;
 
 	for (;;) {
-		struct tree_inode *above = n->dir;
+		struct tree_inode *above;
 
 		while (S_ISDIR(n->inode->mode) && n->inode->first)
 			n = n->inode->first;
