@@ -117,8 +117,7 @@ static int take_filtered(struct errand *x, const struct http_head *head, struct 
 static int take_content_for_id(struct errand *x, const struct http_head *head, struct err *e)
 {
 	x->content_for_id = take_text(head, "X-Dragonfly-Content-For-Calculating-Task-ID");
-	if (x->content_for_id &&
-	    strncmp(x->content_for_id, TASK_OWN_NAMES, strlen(TASK_OWN_NAMES)) == 0)
+	if (x->content_for_id && task_is_own_name(x->content_for_id))
 		return err_set(
 			e, EINVAL,
 			"X-Dragonfly-Content-For-Calculating-Task-ID begins with " TASK_OWN_NAMES

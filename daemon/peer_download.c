@@ -551,7 +551,7 @@ static bool is_forbidden(const struct download *d)
 {
 	const char *name = message_text(asked_of(d), content_for_calculating_task_id);
 
-	return !d->is_local && name && strncmp(name, TASK_OWN_NAMES, strlen(TASK_OWN_NAMES)) == 0;
+	return !d->is_local && name && task_is_own_name(name);
 }
 
 static void run_begin(struct download *d)

@@ -14,12 +14,19 @@
 #include "daemon/piece.h"
 #include "daemon/store.h"
 
+#include <string.h>
+
 struct tasks; /* all tasks of this daemon */
 struct task;  /* reference-counted */
 
 /* content_for_id of what daemons make themselves (task_import.h) begins so. They believe what has
  * such a name, so a door lets nobody but root of this host name one. */
 #define TASK_OWN_NAMES "skimmer/"
+
+static inline bool task_is_own_name(const char *content_for_id)
+{
+	return strncmp(content_for_id, TASK_OWN_NAMES, sizeof(TASK_OWN_NAMES) - 1) == 0;
+}
 
 enum task_priority { TASK_URGENT, TASK_NEAR, TASK_REST };
 
