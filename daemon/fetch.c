@@ -19,6 +19,7 @@
 
 #define RANK_FETCH	25
 #define UNREAD_PATIENCE 4   /* as long as a reader's when nobody waits: its turn among many comes */
+#define TELL_ROOM_MS	50  /* between words to parents about that */
 #define RETELL_MS	500 /* between tries to find another scheduler */
 
 /* ---- what all share */
@@ -457,6 +458,26 @@ static bool ask_sooner(struct fetch *f, const struct pieces_need *need)
 	return true;
 }
 
+/* Half of what may be under way fills the link: what else parents announce is better announced to
+ * others. */
+static bool tell_room(struct fetch *f)
+{
+	bool full = 2 * f->transfers >= f->all->c.piece_workers;
+
+	if (f->mode != PARENTS || full == f->full)
+		return false;
+	if (clock_ms() < f->full_ms + TELL_ROOM_MS) {
+		due_at(f, f->full_ms + TELL_ROOM_MS);
+		return false;
+	}
+	f->full = full;
+	f->full_ms = clock_ms();
+	lock_drop(&f->lock);
+	swarm_tell_room(f->swarm, full);
+	lock_take(&f->lock);
+	return true;
+}
+
 /* A piece that is on its way does not come: somebody else may have it. */
 static bool ask_for_second(struct fetch *f)
 {
@@ -511,7 +532,7 @@ static bool decide(struct fetch *f)
 	}
 	if (tell_next_scheduler(f))
 		return true;
-	if (ask_sooner(f, &need) || ask_for_second(f) || leave_silent(f))
+	if (tell_room(f) || ask_sooner(f, &need) || ask_for_second(f) || leave_silent(f))
 		return true;
 	if (f->mode == PARENTS && need.stuck_since_ms + fetch_patience_ms(f) > clock_ms())
 		due_at(f, need.stuck_since_ms + fetch_patience_ms(f));

@@ -105,6 +105,8 @@ struct fetch {
 
 	/* pieces from parents */
 	struct list flights;
+	bool full;		 /* as they were told last */
+	int64_t full_ms;	 /* when that was; 0 = never */
 	unsigned seconds;	 /* copies among them */
 	uint64_t wasted;	 /* bytes of this attempt that came twice */
 	int64_t second_asked_ms; /* when parents were last asked for a piece because of that */

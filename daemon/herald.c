@@ -112,15 +112,20 @@ static bool grant_one(struct herald *h, struct round *r, struct follower *f, uns
 	return true;
 }
 
-static bool grant_in(struct herald *h, struct round *r, bool urgent, unsigned how)
+static bool grant_among(struct herald *h, struct round *r, bool urgent, bool full, unsigned how)
 {
 	list_each (it, &r->followers) {
 		struct follower *f = list_entry(it, struct follower, link);
 
-		if (f->urgent == urgent && grant_one(h, r, f, how))
+		if (f->urgent == urgent && f->full == full && grant_one(h, r, f, how))
 			return true;
 	}
 	return false;
+}
+
+static bool grant_in(struct herald *h, struct round *r, bool urgent, unsigned how)
+{
+	return grant_among(h, r, urgent, false, how) || grant_among(h, r, urgent, true, how);
 }
 
 /* What comes from the origin the crowd has from here alone, and what is sent twice meanwhile delays
@@ -314,6 +319,7 @@ void herald_join(struct herald *h, struct follower *f)
 	f->round = round_of(h, f->feed);
 	f->round->follower_count++;
 	f->grant_count = 0;
+	f->full = false;
 	f->waiting_ms = 0;
 	list_init(&f->link);
 	list_push_front(&f->round->followers, &f->link);
@@ -338,6 +344,24 @@ void herald_leave(struct herald *h, struct follower *f)
 		actor_wake(alone->actor);
 	}
 	lock_drop(&h->lock);
+}
+
+void herald_room(struct herald *h, const char *task_id, const char *host_id, bool full)
+{
+	lock_guard(&h->lock);
+	list_each (r, &h->rounds) {
+		struct round *round = list_entry(r, struct round, link);
+
+		if (strcmp(task_meta(round->task)->id, task_id) != 0)
+			continue;
+		list_each (it, &round->followers) {
+			struct follower *f = list_entry(it, struct follower, link);
+
+			if (strcmp(f->host_id, host_id) == 0)
+				f->full = full;
+		}
+		return;
+	}
 }
 
 bool herald_take(struct herald *h, struct follower *f, uint32_t *number_out)

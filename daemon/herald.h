@@ -9,6 +9,7 @@
  *	one of several		in its turn, while fewer uploads run than there are slots (slots.h);
  *				of what nobody knows while not more do; of what somebody knows only
  *				when nothing is sent, while the task comes from the origin
+ *	who says it is full	after the others, of what they know just as well
  *	who lists few pieces	before the others, of what some know: mostly a reader waits for it
  *	who was told nothing	in any case: after overdue_ms if nobody else was either, or after
  *	  for long		as many times that as there are followers
@@ -33,7 +34,9 @@ struct follower {
 	struct actor *actor; /* woken when there is something to take */
 	struct piece_feed *feed;
 	bool urgent;
+	const char *host_id; /* borrowed */
 	/* private, the herald's lock */
+	bool full;
 	struct round *round;
 	struct list link;
 	uint32_t grants[HERALD_GRANTS_MAX];
@@ -50,6 +53,10 @@ void herald_free(struct herald *h);
 void herald_join(struct herald *h, struct follower *f);
 /* Before the feed is closed. */
 void herald_leave(struct herald *h, struct follower *f);
+/* A host that follows a task has no room for another piece of it, or has again. Any thread, never
+ * blocks; nothing if nobody is it. Foreign words: whoever says it of another keeps that one waiting
+ * for as long as there are others to tell, no longer. */
+void herald_room(struct herald *h, const char *task_id, const char *host_id, bool full);
 /* Some feed may have something new. Any thread, never blocks. */
 void herald_wake(struct herald *h);
 /* A piece that this follower is to be told of now. */

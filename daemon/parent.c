@@ -11,12 +11,14 @@
 #include "proto/message.h"
 
 #include "dfdaemon_v2.pb-c.h"
+#include "skimmer_v1.pb-c.h"
 
 #include <assert.h>
 #include <stdatomic.h>
 
 #define SYNC_PIECES_PATH "/dfdaemon.v2.DfdaemonUpload/SyncPieces"
 #define SYNC_HOST_PATH	 "/dfdaemon.v2.DfdaemonUpload/SyncHost"
+#define TELL_ROOM_PATH	 "/skimmer.v1.Feeding/TellRoom"
 
 struct parent {
 	struct parent_info info;
@@ -25,6 +27,7 @@ struct parent {
 	struct rpc_channel *channel;
 	struct rpc_stream *pieces, *host;
 	struct rpc_stream *sooner; /* NULL = nothing was asked for again */
+	struct rpc_stream *room;   /* NULL = it was never told */
 	struct net_addr fallback;  /* host.ip:host.port, as Dragonfly takes it */
 	atomic_bool muted;
 };
@@ -113,6 +116,19 @@ static const struct rpc_stream_ops host_ops = {
 	.closed = host_closed,
 };
 
+static void room_message(struct rpc_stream *stream, const ProtobufCMessage *msg, void *arg)
+{
+	(void)stream;
+	(void)msg;
+	(void)arg;
+}
+
+static const struct rpc_stream_ops room_ops = {
+	.response = &skimmer__v1__tell_room_response__descriptor,
+	.message = room_message,
+	.closed = host_closed,
+};
+
 static struct rpc_stream *open_pieces(struct parent *p, const struct rpc_stream_ops *ops,
 				      const char *task_id, const char *own_host_id,
 				      const uint32_t *interested, size_t interested_count)
@@ -175,6 +191,18 @@ void parent_ask_sooner(struct parent *p, const char *task_id, const char *own_ho
 	p->sooner = open_pieces(p, &sooner_ops, task_id, own_host_id, numbers, count);
 }
 
+void parent_tell_room(struct parent *p, const char *task_id, const char *own_host_id, bool full)
+{
+	Skimmer__V1__TellRoomRequest rq = SKIMMER__V1__TELL_ROOM_REQUEST__INIT;
+
+	rq.task_id = (char *)task_id;
+	rq.host_id = (char *)own_host_id;
+	rq.full = full;
+	if (!p->room)
+		p->room = rpc_stream_new(p->channel, TELL_ROOM_PATH, &room_ops, p, 0);
+	(void)rpc_stream_send(p->room, &rq.base);
+}
+
 void parent_free(struct parent *p)
 {
 	if (!p)
@@ -183,6 +211,8 @@ void parent_free(struct parent *p)
 	rpc_stream_free(p->pieces);
 	if (p->sooner)
 		rpc_stream_free(p->sooner);
+	if (p->room)
+		rpc_stream_free(p->room);
 	rpc_stream_free(p->host);
 	channels_give(p->channel);
 	free(p);

@@ -38,6 +38,9 @@ const struct parent_info *parent_info(const struct parent *p);
  * dropped. Not on a callback. */
 void parent_ask_sooner(struct parent *p, const char *task_id, const char *own_host_id,
 		       const uint32_t *numbers, size_t count);
+/* Whether another piece of the task could come now. A parent that does not know the question is
+ * none the worse. Not on a callback. */
+void parent_tell_room(struct parent *p, const char *task_id, const char *own_host_id, bool full);
 /* No callback is running or will come afterwards. Not from a callback. NULL is fine. */
 void parent_free(struct parent *p);
 

@@ -6,6 +6,7 @@
 #include "proto/rpc_count.h"
 
 #include "dfdaemon_v2.pb-c.h"
+#include "skimmer_v1.pb-c.h"
 
 #include <errno.h>
 #include <google/protobuf/empty.pb-c.h>
@@ -41,6 +42,11 @@ static const struct rpc_method upload_methods[] = {
 	 .request = &dfdaemon__v2__sync_host_request__descriptor,
 	 .message = sync_host,
 	 .closed = sync_host_closed},
+	{.path = "/skimmer.v1.Feeding/TellRoom",
+	 .request = &skimmer__v1__tell_room_request__descriptor,
+	 .client_streams = true,
+	 .message = tell_room,
+	 .half_closed = tell_room_ended},
 	{.path = NULL},
 };
 

@@ -59,6 +59,9 @@ void peer_download_closed(struct rpc_call *call, void *arg);
 void sync_pieces(struct rpc_call *call, const ProtobufCMessage *req, void *arg);
 void sync_pieces_closed(struct rpc_call *call, void *arg);
 
+void tell_room(struct rpc_call *call, const ProtobufCMessage *req, void *arg);
+void tell_room_ended(struct rpc_call *call, void *arg);
+
 void sync_host(struct rpc_call *call, const ProtobufCMessage *req, void *arg);
 void sync_host_closed(struct rpc_call *call, void *arg);
 void sync_host_fire(struct timer *t);

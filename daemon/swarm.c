@@ -240,6 +240,15 @@ void swarm_ask_sooner(struct swarm *s, const uint32_t *numbers, size_t count)
 		parent_ask_sooner(p, s->c.task_id, s->c.own_host_id, numbers, count);
 }
 
+void swarm_tell_room(struct swarm *s, bool full)
+{
+	lock_take(s->c.lock);
+	s->asked++;
+	lock_drop(s->c.lock);
+	for (struct parent *p = next_to_ask(s); p; p = next_to_ask(s))
+		parent_tell_room(p, s->c.task_id, s->c.own_host_id, full);
+}
+
 /* The next parent to free: of those dropped, or of all. */
 static struct parent *next_parent(struct swarm *s, bool all)
 {

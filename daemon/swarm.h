@@ -60,6 +60,8 @@ unsigned swarm_add(struct swarm *s, const struct parent_info *infos, size_t coun
 /* Asks all parents again for pieces that readers wait for and that none has announced, or that do
  * not come. The lock and the thread as for swarm_add(). */
 void swarm_ask_sooner(struct swarm *s, const uint32_t *numbers, size_t count);
+/* Tells all parents whether there is room for another piece. The lock and the thread likewise. */
+void swarm_tell_room(struct swarm *s, bool full);
 /* Frees what was dropped. */
 void swarm_reap(struct swarm *s);
 /* Ends a conversation: all parents go; only those who sent wrong bytes are remembered. */

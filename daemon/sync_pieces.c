@@ -11,6 +11,7 @@
 #include "proto/message.h"
 
 #include "dfdaemon_v2.pb-c.h"
+#include "skimmer_v1.pb-c.h"
 
 #include <errno.h>
 
@@ -24,6 +25,7 @@ struct sync {
 	/* set before opened: */
 	struct task *task;
 	struct err open_e;
+	char *host_id; /* constant */
 	/* the actor's alone */
 	uint32_t *interested;
 	size_t interested_count;
@@ -44,6 +46,7 @@ static void sync_free(struct actor *a)
 
 	rpc_call_unref(s->call);
 	free(s->interested);
+	free(s->host_id);
 	free(s);
 	peer_server_leave(server);
 }
@@ -137,6 +140,7 @@ static void sync_begin(struct sync *s)
 			s);
 	s->follower = (struct follower){.actor = &s->actor,
 					.feed = &s->feed,
+					.host_id = s->host_id,
 					.urgent = s->interested_count <= HERALD_URGENT_MAX};
 	if (s->follower.urgent)
 		task_hurry(s->task, s->interested, s->interested_count);
@@ -213,6 +217,7 @@ void sync_pieces(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
 	s->actor = (struct actor){.pool = server->tellers, .run = sync_run, .free = sync_free};
 	actor_init(&s->actor);
 	s->retry = (struct timer){.fire = sync_retry, .arg = s};
+	s->host_id = mem_strdup(rq->host_id);
 	s->interested_count = rq->n_interested_piece_numbers;
 	s->interested =
 		mem_dup(rq->interested_piece_numbers, s->interested_count * sizeof(*s->interested));
@@ -232,4 +237,21 @@ void sync_pieces_closed(struct rpc_call *call, void *arg)
 	atomic_store(&s->closed, true);
 	actor_wake(&s->actor);
 	actor_unref(&s->actor);
+}
+
+void tell_room(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	const Skimmer__V1__TellRoomRequest *rq = (const void *)req;
+	struct peer_server *server = arg;
+
+	(void)call;
+	herald_room(server->herald, rq->task_id, rq->host_id, rq->full);
+}
+
+void tell_room_ended(struct rpc_call *call, void *arg)
+{
+	Skimmer__V1__TellRoomResponse m = SKIMMER__V1__TELL_ROOM_RESPONSE__INIT;
+
+	(void)arg;
+	rpc_call_reply(call, &m.base);
 }

@@ -12,6 +12,7 @@
 #define UNREAD_PATIENCE 4 /* no reader waits */
 #define ORIGIN_HANDS	2 /* what the daemon finds to be enough for a link that they fill */
 #define NOBODY		UINT32_MAX
+#define TELL_FULL_US	50000
 
 void child_begin(struct world *w, struct child *c, bool from_origin)
 {
@@ -301,6 +302,17 @@ static void despair(struct world *w, struct child *c)
 	talk_say(w, c, SAY_RESCHEDULE, 0);
 }
 
+/* Half the hands fill the link: parents should rather tell somebody else. */
+static void tell_full(struct world *w, struct child *c)
+{
+	bool is_full = 2 * c->busy >= w->sc->hands;
+
+	if (is_full == c->is_full || w->now_us < c->full_us + TELL_FULL_US)
+		return;
+	c->is_full = is_full;
+	c->full_us = w->now_us;
+}
+
 void child_act(struct world *w, struct child *c)
 {
 	if (c->mode != PARENTS && c->mode != FROM_ORIGIN)
@@ -315,6 +327,7 @@ void child_act(struct world *w, struct child *c)
 		    !(w->sc->endgame && fetch_again(w, c, f)))
 			break;
 	}
+	tell_full(w, c);
 	if (c->mode == PARENTS && c->busy == 0)
 		despair(w, c);
 }

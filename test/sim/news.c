@@ -84,23 +84,33 @@ static bool listens(const struct world *w, const struct listener *l)
 	return c->mode == PARENTS || c->mode == FROM_ORIGIN;
 }
 
-/* One piece to one listener, what the fewest know first. fresh: nothing but what nobody knows. */
+static bool tell_one(struct world *w, struct child *c, bool full, unsigned how, uint32_t start)
+{
+	for (uint32_t i = 0; i < c->listener_count; i++) {
+		const struct listener *l = &c->listeners[(c->turn + i) % c->listener_count];
+		uint32_t piece = NOTHING;
+
+		if (listens(w, l) && w->children[l->child].is_full == full)
+			piece = choose(w, c, l, how, start);
+		if (piece == NOTHING)
+			continue;
+		tell(w, c, l, piece);
+		c->turn += i + 1;
+		return true;
+	}
+	return false;
+}
+
+/* One piece to one listener, what the fewest know first, and to who has room rather than to who is
+ * full. fresh: nothing but what nobody knows. */
 static bool tell_next(struct world *w, struct child *c, bool fresh)
 {
 	uint32_t start = (uint32_t)(world_random(w) % w->words);
 
-	for (unsigned how = 0; how < (fresh ? 1 : 3); how++) {
-		for (uint32_t i = 0; i < c->listener_count; i++) {
-			const struct listener *l = &c->listeners[(c->turn + i) % c->listener_count];
-			uint32_t piece = listens(w, l) ? choose(w, c, l, how, start) : NOTHING;
-
-			if (piece == NOTHING)
-				continue;
-			tell(w, c, l, piece);
-			c->turn += i + 1;
-			return true;
-		}
-	}
+	for (unsigned how = 0; how < (fresh ? 1 : 3); how++)
+		for (unsigned full = 0; full < 2; full++)
+			if (tell_one(w, c, full, how, start))
+				return true;
 	return false;
 }
 

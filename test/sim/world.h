@@ -54,6 +54,8 @@ struct child {
 	enum child_mode mode;
 	uint32_t host, task, done, busy, feeder_count, reschedules;
 	bool asked, started, told_source, has_peer;
+	bool is_full;	   /* as its parents were told last */
+	int64_t full_us;   /* when that was */
 	struct peer *peer; /* the scheduler's */
 	struct feeder feeders[FEEDERS_MAX];
 	struct flow hands[HANDS_MAX];

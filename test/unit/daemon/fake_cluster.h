@@ -44,6 +44,7 @@ struct fake_peer {
 	uint32_t odd_len;   /* added to the lengths it announces */
 	unsigned cancelled; /* fetches */
 	unsigned fetches, urgent_fetches, opens, frees, announcements, asked_sooner;
+	unsigned full, free; /* times that it was told so */
 };
 
 static struct fake {
@@ -573,6 +574,13 @@ void parent_ask_sooner(struct parent *p, const char *task_id, const char *own_ho
 		fake.peers[p->peer].has |=
 			fake.peers[p->peer].on_request & (UINT64_C(1) << numbers[i]);
 	assert_true(pool_run(fake.caller, fake_announce, p));
+}
+
+void parent_tell_room(struct parent *p, const char *task_id, const char *own_host_id, bool full)
+{
+	(void)task_id;
+	(void)own_host_id;
+	fake_set(*(full ? &fake.peers[p->peer].full : &fake.peers[p->peer].free) += 1);
 }
 
 /* More pieces at a peer, announced to whoever listens. */

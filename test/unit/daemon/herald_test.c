@@ -68,6 +68,8 @@ static void child_changed(void *arg)
 	actor_wake(&c->actor);
 }
 
+static const char *const names[] = {"zero", "one", "two"};
+
 static void child_follow_some(struct scene *sc, struct child *c, unsigned name, bool urgent,
 			      uint32_t first, uint32_t end)
 {
@@ -77,7 +79,8 @@ static void child_follow_some(struct scene *sc, struct child *c, unsigned name, 
 	c->name = name;
 	c->actor = (struct actor){.pool = sc->pool, .run = child_run, .free = child_free};
 	actor_init(&c->actor);
-	c->follower = (struct follower){.actor = &c->actor, .feed = &c->feed, .urgent = urgent};
+	c->follower = (struct follower){
+		.actor = &c->actor, .feed = &c->feed, .urgent = urgent, .host_id = names[name]};
 	piece_feed_open(&c->feed, sc->t, NULL, 0, first, end, child_changed, c);
 	herald_join(sc->herald, &c->follower);
 	actor_wake(&c->actor); /* who is alone helps himself */
@@ -233,6 +236,29 @@ static void urgent_lists_come_first(void **state)
 	scene_close(&sc, c, 3);
 }
 
+static void who_is_full_is_told_after_the_others(void **state)
+{
+	struct scene sc;
+	struct child c[3];
+
+	scene_open(&sc, state, NEVER_MS);
+	uploads(&sc, 100);
+	for (unsigned i = 0; i < 3; i++)
+		child_follow(&sc, &c[i], i, false);
+	have_all(&sc);
+	herald_room(sc.herald, "no such task", "one", true);
+	herald_room(sc.herald, task_meta(sc.t)->id, "nobody", true);
+	herald_room(sc.herald, task_meta(sc.t)->id, "one", true);
+	herald_room(sc.herald, task_meta(sc.t)->id, "two", true);
+	herald_room(sc.herald, task_meta(sc.t)->id, "two", false);
+	uploads(&sc, -100);
+	await(told_count(&sc) == 3 * PIECES);
+	/* What nobody knows goes to who has room, and then what one knows. */
+	for (unsigned i = 0; i < 2 * PIECES; i++)
+		assert_int_not_equal(sc.told.who[i], 1);
+	scene_close(&sc, c, 3);
+}
+
 static void what_nobody_knows_comes_before_what_is_urgent(void **state)
 {
 	struct scene sc;
@@ -337,6 +363,7 @@ int main(void)
 		herald_test(what_nobody_knows_is_told_first),
 		herald_test(nobody_is_told_while_uploads_fill_the_slots),
 		herald_test(urgent_lists_come_first),
+		herald_test(who_is_full_is_told_after_the_others),
 		herald_test(what_nobody_knows_comes_before_what_is_urgent),
 		herald_test(while_it_comes_from_the_origin_nothing_is_told_twice),
 		herald_test(nobody_waits_for_ever),

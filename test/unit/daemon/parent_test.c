@@ -11,6 +11,7 @@
 #include "proto/message.h"
 
 #include "dfdaemon_v2.pb-c.h"
+#include "skimmer_v1.pb-c.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -28,7 +29,8 @@ struct fake {
 	char host_id[64], peer_id[64], task_id[65];
 	uint32_t interested[8];
 	size_t interested_count;
-	unsigned closed;
+	unsigned closed, rooms;
+	bool full;
 	struct rpc_call *staying;
 };
 
@@ -108,6 +110,19 @@ static void sync_host(struct rpc_call *call, const ProtobufCMessage *req, void *
 	rpc_call_finish(call, RPC_OK, NULL);
 }
 
+static void tell_room(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	const Skimmer__V1__TellRoomRequest *rq = (const void *)req;
+	struct fake *f = arg;
+
+	(void)call;
+	assert_string_equal(rq->task_id, "task");
+	assert_string_equal(rq->host_id, "me");
+	lock_guard(&f->lock);
+	f->full = rq->full;
+	f->rooms++;
+}
+
 static void fake_start(struct fake *f, enum behaviour behaviour, struct parent_info *info)
 {
 	static const struct rpc_method methods[] = {
@@ -120,10 +135,21 @@ static void fake_start(struct fake *f, enum behaviour behaviour, struct parent_i
 		 .message = sync_host},
 		{.path = NULL},
 	};
-	static const struct rpc_method *const services[] = {methods, NULL};
+	static const struct rpc_method room[] = {
+		{.path = "/skimmer.v1.Feeding/TellRoom",
+		 .request = &skimmer__v1__tell_room_request__descriptor,
+		 .client_streams = true,
+		 .message = tell_room,
+		 .closed = sync_closed},
+		{.path = NULL},
+	};
+	static const struct rpc_method *const theirs[] = {methods, NULL};
+	static const struct rpc_method *const ours[] = {methods, room, NULL};
 	static const char *const listen[] = {"127.0.0.1:0", NULL};
-	void *args[] = {f};
-	struct rpc_server_config c = {.listen = listen, .services = services, .service_args = args};
+	void *args[] = {f, f};
+	struct rpc_server_config c = {.listen = listen,
+				      .services = behaviour == STAYS ? ours : theirs,
+				      .service_args = args};
 	struct err e;
 
 	memset(f, 0, sizeof(*f));
@@ -333,6 +359,52 @@ static void asking_sooner_is_one_more_stream_whose_end_means_nothing(void **stat
 	rpc_server_free(f.server, 0);
 }
 
+static bool is_full(struct fake *f)
+{
+	lock_guard(&f->lock);
+	return f->full;
+}
+
+static void a_parent_is_told_whether_there_is_room(void **state)
+{
+	struct parent_info info;
+	struct parent *p;
+	struct heard h;
+	struct fake f;
+
+	(void)state;
+	fake_start(&f, STAYS, &info);
+	p = begin(&info, &h);
+	parent_tell_room(p, "task", "me", true);
+	await_that(now(&f.lock, &f.rooms) == 1);
+	assert_true(is_full(&f));
+	parent_tell_room(p, "task", "me", false); /* on the same stream */
+	await_that(now(&f.lock, &f.rooms) == 2);
+	assert_false(is_full(&f));
+	parent_free(p);
+	await_that(now(&f.lock, &f.closed) == 2);
+	rpc_server_free(f.server, 0);
+}
+
+static void a_parent_that_does_not_know_the_question_is_none_the_worse(void **state)
+{
+	struct parent_info info;
+	struct parent *p;
+	struct heard h;
+	struct fake f;
+
+	(void)state;
+	fake_start(&f, TELLS, &info);
+	p = begin(&info, &h);
+	parent_tell_room(p, "task", "me", true);
+	await_that(now(&h.lock, &h.closes) == 1);
+	assert_int_equal(now(&h.lock, &h.pieces), 2);
+	assert_int_equal(h.e.code, 0);
+	parent_tell_room(p, "task", "me", false);
+	parent_free(p);
+	rpc_server_free(f.server, 0);
+}
+
 static void channels_are_shared_and_closed_when_idle(void **state)
 {
 	struct parent_info info;
@@ -395,6 +467,8 @@ int main(void)
 		cmocka_unit_test(a_parent_that_is_gone_is_closed),
 		cmocka_unit_test(freeing_ends_the_streams_and_mutes_them),
 		cmocka_unit_test(asking_sooner_is_one_more_stream_whose_end_means_nothing),
+		cmocka_unit_test(a_parent_is_told_whether_there_is_room),
+		cmocka_unit_test(a_parent_that_does_not_know_the_question_is_none_the_worse),
 		cmocka_unit_test(channels_are_shared_and_closed_when_idle),
 		cmocka_unit_test(idle_channels_are_bounded_in_number_and_time),
 	};

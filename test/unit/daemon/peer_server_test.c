@@ -1,6 +1,8 @@
 /* daemon/peer_server: SyncPieces, SyncHost, and the questions with one answer */
 #include "test/unit/daemon/peer_fixture.h"
 
+#include "skimmer_v1.pb-c.h"
+
 #include <google/protobuf/empty.pb-c.h>
 
 /* ---- SyncPieces */
@@ -48,6 +50,39 @@ static void pieces_are_told_at_once_and_as_they_come(void **state)
 	assert_int_equal(await_end(&h), RPC_OK);
 	assert_int_equal(heard(&h), 3);
 	hearing_free(&h);
+	task_unref(t);
+	door_close(&d);
+}
+
+static void room_may_be_told_by_anybody_at_any_time(void **state)
+{
+	static const struct rpc_stream_ops ops = {
+		.response = &skimmer__v1__tell_room_response__descriptor,
+		.message = hear_message,
+		.closed = hear_closed};
+	Skimmer__V1__TellRoomRequest rq = SKIMMER__V1__TELL_ROOM_REQUEST__INIT;
+	struct hearing h, child;
+	struct door d;
+	struct task *t;
+
+	door_open(&d, state);
+	t = open_url(d.s, URL);
+	hear(&h, d.tcp, "/skimmer.v1.Feeding/TellRoom", &ops, &rq.base); /* nobody, of nothing */
+	assert_int_equal(await_end(&h), RPC_OK);
+	hearing_free(&h);
+	follow(&d, &child, task_meta(t)->id, (const uint32_t[]){3}, 1);
+	rq.task_id = (char *)task_meta(t)->id;
+	rq.host_id = (char *)"child";
+	rq.full = true;
+	hear(&h, d.tcp, "/skimmer.v1.Feeding/TellRoom", &ops, &rq.base);
+	assert_int_equal(await_end(&h), RPC_OK);
+	assert_int_equal(heard(&h), 1);
+	/* Full, but there is nobody else to tell. */
+	assert_int_equal(read_piece(t, 3), 0);
+	assert_int_equal(told(&child, 0)->number, 3);
+	assert_int_equal(await_end(&child), RPC_OK);
+	hearing_free(&h);
+	hearing_free(&child);
 	task_unref(t);
 	door_close(&d);
 }
@@ -378,6 +413,7 @@ static int setup_scheduled(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		peer_test(room_may_be_told_by_anybody_at_any_time),
 		peer_test(pieces_are_told_at_once_and_as_they_come),
 		peer_test(a_short_list_is_read_from_the_origin_next),
 		peer_test(a_task_that_is_not_here_is_not_found),

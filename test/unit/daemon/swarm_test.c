@@ -51,6 +51,14 @@ void parent_ask_sooner(struct parent *p, const char *task_id, const char *own_ho
 	asked_sooner++;
 }
 
+static unsigned told_full;
+
+void parent_tell_room(struct parent *p, const char *task_id, const char *own_host_id, bool full)
+{
+	(void)p, (void)task_id, (void)own_host_id;
+	told_full += full;
+}
+
 void parent_free(struct parent *p)
 {
 	freed += p != NULL;
@@ -337,6 +345,19 @@ static void every_parent_is_asked_again_for_a_few_pieces(void **state)
 	assert_int_equal(asked_sooner, 4);
 }
 
+static void every_parent_is_told_whether_there_is_room(void **state)
+{
+	struct setting *t = *state;
+
+	told_full = 0;
+	for (unsigned i = 0; i < 3; i++)
+		add(t, i, i);
+	swarm_tell_room(t->s, true);
+	assert_int_equal(told_full, 3);
+	swarm_tell_room(t->s, false);
+	assert_int_equal(told_full, 3);
+}
+
 static uint32_t pace(struct setting *t)
 {
 	lock_guard(&t->lock);
@@ -525,6 +546,7 @@ int main(void)
 		with_setting(what_is_in_flight_makes_a_parent_less_idle),
 		with_setting(what_few_parents_have_is_told_apart),
 		with_setting(every_parent_is_asked_again_for_a_few_pieces),
+		with_setting(every_parent_is_told_whether_there_is_room),
 		with_setting(the_pace_is_that_of_the_slowest_that_may_still_tell),
 		with_setting(the_time_between_two_announcements_is_a_pace),
 		with_setting(the_first_to_be_asked_is_drawn_by_idle_bandwidth),
