@@ -3,14 +3,12 @@
 #include "fs/layer/chunks.h"
 
 #include "base/mem.h"
-#include "fs/layer/inflate.h"
+#include "fs/layer/feed.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-
-#define READ_LEN (128 * 1024)
 
 struct chunks {
 	struct layer_info info;
@@ -191,12 +189,14 @@ struct unpacking {
 	unsigned char *block;
 	uint64_t offset; /* of the block in the layer */
 	uint64_t pos;	 /* of the next inflated byte in the member */
+	bool done;
 };
 
 static void pass_zeros(struct unpacking *u)
 {
 	while (u->next < u->end && is_zeros(u->next))
 		u->next++;
+	u->done = u->next == u->end;
 }
 
 static int took_bytes(void *arg, const void *data, size_t len, struct err *e)
@@ -205,7 +205,7 @@ static int took_bytes(void *arg, const void *data, size_t len, struct err *e)
 	const unsigned char *at = data;
 
 	(void)e;
-	while (len && u->next < u->end) {
+	while (len && !u->done) {
 		const struct index_chunk *k = u->next;
 		bool before = u->pos < k->inner;
 		uint64_t left = (before ? k->inner : k->inner + k->len) - u->pos;
@@ -230,22 +230,11 @@ static int inflate_run(const struct chunks *c, struct unpacking *u, uint64_t end
 	const struct inflate_sink sink = {.bytes = took_bytes, .arg = u};
 	const struct inflate_place place = {.in_offset = u->next->in_offset, .fresh = true};
 	cleanup(inflate_free_at) struct inflate *f = NULL;
-	cleanup(free_at) char *part = mem_alloc(READ_LEN);
-	uint64_t at = place.in_offset;
 	int r = inflate_new_at(&sink, c->info.compression, &place, &f, e);
 
-	while (r == 0 && u->next < u->end && at < end) {
-		uint64_t want = end - at < READ_LEN ? end - at : READ_LEN;
-		ssize_t n = io->read(io->arg, at, part, want);
-
-		if (n < 0)
-			return err_set(e, (int)-n, "read the layer at byte %" PRIu64, at);
-		if (n == 0)
-			break;
-		r = inflate_feed(f, part, (size_t)n, e);
-		at += (uint64_t)n;
-	}
-	if (r == 0 && u->next < u->end)
+	if (r == 0)
+		r = feed_inflate(f, io, place.in_offset, end, &u->done, e);
+	if (r == 0 && !u->done)
 		r = err_set(e, EBADMSG, "layer sha256:%s: a chunk ends too early", c->info.digest);
 	return r;
 }
@@ -266,7 +255,7 @@ int chunks_block_unpack(const struct chunks *c, uint64_t no, const struct unpack
 		u.next = &c->all[i];
 		u.end = &c->all[run];
 		pass_zeros(&u);
-		r = u.next < u.end ? inflate_run(c, &u, source_end(c, i), io, e) : 0;
+		r = u.done ? 0 : inflate_run(c, &u, source_end(c, i), io, e);
 		if (r < 0)
 			return r;
 	}

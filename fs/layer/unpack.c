@@ -4,13 +4,11 @@
 
 #include "base/mem.h"
 #include "fs/layer/chunks.h"
-#include "fs/layer/inflate.h"
+#include "fs/layer/feed.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-
-#define READ_LEN (128 * 1024)
 
 struct unpacking {
 	const struct layer_index *ix;
@@ -145,34 +143,17 @@ static int inflate_at(struct unpacking *u, uint64_t offset, struct inflate **out
 	return r;
 }
 
-/* Reads and inflates until all blocks are out. */
+/* Until all blocks are out. */
 static int pump(struct unpacking *u, struct inflate *f, const struct unpack_plan *plan,
 		struct err *e)
 {
-	cleanup(free_at) char *part = mem_alloc(READ_LEN);
-	uint64_t done = 0;
+	int r = feed_inflate(f, u->io, plan->in_offset, plan->in_offset + plan->in_len, &u->done,
+			     e);
 
-	while (!u->done && done < plan->in_len) {
-		uint64_t want = plan->in_len - done;
-		ssize_t n;
-		int r;
-
-		if (want > READ_LEN)
-			want = READ_LEN;
-		n = u->io->read(u->io->arg, plan->in_offset + done, part, want);
-		if (n < 0)
-			return err_set(e, (int)-n, "read the layer at byte %" PRIu64,
-				       plan->in_offset + done);
-		if (n == 0)
-			break;
-		r = inflate_feed(f, part, (size_t)n, e);
-		if (r < 0)
-			return r;
-		done += (uint64_t)n;
-	}
-	return u->done ? 0
-		       : err_set(e, EBADMSG, "layer sha256:%s ends too early",
-				 index_info(u->ix)->digest);
+	if (r == 0 && !u->done)
+		r = err_set(e, EBADMSG, "layer sha256:%s ends too early",
+			    index_info(u->ix)->digest);
+	return r;
 }
 
 /* Each block by itself: it begins where inflating can begin. */
@@ -230,20 +211,8 @@ static int sum_all(const struct layer_index *ix, const struct unpack_io *io, str
 {
 	const struct inflate_sink sink = {.bytes = take_sum, .arg = sum};
 	cleanup(inflate_free_at) struct inflate *f = inflate_new(&sink);
-	cleanup(free_at) char *part = mem_alloc(READ_LEN);
-	uint64_t at = 0, end = index_info(ix)->compressed_len;
-	int r = 0;
+	int r = feed_inflate(f, io, 0, index_info(ix)->compressed_len, NULL, e);
 
-	while (r == 0 && at < end) {
-		ssize_t n = io->read(io->arg, at, part, end - at < READ_LEN ? end - at : READ_LEN);
-
-		if (n < 0)
-			return err_set(e, (int)-n, "read the layer at byte %" PRIu64, at);
-		if (n == 0)
-			break;
-		r = inflate_feed(f, part, (size_t)n, e);
-		at += (uint64_t)n;
-	}
 	return r == 0 ? inflate_end(f, e) : r;
 }
 
