@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "fs/layer/index_format.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -98,11 +99,6 @@ static int modtime(const json_t *obj, struct tar_entry *t, struct err *e)
 	return 0;
 }
 
-static int hex_value(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c - 'a' + 10;
-}
-
 /* *has_out: it is there. */
 static int digest(const json_t *obj, const char *key, uint8_t out[32], bool *has_out, struct err *e)
 {
@@ -113,8 +109,7 @@ static int digest(const json_t *obj, const char *key, uint8_t out[32], bool *has
 		return 0;
 	if (!digest_is_sha256(text, &hex))
 		return bad(e, key);
-	for (int i = 0; i < 32; i++)
-		out[i] = (uint8_t)(hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1]));
+	index_hex_pack(hex, out);
 	*has_out = true;
 	return 0;
 }
