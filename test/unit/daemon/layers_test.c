@@ -81,16 +81,22 @@ static int tear_down(void **state)
 	return remove_layer();
 }
 
+static struct layers *open_as(const struct layers_config *c)
+{
+	struct layers *ls = NULL;
+	struct err e = {0};
+
+	if (layers_new(c, &ls, &e) < 0)
+		fail_msg("%s", e.text);
+	return ls;
+}
+
 static struct layers *open_layers(int64_t quiet_ms, uint64_t span_len_max)
 {
 	const struct layers_config c = {
 		.dir = dir, .quiet_ms = quiet_ms, .span_len_max = span_len_max};
-	struct layers *ls = NULL;
-	struct err e = {0};
 
-	if (layers_new(&c, &ls, &e) < 0)
-		fail_msg("%s", e.text);
-	return ls;
+	return open_as(&c);
 }
 
 #define LONG_MS	 (INT64_C(3600) * 1000)
@@ -350,11 +356,9 @@ static void what_was_asked_for_a_moment_ago_stays(void **state)
 					.span_len_max = ANY_SPAN,
 					.spare_ms = LONG_MS,
 					.ttl_ms = 1};
-	struct layers *ls = NULL;
-	struct err e = {0};
+	struct layers *ls = open_as(&c);
 
 	(void)state;
-	assert_int_equal(layers_new(&c, &ls, &e), 0);
 	get_unheld(ls);
 	assert_int_equal(layers_gc(ls, UINT64_MAX), 0);
 	layers_free(ls);
@@ -375,17 +379,16 @@ static void what_was_not_used_for_long_goes_though_there_is_room(void **state)
 	const struct layers_config c = {
 		.dir = dir, .quiet_ms = LONG_MS, .span_len_max = ANY_SPAN, .ttl_ms = 2 * LONG_MS};
 	struct layers *ls = open_layers(LONG_MS, ANY_SPAN);
-	struct err e = {0};
 
 	(void)state;
 	get_unheld(ls);
 	layers_free(ls);
 	used_hours_ago(1);
-	assert_int_equal(layers_new(&c, &ls, &e), 0);
+	ls = open_as(&c);
 	assert_int_equal(layers_gc(ls, 0), 0);
 	layers_free(ls);
 	used_hours_ago(3);
-	assert_int_equal(layers_new(&c, &ls, &e), 0);
+	ls = open_as(&c);
 	assert_true(layers_gc(ls, 0) > 0);
 	assert_false(is_there("idx"));
 	layers_free(ls);
@@ -551,12 +554,8 @@ static struct layers *open_vouched(void)
 {
 	const struct layers_config c = {
 		.dir = dir, .quiet_ms = LONG_MS, .span_len_max = ANY_SPAN, .vouch = vouch_as_told};
-	struct layers *ls = NULL;
-	struct err e = {0};
 
-	if (layers_new(&c, &ls, &e) < 0)
-		fail_msg("%s", e.text);
-	return ls;
+	return open_as(&c);
 }
 
 /* 0 or -errno; *out is a reference or NULL. */
