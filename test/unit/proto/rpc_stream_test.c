@@ -524,6 +524,7 @@ static struct rpc_method *message_methods(void)
 		&dfdaemon__v2__dfdaemon_download__descriptor,
 		&manager__v2__manager__descriptor,
 		&containerd__services__snapshots__v1__snapshots__descriptor,
+		&skimmer__v1__feeding__descriptor,
 		&skimmer__v1__layers__descriptor,
 		&skimmer__v1__swarm__descriptor,
 		&skimmer__v1__inspect__descriptor,
