@@ -128,6 +128,13 @@ static bool grant_in(struct herald *h, struct round *r, bool urgent, unsigned ho
 	return grant_among(h, r, urgent, false, how) || grant_among(h, r, urgent, true, how);
 }
 
+/* Who is alone has nobody to wait for. */
+static bool helps_himself(const struct round *r)
+{
+	return r->follower_count == 1 &&
+	       !list_entry(r->followers.next, struct follower, link)->paced;
+}
+
 /* What comes from the origin the crowd has from here alone, and what is sent twice meanwhile delays
  * all that comes after it. */
 static bool is_kept_back(const struct round *r, bool urgent, bool lull)
@@ -148,8 +155,7 @@ static bool grant_next(struct herald *h, bool fresh, bool lull)
 		list_each (it, &h->rounds) {
 			struct round *r = list_entry(it, struct round, link);
 
-			/* Who is alone helps himself. */
-			if (r->follower_count < 2 || (fresh && order[i].how > 0))
+			if (helps_himself(r) || (fresh && order[i].how > 0))
 				continue;
 			if (order[i].how > 0 && is_kept_back(r, order[i].urgent, lull))
 				continue;
@@ -193,7 +199,7 @@ static bool look_at_tasks(struct herald *h)
 		struct round *r = list_entry(it, struct round, link);
 
 		r->is_new = task_reads_origin(r->task);
-		any_new |= r->is_new && r->follower_count > 1;
+		any_new |= r->is_new && !helps_himself(r);
 	}
 	return any_new;
 }
@@ -369,7 +375,7 @@ bool herald_take(struct herald *h, struct follower *f, uint32_t *number_out)
 	struct round *r = f->round;
 
 	lock_guard(&h->lock);
-	if (f->grant_count == 0 && r->follower_count == 1 &&
+	if (f->grant_count == 0 && helps_himself(r) &&
 	    piece_feed_take(f->feed, NULL, 0, number_out)) {
 		bit_set(r->once, *number_out);
 		return true;

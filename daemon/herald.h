@@ -5,7 +5,7 @@
  * few uploads run; what the link sends to one of them it gets on to the others.
  *
  *	is told			when
- *	the only follower	of everything at once
+ *	the only follower	of everything at once, unless it is paced
  *	one of several		in its turn, while fewer uploads run than there are slots (slots.h);
  *				of what nobody knows while not more do; of what somebody knows only
  *				when nothing is sent, while the task comes from the origin
@@ -34,6 +34,7 @@ struct follower {
 	struct actor *actor; /* woken when there is something to take */
 	struct piece_feed *feed;
 	bool urgent;
+	bool paced;	     /* told in turn even if it is alone: it knows what is here */
 	const char *host_id; /* borrowed */
 	/* private, the herald's lock */
 	bool full;

@@ -52,7 +52,8 @@ static void pieces_message(struct rpc_stream *stream, const ProtobufCMessage *ms
 
 	(void)stream;
 	if (!atomic_load(&p->muted))
-		p->ops->piece(p, answer->number, answer->offset, answer->length, &addr, p->arg);
+		p->ops->piece(p, answer->number, answer->offset, answer->length, answer->later,
+			      &addr, p->arg);
 }
 
 static void pieces_closed(struct rpc_stream *stream, enum rpc_code code, const char *text,
@@ -140,6 +141,7 @@ static struct rpc_stream *open_pieces(struct parent *p, const struct rpc_stream_
 	rq.task_id = (char *)task_id;
 	rq.interested_piece_numbers = (uint32_t *)interested;
 	rq.n_interested_piece_numbers = interested_count;
+	rq.takes_later = true;
 	stream = rpc_stream_new(p->channel, SYNC_PIECES_PATH, ops, p, 0);
 	(void)rpc_stream_send(stream, &rq.base);
 	rpc_stream_half_close(stream);

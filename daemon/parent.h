@@ -17,9 +17,10 @@ struct parent_info {
 };
 
 struct parent_ops {
-	/* It has piece number (length and offset as it says), to be had at addr. */
+	/* It has piece number (length and offset as it says), to be had at addr. later: only if
+	 * somebody waits for it; it is told again when it may be had in any case. */
 	void (*piece)(struct parent *p, uint32_t number, uint64_t offset, uint64_t length,
-		      const struct net_addr *addr, void *arg);
+		      bool later, const struct net_addr *addr, void *arg);
 	/* Its link: bytes per second, 0 = unknown. */
 	void (*bandwidth)(struct parent *p, uint64_t tx, uint64_t tx_max, void *arg);
 	/* Its piece stream is over (all told, or it is gone: e set). Once. */

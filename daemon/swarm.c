@@ -62,6 +62,7 @@ static void feeder_unref(struct feeder *f)
 	if (--f->refs > 0)
 		return;
 	free(f->have);
+	free(f->offered);
 	free(f);
 }
 
@@ -117,7 +118,7 @@ static void note_pace(struct feeder *f)
 }
 
 static void on_piece(struct parent *p, uint32_t number, uint64_t offset, uint64_t length,
-		     const struct net_addr *addr, void *arg)
+		     bool later, const struct net_addr *addr, void *arg)
 {
 	struct feeder *f = arg;
 	struct swarm *s = f->swarm;
@@ -131,9 +132,12 @@ static void on_piece(struct parent *p, uint32_t number, uint64_t offset, uint64_
 		swarm_drop(s, f, true);
 	} else if (!f->dropped) {
 		f->told = true;
-		note_pace(f);
 		f->addr = *addr;
 		bit_set(f->have, number);
+		if (!later) {
+			note_pace(f);
+			bit_set(f->offered, number);
+		}
 		bit_set(s->have, number);
 		s->somebody = true;
 	}
@@ -159,6 +163,8 @@ static void on_closed(struct parent *p, const struct err *e, void *arg)
 	(void)p;
 	lock_take(s->c.lock);
 	f->ended = true;
+	/* What was to be offered later is not any more. */
+	memcpy(f->offered, f->have, s->words * sizeof(uint64_t));
 	if (e && !f->told)
 		swarm_drop(s, f, false);
 	lock_drop(s->c.lock);
@@ -200,6 +206,7 @@ unsigned swarm_add(struct swarm *s, const struct parent_info *infos, size_t coun
 			f->swarm = s;
 			f->refs = 1;
 			f->have = mem_array(s->words, sizeof(uint64_t));
+			f->offered = mem_array(s->words, sizeof(uint64_t));
 			list_push_back(&s->feeders, &f->link);
 			s->feeder_count++;
 			added++;
@@ -434,7 +441,7 @@ unsigned swarm_draw(struct swarm *s, struct feeder *out[SWARM_FEEDERS_MAX])
 struct piece_offer swarm_offer(struct swarm *s, const struct feeder *f)
 {
 	return (struct piece_offer){
-		.have = f->have,
+		.have = f->offered,
 		.rare = {s->one, s->two},
 		.from = (uint32_t)(random_next(&s->random) % s->c.geometry.piece_count),
 	};
@@ -493,6 +500,7 @@ uint32_t swarm_pace_ms(const struct swarm *s)
 void swarm_missed(struct swarm *s, struct feeder *f, uint32_t index)
 {
 	bit_clear(f->have, index);
+	bit_clear(f->offered, index);
 	if (++f->misses >= MISSES_MAX)
 		swarm_drop(s, f, false);
 	else

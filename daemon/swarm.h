@@ -31,6 +31,7 @@ struct feeder {
 	struct parent *parent; /* NULL while opening and once reaped */
 	struct net_addr addr;  /* where it said its pieces are */
 	uint64_t *have;	       /* bitmap */
+	uint64_t *offered;     /* bitmap, of these: may be had though nobody waits for them */
 	uint64_t tx, tx_max;
 	bool told, ended, dropped;
 	unsigned asked;	   /* as swarm.c's asked */
@@ -84,7 +85,8 @@ bool swarm_others_have(const struct swarm *s, uint32_t index, const struct feede
 bool swarm_has_others(const struct swarm *s, const struct feeder *but);
 /* All parents that have something, in an order drawn by idle bandwidth; the first count. */
 unsigned swarm_draw(struct swarm *s, struct feeder *out[SWARM_FEEDERS_MAX]);
-/* What this one has beside the others. Valid until the lock is dropped or another is asked for. */
+/* What this one offers beside what the others have. Valid until the lock is dropped or another is
+ * asked for. */
 struct piece_offer swarm_offer(struct swarm *s, const struct feeder *f);
 /* Chosen: as swarm_choose() leaves it. */
 void swarm_take(struct feeder *f);

@@ -31,7 +31,7 @@ struct sync {
 	size_t interested_count;
 	struct piece_feed feed;
 	struct follower follower;
-	bool feeding, failed_before, ended;
+	bool paced, feeding, failed_before, ended;
 };
 
 static struct sync *sync_of(struct actor *a)
@@ -83,7 +83,7 @@ static void sync_opened(struct task_open *o, struct task *t, const struct err *e
 	actor_unref(&s->actor);
 }
 
-static bool tell_piece(struct sync *s, uint32_t number, uint64_t length)
+static bool tell_piece(struct sync *s, uint32_t number, uint64_t length, bool later)
 {
 	Dfdaemon__V2__SyncPiecesResponse m = DFDAEMON__V2__SYNC_PIECES_RESPONSE__INIT;
 	const struct host_config *c = host_config(s->server->parts.host);
@@ -93,6 +93,7 @@ static bool tell_piece(struct sync *s, uint32_t number, uint64_t length)
 	m.offset = geometry_offset(&task_meta(s->task)->geometry, number);
 	m.length = length;
 	m.ip = (char *)c->ip;
+	m.later = later;
 	message_set(&m, tcp_port, DFDAEMON__V2__SYNC_PIECES_RESPONSE__TCP_PORT__TCP_PORT,
 		    port ? port : c->piece_port);
 	return rpc_call_send(s->call, &m.base);
@@ -108,7 +109,7 @@ static bool tell_ready(struct sync *s)
 		if (!herald_take(s->server->herald, &s->follower, &number))
 			return true;
 		if (task_piece_info(s->task, number, &piece))
-			(void)tell_piece(s, number, piece.length);
+			(void)tell_piece(s, number, piece.length, false);
 	}
 	return false;
 }
@@ -132,6 +133,16 @@ static void sync_stop(struct sync *s)
 		task_unref(take_ptr(&s->task));
 }
 
+/* All that is here, so that readers need not wait until it is their child's turn. */
+static void tell_known(struct sync *s)
+{
+	struct store_piece piece;
+
+	for (size_t i = 0; i < s->interested_count; i++)
+		if (task_piece_info(s->task, s->interested[i], &piece))
+			(void)tell_piece(s, s->interested[i], piece.length, true);
+}
+
 static void sync_begin(struct sync *s)
 {
 	struct task_progress progress;
@@ -140,10 +151,13 @@ static void sync_begin(struct sync *s)
 			s);
 	s->follower = (struct follower){.actor = &s->actor,
 					.feed = &s->feed,
+					.paced = s->paced,
 					.host_id = s->host_id,
 					.urgent = s->interested_count <= HERALD_URGENT_MAX};
 	if (s->follower.urgent)
 		task_hurry(s->task, s->interested, s->interested_count);
+	if (s->paced)
+		tell_known(s);
 	free(take_ptr(&s->interested));
 	herald_join(s->server->herald, &s->follower);
 	s->feeding = true;
@@ -218,6 +232,8 @@ void sync_pieces(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
 	actor_init(&s->actor);
 	s->retry = (struct timer){.fire = sync_retry, .arg = s};
 	s->host_id = mem_strdup(rq->host_id);
+	/* A short list is of what readers wait for: all of it goes out as soon as may be. */
+	s->paced = rq->takes_later && rq->n_interested_piece_numbers > HERALD_URGENT_MAX;
 	s->interested_count = rq->n_interested_piece_numbers;
 	s->interested =
 		mem_dup(rq->interested_piece_numbers, s->interested_count * sizeof(*s->interested));

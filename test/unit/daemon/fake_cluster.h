@@ -37,6 +37,7 @@ struct fake_peer {
 	bool corrupt;	     /* its bytes are not what its digest says */
 	bool lies;	     /* its bytes are wrong and its digest agrees with them */
 	bool no_digest;
+	bool later;	      /* what it announces is only for who waits */
 	bool held;	      /* fetches wait until it is not */
 	uint64_t held_pieces; /* ... of these pieces alone */
 	bool half;	      /* half a piece comes before that */
@@ -514,8 +515,8 @@ static inline void fake_announce(void *arg)
 									     : fake.piece_length;
 
 			if (news >> i & 1)
-				p->ops.piece(p, i, off, len + fake.peers[p->peer].odd_len, &addr,
-					     p->arg);
+				p->ops.piece(p, i, off, len + fake.peers[p->peer].odd_len,
+					     fake.peers[p->peer].later, &addr, p->arg);
 		}
 		if (closes > 0)
 			err_set(&e, closes, "parent closed");

@@ -76,25 +76,6 @@ static void pieces_come_from_a_parent_and_are_reported(void **state)
 	task_unref(t);
 }
 
-static void parents_are_told_when_there_is_no_room_and_when_there_is(void **state)
-{
-	struct setting *s = *state;
-	struct task *t;
-
-	fake_will_say(parents_of(3));
-	fake_set(fake.peers[0].held_pieces = (1 << COUNT) - 2;
-		 fake.peers[1].held_pieces = ~UINT64_C(0));
-	t = open_whole(s);
-	await(fake_get(peers[0].full) == 1 && fake_get(peers[1].full) == 1);
-	assert_int_equal(fake_get(peers[0].free), 0);
-	fake_set(fake.peers[0].held_pieces = fake.peers[1].held_pieces = UINT64_C(1)
-									 << (COUNT - 1));
-	await(fake_get(peers[0].free) == 1 && fake_get(peers[1].free) == 1);
-	fake_set(fake.peers[0].held_pieces = fake.peers[1].held_pieces = 0);
-	await(is_complete(t));
-	task_unref(t);
-}
-
 static void work_is_shared_among_parents(void **state)
 {
 	struct setting *s = *state;
@@ -741,7 +722,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_setting(pieces_come_from_a_parent_and_are_reported),
 		with_setting(work_is_shared_among_parents),
-		with_setting(parents_are_told_when_there_is_no_room_and_when_there_is),
 		with_setting(a_reader_overtakes_the_prefetch_at_a_parent),
 		with_setting(without_a_scheduler_that_answers_the_origin_is_asked),
 		with_setting(a_scheduler_that_falls_silent_costs_its_deadline),

@@ -70,6 +70,8 @@ static void child_changed(void *arg)
 
 static const char *const names[] = {"zero", "one", "two"};
 
+static bool paced; /* those that follow from now on */
+
 static void child_follow_some(struct scene *sc, struct child *c, unsigned name, bool urgent,
 			      uint32_t first, uint32_t end)
 {
@@ -79,8 +81,11 @@ static void child_follow_some(struct scene *sc, struct child *c, unsigned name, 
 	c->name = name;
 	c->actor = (struct actor){.pool = sc->pool, .run = child_run, .free = child_free};
 	actor_init(&c->actor);
-	c->follower = (struct follower){
-		.actor = &c->actor, .feed = &c->feed, .urgent = urgent, .host_id = names[name]};
+	c->follower = (struct follower){.actor = &c->actor,
+					.feed = &c->feed,
+					.urgent = urgent,
+					.paced = paced,
+					.host_id = names[name]};
 	piece_feed_open(&c->feed, sc->t, NULL, 0, first, end, child_changed, c);
 	herald_join(sc->herald, &c->follower);
 	actor_wake(&c->actor); /* who is alone helps himself */
@@ -175,6 +180,23 @@ static void who_is_alone_is_told_of_everything_at_once(void **state)
 	have_all(&sc);
 	await(told_count(&sc) == PIECES);
 	scene_close(&sc, &a, 1);
+}
+
+static void who_is_alone_and_paced_is_told_while_slots_are_free(void **state)
+{
+	struct scene sc;
+	struct child c;
+
+	scene_open(&sc, state, NEVER_MS);
+	uploads(&sc, 100);
+	paced = true;
+	child_follow(&sc, &c, 0, false);
+	paced = false;
+	have_all(&sc);
+	assert_int_equal(told_count(&sc), 0);
+	uploads(&sc, -100);
+	await(told_count(&sc) == PIECES);
+	scene_close(&sc, &c, 1);
 }
 
 static void what_nobody_knows_is_told_first(void **state)
@@ -360,6 +382,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		herald_test(who_is_alone_is_told_of_everything_at_once),
+		herald_test(who_is_alone_and_paced_is_told_while_slots_are_free),
 		herald_test(what_nobody_knows_is_told_first),
 		herald_test(nobody_is_told_while_uploads_fill_the_slots),
 		herald_test(urgent_lists_come_first),

@@ -174,11 +174,12 @@ struct heard {
 };
 
 static void hear_piece(struct parent *p, uint32_t number, uint64_t offset, uint64_t length,
-		       const struct net_addr *addr, void *arg)
+		       bool later, const struct net_addr *addr, void *arg)
 {
 	struct heard *h = arg;
 
 	(void)p;
+	assert_false(later);
 	assert_int_equal(length, 4096);
 	lock_guard(&h->lock);
 	h->numbers[h->pieces] = number;

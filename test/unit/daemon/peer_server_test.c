@@ -54,6 +54,34 @@ static void pieces_are_told_at_once_and_as_they_come(void **state)
 	door_close(&d);
 }
 
+static void who_understands_later_is_told_of_all_at_once_and_again_in_turn(void **state)
+{
+	Dfdaemon__V2__SyncPiecesRequest rq = DFDAEMON__V2__SYNC_PIECES_REQUEST__INIT;
+	uint32_t numbers[] = {0, 1, 2, 3, 4};
+	struct hearing h;
+	struct door d;
+	struct task *t;
+
+	door_open(&d, state);
+	t = open_url(d.s, URL);
+	for (uint32_t i = 0; i < 5; i++)
+		assert_int_equal(read_piece(t, i), 0);
+	await(is_complete(t));
+	rq.host_id = (char *)"child";
+	rq.task_id = (char *)task_meta(t)->id;
+	rq.interested_piece_numbers = numbers;
+	rq.n_interested_piece_numbers = 5;
+	rq.takes_later = true;
+	hear(&h, d.tcp, UPLOAD("SyncPieces"), &sync_ops, &rq.base);
+	assert_int_equal(await_end(&h), RPC_OK);
+	assert_int_equal(heard(&h), 10);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(told(&h, i)->later, i < 5);
+	hearing_free(&h);
+	task_unref(t);
+	door_close(&d);
+}
+
 static void room_may_be_told_by_anybody_at_any_time(void **state)
 {
 	static const struct rpc_stream_ops ops = {
@@ -414,6 +442,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		peer_test(room_may_be_told_by_anybody_at_any_time),
+		peer_test(who_understands_later_is_told_of_all_at_once_and_again_in_turn),
 		peer_test(pieces_are_told_at_once_and_as_they_come),
 		peer_test(a_short_list_is_read_from_the_origin_next),
 		peer_test(a_task_that_is_not_here_is_not_found),

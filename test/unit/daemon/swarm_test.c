@@ -125,7 +125,7 @@ static void announce(struct parent *p, uint32_t index)
 	uint64_t len = index == COUNT - 1 ? PIECE - 5 : PIECE;
 
 	net_addr_parse("127.0.0.1", (uint16_t)(7000 + index), &addr);
-	p->ops.piece(p, index, off, len, &addr, p->arg);
+	p->ops.piece(p, index, off, len, false, &addr, p->arg);
 }
 
 static struct feeder *choose(struct setting *t, uint32_t index)
@@ -298,7 +298,7 @@ static void what_few_parents_have_is_told_apart(void **state)
 	assert_int_equal(swarm_draw(t->s, feeders), 3);
 	for (unsigned i = 0; i < 3; i++) {
 		o = swarm_offer(t->s, feeders[i]);
-		assert_ptr_equal(o.have, feeders[i]->have);
+		assert_ptr_equal(o.have, feeders[i]->offered);
 		assert_int_equal(o.rare[0][0], 1u << 1);
 		assert_int_equal(o.rare[1][0], 1u << 2);
 		assert_true(o.from < COUNT);
@@ -419,7 +419,7 @@ static void who_speaks_of_other_content_is_dropped(void **state)
 
 		assert_int_equal(add(t, 10 + i, 10 + i), 1);
 		p = last[opened - 1];
-		p->ops.piece(p, bad[i].number, bad[i].off, bad[i].len, &addr, p->arg);
+		p->ops.piece(p, bad[i].number, bad[i].off, bad[i].len, false, &addr, p->arg);
 		swarm_reap(t->s);
 		assert_int_equal(freed, i + 1);
 		assert_int_equal(add(t, 10 + i, 50 + i), 0);
