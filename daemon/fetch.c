@@ -405,6 +405,18 @@ static bool despair(struct fetch *f, bool is_read)
 	return true;
 }
 
+/* Parents have what is missing, offer none of it, and nothing is on its way: a parent that hangs
+ * must not keep a download for ever. */
+static bool take_unoffered(struct fetch *f)
+{
+	int64_t until = __atomic_load_n(&f->progress_ms, __ATOMIC_RELAXED) + fetch_patience_ms(f);
+
+	if (clock_ms() >= until)
+		return swarm_offer_all(f->swarm);
+	due_at(f, until);
+	return false;
+}
+
 /* Nothing is wanted: after a while nobody need be kept. */
 static void linger(struct fetch *f)
 {
@@ -536,9 +548,9 @@ static bool decide(struct fetch *f)
 		return true;
 	if (f->mode == PARENTS && need.stuck_since_ms + fetch_patience_ms(f) > clock_ms())
 		due_at(f, need.stuck_since_ms + fetch_patience_ms(f));
-	if (f->mode == PARENTS && need.fetch && !(have && need.possible) && !need.fetching)
-		return despair(f, need.waiters > 0);
-	return false;
+	if (f->mode != PARENTS || !need.fetch || need.fetching)
+		return false;
+	return have && need.possible ? take_unoffered(f) : despair(f, need.waiters > 0);
 }
 
 static void give_up(struct fetch *f)

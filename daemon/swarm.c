@@ -247,6 +247,19 @@ void swarm_ask_sooner(struct swarm *s, const uint32_t *numbers, size_t count)
 		parent_ask_sooner(p, s->c.task_id, s->c.own_host_id, numbers, count);
 }
 
+bool swarm_offer_all(struct swarm *s)
+{
+	bool any = false;
+
+	list_each (it, &s->feeders) {
+		struct feeder *f = list_entry(it, struct feeder, link);
+
+		any |= memcmp(f->offered, f->have, s->words * sizeof(uint64_t)) != 0;
+		memcpy(f->offered, f->have, s->words * sizeof(uint64_t));
+	}
+	return any;
+}
+
 void swarm_tell_room(struct swarm *s, bool full)
 {
 	lock_take(s->c.lock);

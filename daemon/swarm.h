@@ -63,6 +63,8 @@ unsigned swarm_add(struct swarm *s, const struct parent_info *infos, size_t coun
 void swarm_ask_sooner(struct swarm *s, const uint32_t *numbers, size_t count);
 /* Tells all parents whether there is room for another piece. The lock and the thread likewise. */
 void swarm_tell_room(struct swarm *s, bool full);
+/* What parents keep for later is offered now. True if there was such a thing; with the lock. */
+bool swarm_offer_all(struct swarm *s);
 /* Frees what was dropped. */
 void swarm_reap(struct swarm *s);
 /* Ends a conversation: all parents go; only those who sent wrong bytes are remembered. */

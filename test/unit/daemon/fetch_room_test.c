@@ -1,9 +1,10 @@
 /* daemon/fetch: which pieces a child fetches that nobody waits for, and what it says of its room */
 #include "test/unit/daemon/task_fixture.h"
 
-#define COUNT  21
-#define LENGTH (20 * PIECE + 5)
-#define ALL    ((UINT64_C(1) << COUNT) - 1)
+#define COUNT	 21
+#define LENGTH	 (20 * PIECE + 5)
+#define NEVER_MS 3600000
+#define ALL	 ((UINT64_C(1) << COUNT) - 1)
 
 #define parents_of(bits) ((struct fake_reply){.what = SAY_PARENTS, .peers = (bits)})
 
@@ -26,6 +27,13 @@ static struct task *open_whole(struct setting *s)
 
 	task_want_all(t, TASK_REST);
 	return t;
+}
+
+static void patience_is(struct setting *s, int64_t ms)
+{
+	setting_stop(s);
+	s->config.patience_ms = ms;
+	setting_start(s);
 }
 
 static bool says_full(unsigned peer)
@@ -56,6 +64,7 @@ static void what_is_only_for_who_waits_is_not_prefetched(void **state)
 	struct setting *s = *state;
 	struct task *t;
 
+	patience_is(s, NEVER_MS);
 	fake_will_say(parents_of(1));
 	fake_set(fake.peers[0].later = true);
 	t = open_whole(s);
@@ -70,11 +79,29 @@ static void what_is_only_for_who_waits_is_not_prefetched(void **state)
 	task_unref(t);
 }
 
+static void who_hangs_after_naming_its_pieces_is_asked_for_them_all_the_same(void **state)
+{
+	struct setting *s = *state;
+	struct task *t;
+
+	patience_is(s, 100);
+	fake_will_say(parents_of(1));
+	fake_set(fake.peers[0].later = true);
+	t = open_whole(s);
+	await(is_complete(t));
+	assert_int_equal(fake_get(peers[0].fetches), COUNT);
+	assert_int_equal(fake_get(gets), 0);
+	task_unref(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			parents_are_told_when_there_is_no_room_and_when_there_is, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			who_hangs_after_naming_its_pieces_is_asked_for_them_all_the_same, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(what_is_only_for_who_waits_is_not_prefetched, setup,
 						teardown),
 	};
