@@ -248,11 +248,13 @@ static void pieces_and_bandwidth_are_told(void **state)
 	assert_string_equal(h.addrs[1], "[fd00::1]:4005");
 	assert_int_equal(h.tx, 100);
 	assert_int_equal(h.tx_max, 1000);
+	lock_take(&f.lock);
 	assert_string_equal(f.host_id, "child-host");
 	assert_string_equal(f.peer_id, "child-peer");
 	assert_string_equal(f.task_id, ID);
 	assert_int_equal(f.interested_count, 3);
 	assert_int_equal(f.interested[2], 7);
+	lock_drop(&f.lock);
 	assert_string_equal(parent_info(p)->peer_id, "parent-peer");
 	parent_free(p);
 	rpc_server_free(f.server, 0);
