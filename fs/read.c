@@ -3,59 +3,19 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "fs/answer.h"
 #include "fs/inherit.h"
 #include "fs/open.h"
-#include "fs/request.h"
+#include "fs/reading.h"
 
 #include <errno.h>
 #include <inttypes.h>
 
-struct reading {
-	struct request rq;
-	struct fs_read ask;
-	uint64_t id, off;
-	uint32_t len;
-};
-
-/* Counts and logs it. After the reply: the handle may be gone. */
 static void tell_error(const struct reading *r, const struct err *e)
 {
-	struct fs_session *s = r->rq.s;
+	cleanup(free_at) char *path = tree_path(r->rq.s->tree, r->id, NULL);
 
-	atomic_fetch_add(&s->stat.errors, 1);
-	/* Once per file in a row: a reader may go on asking. */
-	if (atomic_exchange(&s->error_told_id, r->id) != r->id) {
-		cleanup(free_at) char *path = tree_path(s->tree, r->id, NULL);
-
-		log_warn("read failed", "path=\"%s\" off=%" PRIu64 " why=\"%s\"", path ? path : "",
-			 r->off, e->text);
-	}
-}
-
-static void reply_data(struct reading *r, const struct fs_extent *extents, unsigned count)
-{
-	struct err e = {0};
-
-	if (answer_extents(r->rq.s, r->rq.req, extents, count, r->len, &e) < 0)
-		tell_error(r, &e);
-	else
-		atomic_fetch_add(&r->rq.s->stat.bytes, r->len);
-}
-
-static void read_done(struct fs_read *ask, const struct fs_extent *extents, unsigned count,
-		      const struct err *e)
-{
-	struct reading *r = ask->arg;
-
-	request_answering(&r->rq);
-	if (e) {
-		fuse_reply_err(r->rq.req, session_errno(e));
-		tell_error(r, e);
-	} else {
-		reply_data(r, extents, count);
-	}
-	request_answered(&r->rq);
+	log_warn("read failed", "path=\"%s\" off=%" PRIu64 " why=\"%s\"", path ? path : "", r->off,
+		 e->text);
 }
 
 static bool read_cancel(struct request *rq)
@@ -106,10 +66,7 @@ void read_op(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		return;
 	}
 	r = mem_new(struct reading);
-	r->id = h->pin.info.id;
-	r->off = (uint64_t)off;
-	r->len = (uint32_t)size;
-	r->ask = (struct fs_read){.done = read_done, .arg = r};
+	reading_init(r, h->pin.info.id, (uint64_t)off, (uint32_t)size, tell_error);
 	if (!request_begin(&r->rq, s, req, read_cancel, read_free))
 		return;
 	s->ops->read(s->src, h->pin.blob, r->off, r->len, &r->ask);
