@@ -87,8 +87,8 @@ static void host_message(struct rpc_stream *stream, const ProtobufCMessage *msg,
 		p->ops->bandwidth(p, tx, tx_max, p->arg);
 }
 
-static void host_closed(struct rpc_stream *stream, enum rpc_code code, const char *text,
-			const void *details, size_t details_len, void *arg)
+static void closed_unheard(struct rpc_stream *stream, enum rpc_code code, const char *text,
+			   const void *details, size_t details_len, void *arg)
 {
 	(void)stream;
 	(void)code;
@@ -108,26 +108,18 @@ static const struct rpc_stream_ops pieces_ops = {
 static const struct rpc_stream_ops sooner_ops = {
 	.response = &dfdaemon__v2__sync_pieces_response__descriptor,
 	.message = pieces_message,
-	.closed = host_closed,
+	.closed = closed_unheard,
 };
 
 static const struct rpc_stream_ops host_ops = {
 	.response = &common__v2__host__descriptor,
 	.message = host_message,
-	.closed = host_closed,
+	.closed = closed_unheard,
 };
-
-static void room_message(struct rpc_stream *stream, const ProtobufCMessage *msg, void *arg)
-{
-	(void)stream;
-	(void)msg;
-	(void)arg;
-}
 
 static const struct rpc_stream_ops room_ops = {
 	.response = &skimmer__v1__tell_room_response__descriptor,
-	.message = room_message,
-	.closed = host_closed,
+	.closed = closed_unheard,
 };
 
 static struct rpc_stream *open_pieces(struct parent *p, const struct rpc_stream_ops *ops,

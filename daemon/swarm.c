@@ -223,6 +223,13 @@ unsigned swarm_add(struct swarm *s, const struct parent_info *infos, size_t coun
 	return added;
 }
 
+/* All parents once more, one after the other. */
+static void begin_asking(struct swarm *s)
+{
+	lock_guard(s->c.lock);
+	s->asked++;
+}
+
 /* The next that was not asked this time. */
 static struct parent *next_to_ask(struct swarm *s)
 {
@@ -240,9 +247,7 @@ static struct parent *next_to_ask(struct swarm *s)
 
 void swarm_ask_sooner(struct swarm *s, const uint32_t *numbers, size_t count)
 {
-	lock_take(s->c.lock);
-	s->asked++;
-	lock_drop(s->c.lock);
+	begin_asking(s);
 	for (struct parent *p = next_to_ask(s); p; p = next_to_ask(s))
 		parent_ask_sooner(p, s->c.task_id, s->c.own_host_id, numbers, count);
 }
@@ -262,9 +267,7 @@ bool swarm_offer_all(struct swarm *s)
 
 void swarm_tell_room(struct swarm *s, bool full)
 {
-	lock_take(s->c.lock);
-	s->asked++;
-	lock_drop(s->c.lock);
+	begin_asking(s);
 	for (struct parent *p = next_to_ask(s); p; p = next_to_ask(s))
 		parent_tell_room(p, s->c.task_id, s->c.own_host_id, full);
 }
