@@ -8,21 +8,11 @@
 /* The cluster knows the task; there is one parent, which has its first piece. */
 static int setup(void **state)
 {
-	int r = setup_with(state, LENGTH, true);
+	int r = setup_known(state, LENGTH);
 
-	fake.has_task = true;
-	fake.task_length = LENGTH;
-	fake.task_pieces = COUNT;
 	fake.peers[0].has = 1;
-	fake_will_say((struct fake_reply){.what = SAY_PARENTS, .peers = 1});
+	fake_will_say(parents_of(1));
 	return r;
-}
-
-static void patience_is(struct setting *s, int64_t ms)
-{
-	setting_stop(s);
-	s->config.patience_ms = ms;
-	setting_start(s);
 }
 
 static struct task *open_without_origin(struct setting *s)

@@ -6,34 +6,14 @@
 #define NEVER_MS 3600000
 #define ALL	 ((UINT64_C(1) << COUNT) - 1)
 
-#define parents_of(bits) ((struct fake_reply){.what = SAY_PARENTS, .peers = (bits)})
-
 /* The cluster knows the task; both peers have all of it. */
 static int setup(void **state)
 {
-	int r = setup_with(state, LENGTH, true);
+	int r = setup_known(state, LENGTH);
 
-	fake.has_task = true;
-	fake.task_length = LENGTH;
-	fake.task_pieces = COUNT;
 	fake.peers[0].has = fake.peers[1].has = ALL;
 	fake_will_say(parents_of(1));
 	return r;
-}
-
-static struct task *open_whole(struct setting *s)
-{
-	struct task *t = open_url(s, URL);
-
-	task_want_all(t, TASK_REST);
-	return t;
-}
-
-static void patience_is(struct setting *s, int64_t ms)
-{
-	setting_stop(s);
-	s->config.patience_ms = ms;
-	setting_start(s);
 }
 
 static bool says_full(unsigned peer)

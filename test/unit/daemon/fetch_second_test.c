@@ -9,18 +9,15 @@
 /* Two parents, of which peer 1 has nothing yet; a piece may be asked for twice after 50 ms. */
 static int setup(void **state)
 {
-	int r = setup_with(state, LENGTH, true);
+	int r = setup_known(state, LENGTH);
 	struct setting *s = *state;
 
 	log_set_level((enum log_level) - 1);
 	setting_stop(s);
 	s->config.second_ms = 50;
 	setting_start(s);
-	fake.has_task = true;
-	fake.task_length = LENGTH;
-	fake.task_pieces = COUNT;
 	fake.peers[0].has = ALL;
-	fake_will_say(((struct fake_reply){.what = SAY_PARENTS, .peers = 3}));
+	fake_will_say(parents_of(3));
 	return r;
 }
 

@@ -5,19 +5,15 @@
 #define LENGTH (20 * PIECE + 5)
 #define ALL    ((UINT64_C(1) << COUNT) - 1)
 
-#define parents_of(bits) ((struct fake_reply){.what = SAY_PARENTS, .peers = (bits)})
-#define go_to_origin	 ((struct fake_reply){.what = SAY_ORIGIN})
-#define silence		 ((struct fake_reply){.what = SAY_NOTHING})
-#define closed_with(c)	 ((struct fake_reply){.what = SAY_CLOSED, .code = (c)})
+#define go_to_origin   ((struct fake_reply){.what = SAY_ORIGIN})
+#define silence	       ((struct fake_reply){.what = SAY_NOTHING})
+#define closed_with(c) ((struct fake_reply){.what = SAY_CLOSED, .code = (c)})
 
 /* The cluster knows the task; both peers have all of it. */
 static int setup(void **state)
 {
-	int r = setup_with(state, LENGTH, true);
+	int r = setup_known(state, LENGTH);
 
-	fake.has_task = true;
-	fake.task_length = LENGTH;
-	fake.task_pieces = COUNT;
 	fake.peers[0].has = fake.peers[1].has = ALL;
 	fake_will_say(parents_of(1));
 	return r;
@@ -29,14 +25,6 @@ static int setup_quiet(void **state)
 
 	log_set_level((enum log_level) - 1);
 	return r;
-}
-
-static struct task *open_whole(struct setting *s)
-{
-	struct task *t = open_url(s, URL);
-
-	task_want_all(t, TASK_REST);
-	return t;
 }
 
 static struct task *open_digest(struct setting *s, char *digest)

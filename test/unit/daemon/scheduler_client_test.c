@@ -482,22 +482,29 @@ static void a_scheduler_that_forgot_the_host_is_told_again(void **state)
 	setting_close(&s);
 }
 
+static void add_other(struct setting *s, struct fake_scheduler *other)
+{
+	const char *addrs[2] = {s->fake.addr};
+
+	fake_start(other, NULL, FAKE_NORMAL);
+	addrs[1] = other->addr;
+	scheduler_client_set(s->client, addrs, 2);
+	await_that(scheduler_client_alive(s->client) == 2);
+}
+
 static void a_dead_scheduler_is_left_for_the_other_and_comes_back(void **state)
 {
 	struct fake_scheduler other, *keeper, *spare;
 	struct schedule *schedule;
-	const char *addrs[2];
 	struct setting s;
 	struct heard h;
+	const char *first;
 
 	(void)state;
 	log_set_level(LOG_ERROR);
 	setting_open(&s, FAKE_NORMAL);
-	fake_start(&other, NULL, FAKE_NORMAL);
-	addrs[0] = s.fake.addr;
-	addrs[1] = other.addr;
-	scheduler_client_set(s.client, addrs, 2);
-	await_that(scheduler_client_alive(s.client) == 2);
+	add_other(&s, &other);
+	first = s.fake.addr;
 	heard_init(&h);
 	schedule = begin(&s, &h);
 	await_that(heard_count(&h, &h.parents_calls) == 1);
@@ -517,7 +524,7 @@ static void a_dead_scheduler_is_left_for_the_other_and_comes_back(void **state)
 	await_that(scheduler_client_alive(s.client) == 2);
 	assert_int_equal(fake_count(keeper, &keeper->announced), 1);
 	/* An address that is taken away is not asked any more. */
-	scheduler_client_set(s.client, addrs, 1);
+	scheduler_client_set(s.client, &first, 1);
 	assert_int_equal(scheduler_client_alive(s.client), 1);
 	setting_close(&s);
 	fake_release(&other);
@@ -539,17 +546,12 @@ static void ask_once(struct setting *s)
 static void the_first_refusal_drops_a_scheduler(void **state)
 {
 	struct fake_scheduler other, *keeper, *spare;
-	const char *addrs[2];
 	struct setting s;
 
 	(void)state;
 	log_set_level(LOG_ERROR);
 	setting_open(&s, FAKE_NORMAL);
-	fake_start(&other, NULL, FAKE_NORMAL);
-	addrs[0] = s.fake.addr;
-	addrs[1] = other.addr;
-	scheduler_client_set(s.client, addrs, 2);
-	await_that(scheduler_client_alive(s.client) == 2);
+	add_other(&s, &other);
 	ask_once(&s);
 	keeper = fake_count(&other, &other.request_count) > 0 ? &other : &s.fake;
 	spare = keeper == &other ? &s.fake : &other;

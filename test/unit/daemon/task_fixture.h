@@ -59,6 +59,19 @@ static inline int setup_with(void **state, uint64_t length, bool scheduler)
 	return 0;
 }
 
+#define parents_of(bits) ((struct fake_reply){.what = SAY_PARENTS, .peers = (bits)})
+
+/* With a scheduler that knows the task; who has its pieces is for the caller to say. */
+static inline int setup_known(void **state, uint64_t length)
+{
+	int r = setup_with(state, length, true);
+
+	fake.has_task = true;
+	fake.task_length = length;
+	fake.task_pieces = (uint32_t)((length + PIECE - 1) / PIECE);
+	return r;
+}
+
 static inline int teardown(void **state)
 {
 	struct setting *s = *state;
@@ -195,6 +208,22 @@ static inline struct tasks_stat stat_now(struct setting *s)
 
 	tasks_stat(s->ts, &st);
 	return st;
+}
+
+/* Nobody waits for it. */
+static inline struct task *open_whole(struct setting *s)
+{
+	struct task *t = open_url(s, URL);
+
+	task_want_all(t, TASK_REST);
+	return t;
+}
+
+static inline void patience_is(struct setting *s, int64_t ms)
+{
+	setting_stop(s);
+	s->config.patience_ms = ms;
+	setting_start(s);
 }
 
 #endif

@@ -15,12 +15,9 @@ static int setup(void **state)
 
 static int setup_cluster(void **state)
 {
-	int r = setup_with(state, LENGTH, true);
+	int r = setup_known(state, LENGTH);
 
 	log_set_level((enum log_level) - 1);
-	fake.has_task = true;
-	fake.task_length = LENGTH;
-	fake.task_pieces = COUNT;
 	return r;
 }
 
