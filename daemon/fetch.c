@@ -19,6 +19,7 @@
 
 #define RANK_FETCH	25
 #define UNREAD_PATIENCE 4   /* as long as a reader's when nobody waits: its turn among many comes */
+#define RUNS_FIRST	1   /* of the origin side by side */
 #define TELL_ROOM_MS	50  /* between words to parents about that */
 #define RETELL_MS	500 /* between tries to find another scheduler */
 
@@ -156,6 +157,8 @@ static void begin(struct fetch *f)
 	f->asked = f->reopened = f->untold = f->rejoined = false;
 	f->failed = (struct err){0};
 	f->began_ms = clock_ms();
+	slots_init(&f->slots, RUNS_FIRST, true, f->began_ms,
+		   __atomic_load_n(&f->origin_bytes, __ATOMIC_RELAXED));
 	f->began_from_origin = f->from_origin;
 	f->began_from_peers = f->from_peers;
 	f->giver_count = 0;
@@ -680,7 +683,6 @@ struct fetch *fetch_new(struct fetchers *all, struct store_task *st, struct piec
 				/* The crew keeps a quarter for readers. */
 				.hands_max = (4 * all->c.piece_workers + 2) / 3};
 	f->timer = (struct timer){.fire = on_timer, .arg = f};
-	slots_init(&f->slots, clock_ms(), 0);
 	lock_init(&f->lock, RANK_FETCH);
 	list_init(&f->flights);
 	f->swarm = swarm_new(&(struct swarm_config){.task_id = f->meta->id,

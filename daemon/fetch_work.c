@@ -17,6 +17,8 @@
 
 #define RUN_PIECES_MAX	 4
 #define RUN_BYTES_MAX	 (32u << 20)
+#define RUN_CORE_RATE	 (400u << 10) /* bytes per ms: faster, and a core is busy, not the link */
+#define RUN_CORES	 4
 #define DISK_PAUSE_MS	 200
 #define VERIFY_PAUSE_MS	 60000
 #define PROBE_TIMEOUT_MS 30000
@@ -112,14 +114,19 @@ static bool has_ranges(const struct source *s)
 
 /* The first run has the link to itself, so that the first bytes are here soon; each piece that came
  * lets one more run begin, but not more than bring something: of those that share a link the pieces
- * come at the same time, and later than they could. */
+ * come at the same time, and later than they could, to us and to all who wait for them. */
 static bool may_run(struct fetch *f)
 {
 	uint64_t came = f->from_origin - f->began_from_origin;
+	int64_t now_ms = clock_ms();
+	bool at_once = came / RUN_CORE_RATE >= (uint64_t)(now_ms - f->began_ms);
+	unsigned may = f->slots.count;
 
-	slots_sample(&f->slots, clock_ms(), __atomic_load_n(&f->origin_bytes, __ATOMIC_RELAXED),
-		     f->runs);
-	return f->runs < f->slots.count && f->runs <= came / f->meta->geometry.piece_length;
+	slots_sample(&f->slots, now_ms, __atomic_load_n(&f->origin_bytes, __ATOMIC_RELAXED),
+		     f->runs + 1);
+	if (at_once && may < RUN_CORES)
+		may = RUN_CORES;
+	return f->runs < may && f->runs <= came / f->meta->geometry.piece_length;
 }
 
 static bool choose_origin(struct fetch *f, enum piece_rank least, struct work *w)

@@ -18,7 +18,9 @@
 #define HERALD_LOCK_RANK 7
 #define LOOK_MS		 20
 #define LOOK_LINK_MS	 100
-#define LULL		 3 /* that part of overdue_ms without news is a lull */
+#define SLOTS_FIRST	 4
+#define IDLE_MS		 300 /* longer than between one piece of the origin and the next */
+#define LULL		 3   /* that part of overdue_ms without news is a lull */
 #define OVERDUE_MS	 3000
 #define OVERDUE_EACH_MS	 50 /* how often somebody overdue is looked for */
 
@@ -49,28 +51,26 @@ struct herald {
 	uint64_t random;
 	int64_t next_overdue_ms; /* when to look for somebody overdue */
 	int64_t granted_ms;	 /* when somebody was told last */
+	int64_t busy_ms;	 /* when something was last sent, or about to be */
 	struct callers callers;
 	uint64_t begun; /* uploads that callers know of */
 };
 
 /* ---- how many may be told */
 
-static void sample_link(struct herald *h, int64_t now_ms)
+static void sample_link(struct herald *h, int64_t now_ms, unsigned taken)
 {
-	struct host_sending s;
-
 	if (now_ms - h->looked_ms < LOOK_LINK_MS)
 		return;
 	h->looked_ms = now_ms;
-	host_sending(h->host, &s);
-	slots_sample(&h->slots, now_ms, host_link_sent(h->host), s.running);
+	slots_sample(&h->slots, now_ms, host_link_sent(h->host), taken);
 }
 
-/* With the lock. */
 static unsigned taken_slots(struct herald *h, int64_t now_ms)
 {
 	struct host_sending s;
 
+	lock_guard(&h->lock);
 	host_sending(h->host, &s);
 	if (s.begun - h->begun > HOST_BEGUN_MAX)
 		h->begun = s.begun - HOST_BEGUN_MAX;
@@ -204,16 +204,23 @@ static bool look_at_tasks(struct herald *h)
 	return any_new;
 }
 
+/* Nobody was told for a while, or nothing is sent. */
+static bool is_lull(const struct herald *h, int64_t now_ms)
+{
+	return now_ms - h->granted_ms >= h->overdue_ms / LULL || now_ms - h->busy_ms >= IDLE_MS;
+}
+
 /* True if somebody is held back. What nobody knows has a slot more: it does not wait for the end of
  * something that others could have given as well. */
-static bool look(struct herald *h, int64_t now_ms)
+static bool look(struct herald *h, int64_t now_ms, unsigned taken)
 {
-	unsigned taken = taken_slots(h, now_ms), slots = slots_now(&h->slots, taken);
+	unsigned slots = slots_now(&h->slots);
 	bool any_new = look_at_tasks(h);
 
+	if (taken > 0)
+		h->busy_ms = now_ms;
 	for (; taken < slots; taken++)
-		if (!grant_next(h, false,
-				taken == 0 || now_ms - h->granted_ms >= h->overdue_ms / LULL))
+		if (!grant_next(h, false, is_lull(h, now_ms)))
 			return any_new;
 	if (taken == slots)
 		(void)grant_next(h, true, false);
@@ -230,10 +237,11 @@ static void herald_run(struct actor *a)
 	struct herald *h = container_of(a, struct herald, actor);
 
 	int64_t now_ms = clock_ms();
+	unsigned taken = taken_slots(h, now_ms);
 
-	sample_link(h, now_ms);
+	sample_link(h, now_ms, taken);
 	lock_guard(&h->lock);
-	if (!h->stopping && look(h, now_ms))
+	if (!h->stopping && look(h, now_ms, taken))
 		timer_arm(&h->timer, LOOK_MS);
 }
 
@@ -271,7 +279,7 @@ struct herald *herald_new(struct host *host, struct pool *pool, int64_t overdue_
 	cond_init(&h->freed);
 	list_init(&h->rounds);
 	h->random = (uint64_t)clock_us();
-	slots_init(&h->slots, clock_ms(), host_link_sent(host));
+	slots_init(&h->slots, SLOTS_FIRST, false, clock_ms(), host_link_sent(host));
 	callers_init(&h->callers);
 	host_on_sending_ended(host, upload_ended, h);
 	return h;

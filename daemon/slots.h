@@ -7,24 +7,29 @@
  *	one step up	is kept if the link sends noticeably more for it
  *	one step down	is kept unless the link sends noticeably less
  *
- * The last direction goes on while it is kept. Between the trials, whenever the link sends much
- *less than it was seen to, one more may run than do now.
+ * The last direction goes on while it is kept. Between the trials, as long as the link sends less
+ *than it was seen to, one more may run every fifth of a second. Not sooner: what was let run shows
+ *in the link's speed only then, and too many that run together keep each other from ending.
  *
  * Not thread-safe; no clock and no link of its own.
  */
 #ifndef DAEMON_SLOTS_H
 #define DAEMON_SLOTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#define SLOTS_FIRST 4
-#define SLOTS_MIN   1
-#define SLOTS_MAX   48
+#define SLOTS_MIN 1
+#define SLOTS_MAX 48
 
 /* Fields are private but count. */
 struct slots {
 	unsigned count;
-	int step; /* on trial; 0 = none */
+	unsigned first, extra;
+	bool is_steady, doubles;
+	unsigned pause, rest; /* samples without a trial: last time, and still to come */
+	bool was_full;	      /* as many ran at the last glance as may */
+	int step;	      /* on trial; 0 = none */
 	int direction;
 	int64_t sampled_ms;
 	uint64_t sampled_bytes, rate; /* bytes per second before the trial */
@@ -32,11 +37,14 @@ struct slots {
 	uint64_t glanced_bytes, speed, best; /* bytes per second: lately, and the most of late */
 };
 
-void slots_init(struct slots *s, int64_t now_ms, uint64_t sent);
-/* Somebody waits for a slot. sent: bytes that ever went; running: pieces that go now. As often as
- * one likes. */
+/* first: to begin with, and after each silence. is_steady: speeds do not rise by themselves, so the
+ * first steps up are doublings, for as long as they are kept, and what was tried in vain is tried
+ * again ever later. */
+void slots_init(struct slots *s, unsigned first, bool is_steady, int64_t now_ms, uint64_t sent);
+/* Somebody waits for a slot. sent: bytes that ever went; running: pieces that go now or are about
+ * to. As often as one likes. */
 void slots_sample(struct slots *s, int64_t now_ms, uint64_t sent, unsigned running);
-/* How many may run now, while so many do. */
-unsigned slots_now(const struct slots *s, unsigned running);
+/* How many may run now. */
+unsigned slots_now(const struct slots *s);
 
 #endif
