@@ -6,12 +6,13 @@
 #include "control/scheduler/pick.h"
 #include "control/scheduler/state.h"
 
-#define SAMPLE_MAX 64 /* bounds filter_parent_limit */
-#define LOOKS	   8  /* peers looked at for each to be found */
-#define CROWD	   64 /* so many at one place, and few of them need to know others */
-#define REACH_OUT  4  /* one in so many then */
-#define MATES	   3  /* parents of a peer, mates among them, in candidate_parent_limit */
-#define SHARERS	   64 /* peers looked at for one that shares */
+#define SAMPLE_MAX  64 /* bounds filter_parent_limit */
+#define LOOKS	    8  /* peers looked at for each to be found */
+#define CROWD	    64 /* so many at one place, and few of them need to know others */
+#define REACH_OUT   4  /* one in so many then */
+#define MANY_PIECES 32
+#define MATES	    3  /* parents of a peer, mates among them, in parents_for() */
+#define SHARERS	    64 /* peers looked at for one that shares */
 
 static uint64_t next_random(struct state *s)
 {
@@ -117,6 +118,17 @@ static bool reaches_out(struct state *s, const struct peer *p)
 	return !near || near->count < CROWD || next_random(s) % REACH_OUT == 0;
 }
 
+/* How many parents it is told of: where many pieces are exchanged a fifth to four, as all too often
+ * none of four has what a child lacks. */
+static unsigned parents_for(const struct state *s, const struct peer *p)
+{
+	unsigned limit = s->config.candidate_parent_limit;
+	bool more = s->config.algorithm == PICK_SKIMMER && p->host->takes_more &&
+		    p->task->piece_count >= MANY_PIECES;
+
+	return more ? limit + (limit + 3) / 4 : limit;
+}
+
 /* By ours somebody below the child may be its mate, if others feed it too. */
 static unsigned find_parents(struct state *s, struct peer *child, struct peer **out)
 {
@@ -125,7 +137,7 @@ static unsigned find_parents(struct state *s, struct peer *child, struct peer **
 				       reaches_out(s, child)};
 	unsigned count = sample(s, child, list), taken = 0, best;
 
-	best = pick_best(s->config.algorithm, &who, list, count, s->config.candidate_parent_limit);
+	best = pick_best(s->config.algorithm, &who, list, count, parents_for(s, child));
 	for (unsigned i = 0; i < best && taken < PEER_PARENTS_MAX; i++) {
 		struct peer *p = child->task->peers[list[i].index];
 
@@ -159,7 +171,7 @@ static void introduce(struct state *s, struct peer *newcomer, struct peer *const
 		struct peer *p = to[i];
 
 		if (peer_is_source(p) || !p->host->takes_more || p->host == newcomer->host ||
-		    p->parent_count >= MATES * s->config.candidate_parent_limit ||
+		    p->parent_count >= MATES * parents_for(s, p) ||
 		    state_peer_is_blocked(p, newcomer->id) || !graph_link_mate(newcomer, p))
 			continue;
 		s->introductions++;
@@ -171,7 +183,7 @@ void state_offer(struct state *s, struct peer *p)
 {
 	const struct task *t = p->task;
 	struct peer *to[PEER_PARENTS_MAX];
-	unsigned count = 0, limit = s->config.candidate_parent_limit;
+	unsigned count = 0, limit = parents_for(s, p);
 	uint64_t at;
 
 	if (s->config.algorithm != PICK_SKIMMER || t->in_state[PEER_RUNNING] == 0)

@@ -420,6 +420,37 @@ static void who_has_parents_enough_or_shares_nothing_is_left_out_of_it(void **st
 	assert_int_equal(b->parent_count, 1);
 }
 
+/* How many parents the last of twenty peers of a task of so many pieces is told of, at a limit
+ * of 4. */
+static uint32_t told_last(struct fixture *f, uint32_t pieces, bool takes_more)
+{
+	char name[8];
+
+	f->state.config.candidate_parent_limit = 4;
+	join_source(f, "a")->task->piece_count = pieces;
+	for (unsigned i = 0; i < 18; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		join_and_start(f, name);
+	}
+	state_host_announce(&f->state, "hz", f->now)->takes_more = takes_more;
+	return join(f, "z")->parent_count;
+}
+
+static void who_exchanges_many_pieces_is_told_of_more(void **state)
+{
+	assert_int_equal(told_last(*state, 128, true), 5);
+}
+
+static void a_foreign_client_is_told_of_no_more_than_is_configured(void **state)
+{
+	assert_int_equal(told_last(*state, 128, false), 4);
+}
+
+static void few_pieces_need_no_more_parents(void **state)
+{
+	assert_int_equal(told_last(*state, 5, true), 4);
+}
+
 static void mates_may_feed_each_other_but_the_other_edges_make_no_circle(void **state)
 {
 	struct fixture *f = *state;
@@ -647,6 +678,9 @@ int main(void)
 		T(who_registers_is_answered_at_once_with_whoever_there_is),
 		OURS(a_better_parent_that_comes_later_is_told_unasked),
 		OURS(who_has_parents_enough_or_shares_nothing_is_left_out_of_it),
+		OURS(who_exchanges_many_pieces_is_told_of_more),
+		OURS(a_foreign_client_is_told_of_no_more_than_is_configured),
+		OURS(few_pieces_need_no_more_parents),
 		OURS(mates_may_feed_each_other_but_the_other_edges_make_no_circle),
 		OURS(a_busy_source_is_better_than_waiting_when_the_best_are_below),
 		OURS(one_who_only_has_its_own_children_left_waits),
