@@ -10,7 +10,7 @@
 
 #define RESCHEDULES_MAX 5
 #define UNREAD_PATIENCE 4 /* no reader waits */
-#define ORIGIN_HANDS	2 /* what the daemon finds to be enough for a link that they fill */
+#define ORIGIN_HANDS	1 /* what the daemon finds to be enough for a link that they fill */
 #define NOBODY		UINT32_MAX
 #define TELL_FULL_US	50000
 

@@ -34,7 +34,7 @@ static const struct cli_option option_table[] = {
 	{"hands", 0, CLI_U64, offsetof(struct options, hands), "N", NULL,
 	 "Pieces fetched at a time (default 8)."},
 	{"slots", 0, CLI_U64, offsetof(struct options, slots), "N", NULL,
-	 "A parent announces new pieces while fewer uploads run (default 6, 0 = always)."},
+	 "A parent announces new pieces while fewer uploads run (default 4, 0 = always)."},
 	{"parents", 0, CLI_U64, offsetof(struct options, parents), "N", NULL,
 	 "candidateParentLimit (default 4)."},
 	{"filter", 0, CLI_U64, offsetof(struct options, filter), "N", NULL,
