@@ -76,7 +76,8 @@ const struct config_key scheduler_config_keys[] = {
 	 .fallback = "4",
 	 .min = 1,
 	 .max = 16,
-	 .help = "Parents given to a peer at a time; the manager's cluster value wins."},
+	 .help = "Parents given to a peer at a time; the manager's cluster value wins. The algorithm "
+		 "skimmer tells daemons of ours a quarter more of tasks of 32 pieces and more."},
 	{.path = "scheduler.filterParentLimit",
 	 .type = CONFIG_U64,
 	 .offset = AT(filter_parent_limit),
