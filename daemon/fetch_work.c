@@ -119,12 +119,13 @@ static bool may_run(struct fetch *f)
 {
 	uint64_t came = f->from_origin - f->began_from_origin;
 	int64_t now_ms = clock_ms();
-	bool at_once = came / RUN_CORE_RATE >= (uint64_t)(now_ms - f->began_ms);
-	unsigned may = f->slots.count;
+	bool is_core_busy = came / RUN_CORE_RATE >= (uint64_t)(now_ms - f->began_ms);
+	unsigned may;
 
 	slots_sample(&f->slots, now_ms, __atomic_load_n(&f->origin_bytes, __ATOMIC_RELAXED),
 		     f->runs + 1);
-	if (at_once && may < RUN_CORES)
+	may = f->slots.count;
+	if (is_core_busy && may < RUN_CORES)
 		may = RUN_CORES;
 	return f->runs < may && f->runs <= came / f->meta->geometry.piece_length;
 }
