@@ -276,16 +276,16 @@ await test('a wrong old password is told and ends no session', async () => {
 });
 
 await test('when the session has ended, signing in leads back to where one was', async () => {
-	await page.goto(`${url}/clusters/2`);
-	await heading('cluster-b');
+	await page.goto(`${url}/clusters/2/edit`);
+	// All that this page asks for is here before its form is: nothing but the click meets the end.
+	await field('Name *').waitFor();
 	await context.clearCookies();
-	await page.getByRole('link', { name: 'Edit', exact: true }).click();
+	await page.getByRole('link', { name: 'Cancel', exact: true }).click();
 	await page.getByText('The session has ended.').waitFor();
 	await field('Account *').fill('root');
 	await field('Password *').fill(password);
 	await press('Sign in');
-	await heading('Edit cluster');
-	assert.equal(await field('Name *').inputValue(), 'cluster-b');
+	await heading('cluster-b');
 });
 
 await test('Chinese', async () => {
