@@ -194,7 +194,7 @@ void state_offer(struct state *s, struct peer *p)
 	for (uint32_t i = 0; i < t->peer_count && i < LOOKS * limit && count < limit; i++, at++) {
 		struct peer *q = t->peers[at % t->peer_count];
 
-		if (q->state == PEER_RUNNING && q->parent_count < limit)
+		if (q->state == PEER_RUNNING && q->parent_count < parents_for(s, q))
 			to[count++] = q;
 	}
 	introduce(s, p, to, count);

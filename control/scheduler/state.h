@@ -11,6 +11,9 @@
  *	SUCCEEDED	finished				parent
  *	FAILED		failed, its stream broke		-
  *	(gone)		leave, host gone, TTL			-
+ *
+ * A task has no state of its own beside that: its state follows from those of its peers
+ * (task_state_name()), so the two cannot disagree. A host is here or it is not.
  */
 #ifndef CONTROL_SCHEDULER_STATE_H
 #define CONTROL_SCHEDULER_STATE_H

@@ -1,7 +1,8 @@
 /*
  * Register -> parents over gRPC, as a daemon sees it: the real service in a process of its own, on
  * a unix socket and on TCP. Registers come one at a time, each on a new stream of one connection,
- * while other streams are open; the time is from opening the stream to its first answer.
+ * while other streams are open; the time is from opening the stream to its first answer. After each
+ * one its task's length is asked for (StatTask), as a daemon does that does not know it yet.
  *
  * With --rush instead: several processes, a connection each, whose streams of one task (or of
  * --tasks) ask again as soon as they are answered; answers per second, and what CPU each took of
@@ -305,9 +306,34 @@ static int by_value(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
+static bool ask_length(struct rpc_channel *ch, struct ask *a)
+{
+	Scheduler__V2__StatTaskRequest rq = SCHEDULER__V2__STAT_TASK_REQUEST__INIT;
+	ProtobufCMessage *task = NULL;
+	struct err e = {0};
+	bool well;
+
+	rq.host_id = a->host;
+	rq.task_id = a->task;
+	if (rpc_unary(ch, "/scheduler.v2.Scheduler/StatTask", &rq.base,
+		      &common__v2__task__descriptor, ANSWER_MS, &task, NULL, &e) < 0) {
+		fprintf(stderr, "scheduler_ask: %s\n", e.text);
+		return false;
+	}
+	well = ((const Common__V2__Task *)task)->content_length == (uint64_t)PIECE * PIECES;
+	protobuf_c_message_free_unpacked(task, NULL);
+	return well;
+}
+
+/* The so many hundredths of sorted times, in ms. */
+static double share_of(const int64_t *us, uint64_t count, unsigned hundredths)
+{
+	return (double)us[count * hundredths / 100] / 1e3;
+}
+
 static bool measure(struct rpc_channel *ch, const char *run, const struct options *o)
 {
-	int64_t *us = mem_array(o->count, sizeof(*us));
+	int64_t *us = mem_array(o->count, sizeof(*us)), *stat_us = mem_array(o->count, sizeof(*us));
 	bool well = true;
 
 	for (unsigned i = 0; i < o->count && well; i++) {
@@ -318,13 +344,20 @@ static bool measure(struct rpc_channel *ch, const char *run, const struct option
 			     false);
 		well = ask_wait(&a, 1);
 		us[i] = clock_us() - began;
+		began = clock_us();
+		well = well && ask_length(ch, &a);
+		stat_us[i] = clock_us() - began;
 		ask_release(&a);
 	}
 	qsort(us, o->count, sizeof(*us), by_value);
+	qsort(stat_us, o->count, sizeof(*us), by_value);
 	if (well)
-		printf("ask over=%s streams=%lu p50_ms=%.3f p99_ms=%.3f\n", run, o->streams,
-		       (double)us[o->count / 2] / 1e3, (double)us[o->count * 99 / 100] / 1e3);
+		printf("ask over=%s streams=%lu p50_ms=%.3f p99_ms=%.3f stat_p50_ms=%.3f "
+		       "stat_p99_ms=%.3f\n",
+		       run, o->streams, share_of(us, o->count, 50), share_of(us, o->count, 99),
+		       share_of(stat_us, o->count, 50), share_of(stat_us, o->count, 99));
 	free(us);
+	free(stat_us);
 	return well;
 }
 

@@ -69,6 +69,7 @@ static struct fake {
 	bool has_task;
 	uint64_t task_length;
 	uint32_t task_pieces;
+	unsigned length_questions; /* StatTask */
 	unsigned alive;
 	struct fake_reply replies[16];
 	unsigned reply_count, replied;
@@ -76,6 +77,7 @@ static struct fake {
 	unsigned started, to_origin, finished, failed, pieces_finished, pieces_failed, deleted;
 	size_t tried;
 	char registered_url[512];
+	uint64_t registered_length;
 	struct list objects; /* every struct fake_object, freed at the end */
 	struct schedule *open;
 	struct fake_peer peers[FAKE_PEERS];
@@ -314,6 +316,7 @@ int scheduler_client_stat_task(struct scheduler_client *sc, const char *task_id,
 {
 	(void)sc;
 	lock_guard(&fake.lock);
+	fake.length_questions++;
 	if (!fake.has_task)
 		return err_set(e, ENOENT, "task %s", task_id);
 	*length_out = fake.task_length;
@@ -406,6 +409,7 @@ struct schedule *schedule_new(struct scheduler_client *sc, const struct schedule
 	list_push_back(&fake.objects, &s->o.link);
 	snprintf(s->peer_id, sizeof(s->peer_id), "own-%u", fake.registers);
 	snprintf(fake.registered_url, sizeof(fake.registered_url), "%s", reg->url ? reg->url : "");
+	fake.registered_length = reg->meta->geometry.content_length;
 	fake.registers++;
 	fake.metadata_registers += reg->metadata_only;
 	fake.origin_registers += reg->need_back_to_source;

@@ -208,15 +208,55 @@ static void priorities_decide_what_happens_when_nobody_has_it(void **state)
 	assert_int_equal(f->seeds_asked, 0);
 }
 
+/* Another peer of a's host and task, in that state. */
+static struct peer *peer_in(struct fixture *f, struct peer *a, const char *id,
+			    enum peer_state state)
+{
+	static const struct {
+		enum peer_event events[2];
+		unsigned count;
+	} ways[PEER_STATES] = {
+		[PEER_RECEIVED] = {{PEER_EVENT_REGISTER}, 1},
+		[PEER_RUNNING] = {{PEER_EVENT_REGISTER, PEER_EVENT_STARTED}, 2},
+		[PEER_BACK_TO_SOURCE] = {{PEER_EVENT_REGISTER, PEER_EVENT_BACK_TO_SOURCE}, 2},
+		[PEER_SUCCEEDED] = {{PEER_EVENT_REGISTER, PEER_EVENT_FINISHED}, 2},
+		[PEER_FAILED] = {{PEER_EVENT_FAILED}, 1},
+	};
+	struct peer *p = state_peer_make(&f->state, id, a->host, a->task, f->now);
+
+	p->stream = f;
+	for (unsigned i = 0; i < ways[state].count; i++)
+		assert_true(state_peer_event(&f->state, p, ways[state].events[i], f->now));
+	assert_int_equal(p->state, state);
+	return p;
+}
+
 static void events_that_do_not_fit_change_nothing(void **state)
 {
+	static const enum peer_state to[] = {PEER_RECEIVED, PEER_RUNNING, PEER_BACK_TO_SOURCE,
+					     PEER_SUCCEEDED, PEER_FAILED};
+	/* registers, has started, has begun at the origin, has finished, has failed */
+	static const bool fits[PEER_STATES][array_len(to)] = {
+		[PEER_PENDING] = {true, false, false, false, true},
+		[PEER_RECEIVED] = {true, true, true, true, true},
+		[PEER_RUNNING] = {true, true, true, true, true},
+		[PEER_BACK_TO_SOURCE] = {false, false, true, true, true},
+		[PEER_SUCCEEDED] = {false, false, false, true, true},
+		[PEER_FAILED] = {true, false, false, false, true},
+	};
 	struct fixture *f = *state;
-	struct peer *a = join(f, "a");
+	struct peer *a = join_silent(f, "a"), *p;
+	char id[16];
 
-	assert_true(state_peer_event(&f->state, a, PEER_EVENT_FINISHED, f->now));
-	assert_false(state_peer_event(&f->state, a, PEER_EVENT_STARTED, f->now));
-	assert_false(state_peer_event(&f->state, a, PEER_EVENT_BACK_TO_SOURCE, f->now));
-	assert_int_equal(a->state, PEER_SUCCEEDED);
+	for (enum peer_state from = PEER_PENDING; from < PEER_STATES; from++) {
+		for (enum peer_event event = 0; event < array_len(to); event++) {
+			snprintf(id, sizeof(id), "%u-%u", from, event);
+			p = peer_in(f, a, id, from);
+			assert_int_equal(state_peer_event(&f->state, p, event, f->now),
+					 fits[from][event]);
+			assert_int_equal(p->state, fits[from][event] ? to[event] : from);
+		}
+	}
 }
 
 static void the_silent_and_the_old_are_forgotten(void **state)
@@ -420,6 +460,25 @@ static void who_has_parents_enough_or_shares_nothing_is_left_out_of_it(void **st
 	assert_int_equal(b->parent_count, 1);
 }
 
+/* What the newcomer may have does not count: a foreign one has room for fewer. */
+static void who_has_room_by_its_own_measure_is_told_of_a_foreign_source(void **state)
+{
+	struct fixture *f = *state;
+	struct peer *b, *c;
+
+	f->state.config.candidate_parent_limit = 1;
+	join_source(f, "a")->task->piece_count = 32;
+	b = join_and_start(f, "b");
+	b->host->takes_more = true;
+	assert_int_equal(b->parent_count, 1);
+	c = join_silent(f, "c");
+	assert_false(c->host->takes_more);
+	state_peer_event(&f->state, c, PEER_EVENT_FINISHED, f->now);
+	assert_true(graph_is_parent(c, b)); /* two are b's measure */
+	state_peer_event(&f->state, join_silent(f, "d"), PEER_EVENT_FINISHED, f->now);
+	assert_int_equal(b->parent_count, 2);
+}
+
 /* How many parents the last of twenty peers of a task of so many pieces is told of, at a limit
  * of 4. */
 static uint32_t told_last(struct fixture *f, uint32_t pieces, bool takes_more)
@@ -449,6 +508,19 @@ static void a_foreign_client_is_told_of_no_more_than_is_configured(void **state)
 static void few_pieces_need_no_more_parents(void **state)
 {
 	assert_int_equal(told_last(*state, 5, true), 4);
+}
+
+static void no_more_are_looked_at_than_the_filter_says(void **state)
+{
+	struct fixture *f = *state;
+
+	for (const char *const *name = (const char *const[]){"a", "b", "c", NULL}; *name; name++)
+		state_peer_event(&f->state, join_silent(f, *name), PEER_EVENT_FINISHED, f->now);
+	join(f, "d");
+	assert_int_equal(f->last.count, 3);
+	f->state.config.filter_parent_limit = 2;
+	join(f, "e");
+	assert_int_equal(f->last.count, 2);
 }
 
 static void mates_may_feed_each_other_but_the_other_edges_make_no_circle(void **state)
@@ -678,9 +750,12 @@ int main(void)
 		T(who_registers_is_answered_at_once_with_whoever_there_is),
 		OURS(a_better_parent_that_comes_later_is_told_unasked),
 		OURS(who_has_parents_enough_or_shares_nothing_is_left_out_of_it),
+		OURS(who_has_room_by_its_own_measure_is_told_of_a_foreign_source),
 		OURS(who_exchanges_many_pieces_is_told_of_more),
 		OURS(a_foreign_client_is_told_of_no_more_than_is_configured),
 		OURS(few_pieces_need_no_more_parents),
+		T(no_more_are_looked_at_than_the_filter_says),
+		OURS(no_more_are_looked_at_than_the_filter_says),
 		OURS(mates_may_feed_each_other_but_the_other_edges_make_no_circle),
 		OURS(a_busy_source_is_better_than_waiting_when_the_best_are_below),
 		OURS(one_who_only_has_its_own_children_left_waits),
