@@ -28,4 +28,19 @@ static inline void bit_put(uint64_t *bits, uint32_t i, bool on)
 		bit_clear(bits, i);
 }
 
+/* How many of the first count are on in bits and not in others (NULL = none is). */
+static inline uint32_t bits_alone(const uint64_t *bits, const uint64_t *others, uint32_t count)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < count; i += 64) {
+		uint64_t alone = bits[i / 64] & ~(others ? others[i / 64] : 0);
+
+		if (count - i < 64)
+			alone &= (UINT64_C(1) << (count - i)) - 1;
+		n += (uint32_t)__builtin_popcountll(alone);
+	}
+	return n;
+}
+
 #endif

@@ -85,6 +85,7 @@ struct fetch {
 	unsigned reschedules;
 	uint32_t sooner[SOONER_MAX]; /* pieces that all parents were asked for again */
 	unsigned sooner_count;
+	int64_t sooner_ms; /* when that was; 0 = never */
 	int64_t helped_ms; /* when they last had one of those; 0 = never */
 	bool asked;	   /* the scheduler owes an answer */
 	bool reopened;	   /* a second conversation was begun after the first broke */

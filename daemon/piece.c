@@ -763,8 +763,7 @@ void pieces_need(struct pieces *p, const uint64_t *have, struct pieces_need *out
 	out->waiters = p->waiters;
 }
 
-unsigned pieces_stuck(struct pieces *p, const uint64_t *have, int64_t before_ms, uint32_t *out,
-		      unsigned max)
+unsigned pieces_stuck(struct pieces *p, const uint64_t *have, struct piece_stuck *out, unsigned max)
 {
 	unsigned n = 0;
 
@@ -772,9 +771,9 @@ unsigned pieces_stuck(struct pieces *p, const uint64_t *have, int64_t before_ms,
 	list_each (it, &p->wanted) {
 		const struct want *w = list_entry(it, struct want, link);
 
-		if (n < max && w->since_ms <= before_ms && p->state[w->index] == WANTED &&
-		    !(have && bit_get(have, w->index)))
-			out[n++] = w->index;
+		if (n < max && p->state[w->index] == WANTED && !(have && bit_get(have, w->index)))
+			out[n++] = (struct piece_stuck){w->index, w->since_ms,
+							bits_alone(p->open, have, w->index)};
 	}
 	return n;
 }

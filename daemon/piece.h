@@ -173,9 +173,14 @@ struct pieces_need {
 };
 /* have as for piece_take(). */
 void pieces_need(struct pieces *p, const uint64_t *have, struct pieces_need *out);
-/* Those that readers have waited for since before_ms and that are not in have: the first max.
- * Returns how many. */
-unsigned pieces_stuck(struct pieces *p, const uint64_t *have, int64_t before_ms, uint32_t *out,
+/* A piece that a reader waits for and that is not in have. */
+struct piece_stuck {
+	uint32_t index;
+	int64_t since_ms;
+	uint32_t lacking; /* pieces before it that are to be fetched and not in have either */
+};
+/* The first max. Returns how many. */
+unsigned pieces_stuck(struct pieces *p, const uint64_t *have, struct piece_stuck *out,
 		      unsigned max);
 /* Numbers of pieces that are not READY, ascending; the caller frees. NULL if there are none. */
 uint32_t *pieces_missing(struct pieces *p, size_t *count_out);

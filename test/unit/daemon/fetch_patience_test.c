@@ -23,29 +23,68 @@ static struct task *open_without_origin(struct setting *s)
 	return open_task(s, &rq);
 }
 
-static void a_reader_asks_parents_for_what_they_have_not_told_yet(void **state)
+static void what_parents_come_to_much_later_is_asked_for_at_once(void **state)
+{
+	struct setting *s = *state;
+	struct reading near;
+	struct task *t;
+
+	patience_is(s, 3600000);
+	fake_set(fake.peers[0].on_request = 1u << 6 | 1u << 5);
+	t = open_without_origin(s);
+	assert_int_equal(read_piece(t, 0), 0); /* its parent's first piece is known */
+	read_start(t, &near, 5 * PIECE, 5, 0);
+	assert_int_equal(read_piece(t, 6), 0);
+	assert_int_equal(fake_get(peers[0].asked_sooner), 1);
+	assert_int_equal(fake_get(peers[0].has), 1 | 1u << 6);
+	fake_peer_gets(0, 1u << 5);
+	assert_int_equal(read_finish(&near), 0);
+	assert_int_equal(fake_get(peers[0].asked_sooner), 1);
+	task_unref(t);
+}
+
+static void what_they_come_to_soon_is_asked_for_later(void **state)
 {
 	struct setting *s = *state;
 	struct task *t;
+	int64_t began;
 
-	patience_is(s, 2000);
-	fake_set(fake.peers[0].on_request = 1u << 20);
+	patience_is(s, 600);
+	fake_set(fake.peers[0].on_request = 1u << 5);
 	t = open_without_origin(s);
-	assert_int_equal(read_piece(t, 20), 0);
-	assert_int_equal(fake_get(peers[0].asked_sooner), 1);
-	assert_int_equal(fake_get(gets), 0);
+	assert_int_equal(read_piece(t, 0), 0);
+	began = clock_ms();
+	assert_int_equal(read_piece(t, 5), 0);
+	assert_true(clock_ms() - began >= 300);
+	assert_true(fake_get(peers[0].asked_sooner) > 0);
+	task_unref(t);
+}
+
+static void who_did_not_hear_is_asked_again(void **state)
+{
+	struct setting *s = *state;
+	struct reading r;
+	struct task *t;
+
+	patience_is(s, 600);
+	t = open_without_origin(s);
+	read_start(t, &r, 20 * PIECE, 5, 0);
+	await(fake_get(peers[0].asked_sooner) == 1);
+	fake_set(fake.peers[0].on_request = 1u << 20);
+	assert_int_equal(read_finish(&r), 0);
+	assert_true(fake_get(peers[0].asked_sooner) >= 2);
 	task_unref(t);
 }
 
 static void several_readers_ask_for_their_pieces_at_once(void **state)
 {
-	static const uint32_t pieces[] = {20, 7, 13, 2};
+	static const uint32_t pieces[] = {20, 7, 13, 9};
 	struct setting *s = *state;
 	struct reading r[4];
 	struct task *t;
 
 	patience_is(s, 4000);
-	fake_set(fake.peers[0].on_request = 1u << 20 | 1u << 7 | 1u << 13 | 1u << 2);
+	fake_set(fake.peers[0].on_request = 1u << 20 | 1u << 7 | 1u << 13 | 1u << 9);
 	t = open_without_origin(s);
 	for (unsigned i = 0; i < 4; i++)
 		read_start(t, &r[i], pieces[i] * (uint64_t)PIECE, 5, 0);
@@ -99,11 +138,12 @@ static void who_brings_what_it_was_asked_for_is_waited_for(void **state)
 	struct task *t;
 
 	patience_is(s, 2000);
-	fake_set(fake.peers[0].on_request = 1u << 20);
+	fake_set(fake.peers[0].on_request = 1u << 5);
 	t = open_url(s, URL);
+	assert_int_equal(read_piece(t, 0), 0);
 	began = clock_ms();
-	read_start(t, &other, 7 * PIECE, 5, 0);
-	assert_int_equal(read_piece(t, 20), 0);
+	read_start(t, &other, 3 * PIECE, 5, 0);
+	assert_int_equal(read_piece(t, 5), 0);
 	helped_ms = clock_ms() - began;
 	assert_int_equal(read_finish(&other), 0);
 	assert_true(fake_get(gets) > 0);
@@ -147,7 +187,9 @@ static void what_a_peer_waits_for_is_read_from_the_origin_next(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_setting(a_reader_asks_parents_for_what_they_have_not_told_yet),
+		with_setting(what_parents_come_to_much_later_is_asked_for_at_once),
+		with_setting(what_they_come_to_soon_is_asked_for_later),
+		with_setting(who_did_not_hear_is_asked_again),
 		with_setting(several_readers_ask_for_their_pieces_at_once),
 		with_setting(in_the_end_the_piece_comes_from_the_origin),
 		with_setting(a_slow_parent_has_more_time),

@@ -467,24 +467,29 @@ static void a_peers_reader_makes_nothing_wanted_and_hurries_a_few_pieces(void **
 	assert_int_equal(take(s, PIECE_REST, NULL), 0);
 }
 
-static void those_that_readers_have_waited_for_long_are_told(void **state)
+static void those_that_readers_wait_for_in_vain_are_told(void **state)
 {
 	struct setting *s = *state;
+	int64_t began = clock_ms();
 	struct reader r[4] = {0};
-	uint64_t have = 1u << 3;
-	uint32_t stuck[4];
-	int64_t now;
+	uint64_t have = 1u << 0 | 1u << 3;
+	struct piece_stuck stuck[4];
 
 	for (unsigned i = 0; i < 4; i++)
 		read_piece(s, &r[i], 2 + i);
-	now = clock_ms();
-	assert_int_equal(pieces_stuck(s->p, &have, now - 3600000, stuck, 4), 0);
-	assert_int_equal(pieces_stuck(s->p, NULL, now, stuck, 4), 4);
-	assert_int_equal(pieces_stuck(s->p, NULL, now, stuck, 2), 2);
+	assert_int_equal(pieces_stuck(s->p, NULL, stuck, 2), 2);
+	assert_int_equal(pieces_stuck(s->p, NULL, stuck, 4), 4);
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_int_equal(stuck[i].index, 2 + i);
+		assert_int_equal(stuck[i].lacking, 2 + i);
+		assert_in_range(stuck[i].since_ms, began, clock_ms());
+	}
 	assert_int_equal(take(s, PIECE_URGENT, NULL), 2); /* on its way */
-	assert_int_equal(pieces_stuck(s->p, &have, now, stuck, 4), 2);
-	assert_int_equal(stuck[0], 4);
-	assert_int_equal(stuck[1], 5);
+	assert_int_equal(pieces_stuck(s->p, &have, stuck, 4), 2);
+	assert_int_equal(stuck[0].index, 4);
+	assert_int_equal(stuck[0].lacking, 1);
+	assert_int_equal(stuck[1].index, 5);
+	assert_int_equal(stuck[1].lacking, 2);
 	piece_give_back(s->p, 2);
 	for (unsigned i = 0; i < 4; i++)
 		assert_true(piece_read_cancel(&r[i].w));
@@ -704,7 +709,7 @@ int main(void)
 		with_setting(a_reader_steals_what_a_run_would_bring_late),
 		with_setting(what_a_peers_reader_waits_for_comes_after_our_own_and_before_the_rest),
 		with_setting(a_peers_reader_makes_nothing_wanted_and_hurries_a_few_pieces),
-		with_setting(those_that_readers_have_waited_for_long_are_told),
+		with_setting(those_that_readers_wait_for_in_vain_are_told),
 		with_setting(a_reader_of_a_reserved_piece_waits_for_the_run),
 		with_setting(after_a_failure_nothing_is_wanted),
 		with_setting(an_unproven_piece_is_proved_not_fetched),
