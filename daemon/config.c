@@ -523,7 +523,8 @@ const struct config_key daemon_config_keys[] = {
 	 .offset = AT(lazy.prefetch_max),
 	 .fallback = "256MiB",
 	 .help = "What an image's containers are known to read first is fetched as soon as the "
-		 "image is pulled, at most so many uncompressed bytes of one image. 0: nothing."},
+		 "image is pulled, at most so many uncompressed bytes of one image; a node that "
+		 "notes it packs as much for the others. 0: nothing."},
 	{.path = "lazy.tablesFrom",
 	 .type = CONFIG_STRINGS,
 	 .offset = AT(lazy.tables_from),

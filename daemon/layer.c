@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -260,22 +261,28 @@ static int inflate_at(struct layer *l, uint64_t no, struct err *e)
 	return r;
 }
 
-/* One step towards a present block; with the lock. */
-static int advance(struct layer *l, uint64_t no, struct err *e)
+/* With the lock, dropped meanwhile: an unknown block is known then. */
+static void look_for_left(struct layer *l, uint64_t no)
 {
 	bool left;
 
+	l->blocks[no] = BUSY;
+	lock_drop(&l->lock);
+	left = is_left(l, no);
+	lock_take(&l->lock);
+	l->blocks[no] = left ? PRESENT : ABSENT;
+	cond_wake_all(&l->changed);
+}
+
+/* One step towards a present block; with the lock. */
+static int advance(struct layer *l, uint64_t no, struct err *e)
+{
 	switch (l->blocks[no]) {
 	case BUSY:
 		cond_wait(&l->changed, &l->lock);
 		return 0;
 	case UNKNOWN:
-		l->blocks[no] = BUSY;
-		lock_drop(&l->lock);
-		left = is_left(l, no);
-		lock_take(&l->lock);
-		l->blocks[no] = left ? PRESENT : ABSENT;
-		cond_wake_all(&l->changed);
+		look_for_left(l, no);
 		return 0;
 	default:
 		return inflate_at(l, no, e);
@@ -370,6 +377,53 @@ bool layer_has(struct layer *l, uint64_t off, uint64_t len)
 			return false;
 	}
 	return true;
+}
+
+/* ---- blocks that are brought */
+
+const struct layer_index *layer_index(const struct layer *l)
+{
+	return l->index;
+}
+
+int layer_read_block(struct layer *l, uint64_t no, void *data, struct err *e)
+{
+	uint64_t off, len;
+
+	index_block_extent(l->index, no, &off, &len);
+	if (!layer_has(l, off, len) || !read_data(l, off, data, len))
+		return err_set(e, ENOENT, "block %" PRIu64 " is not here", no);
+	return index_block_check(l->index, no, data, len, e);
+}
+
+bool layer_claim_block(struct layer *l, uint64_t no)
+{
+	lock_guard(&l->lock);
+	if (l->blocks[no] == UNKNOWN)
+		look_for_left(l, no);
+	if (l->blocks[no] != ABSENT || l->broken || l->removed)
+		return false;
+	l->blocks[no] = BUSY;
+	return true;
+}
+
+int layer_put_block(struct layer *l, uint64_t no, const void *data, size_t len, struct err *e)
+{
+	uint64_t off, ignored;
+	int r;
+
+	index_block_extent(l->index, no, &off, &ignored);
+	r = index_block_check(l->index, no, data, len, e);
+	if (r == 0)
+		r = write_block(l, off, data, len, e);
+	if (r == 0)
+		set_block(l, no, PRESENT);
+	return r;
+}
+
+void layer_release_block(struct layer *l, uint64_t no)
+{
+	set_block(l, no, ABSENT);
 }
 
 /* ---- completing */

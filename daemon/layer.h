@@ -70,6 +70,22 @@ bool layer_has(struct layer *l, uint64_t off, uint64_t len);
  * EIO: the layer is broken, and told of in the log; ESTALE: it was removed; ETIMEDOUT,
  * EHOSTUNREACH, ENOSPC. urgent: a reader waits for it. */
 must_check int layer_fill(struct layer *l, uint64_t off, uint64_t len, bool urgent, struct err *e);
+
+/* ---- blocks that come otherwise than by inflating; no is less than index_block_count() */
+
+const struct layer_index *layer_index(const struct layer *l);
+/* The block, which has its length in the index. ENOENT: it is not here. */
+must_check int layer_read_block(struct layer *l, uint64_t no, void *data, struct err *e);
+/* True: it is not here, and the caller brings it. Until layer_put_block() or
+ * layer_release_block() whoever needs it waits. */
+must_check bool layer_claim_block(struct layer *l, uint64_t no);
+/* A claimed one is here. EBADMSG: these are not its bytes; it stays claimed then, as with other
+ * errors. */
+must_check int layer_put_block(struct layer *l, uint64_t no, const void *data, size_t len,
+			       struct err *e);
+/* A claimed one does not come. */
+void layer_release_block(struct layer *l, uint64_t no);
+
 /* A reader has come, whether its bytes are here or not: the place's read_ms says so. */
 void layer_read_now(struct layer *l);
 /* Fetches, inflates and compares the whole. Blocks for as long as that takes. ESTALE. */

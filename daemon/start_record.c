@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define MAGIC	   "SKIMSTRT"
-#define VERSION	   1u
+#define VERSION	   2u
 #define DIGEST_LEN 32u
 #define RUN_LEN	   8u
 #define SUM_AT	   (START_RECORD_LEN - 8)
@@ -18,6 +18,8 @@
 #define AT_LAYERS  12
 #define AT_RUNS	   16
 #define AT_IMAGE   24
+#define AT_PACK	   56
+#define AT_LENGTH  88
 
 void start_record_release(struct start_record *r)
 {
@@ -69,6 +71,28 @@ bool start_record_add(struct start_record *r, const char *digest, uint32_t block
 	return true;
 }
 
+static bool has_block(const struct start_record *r, uint32_t layer, uint32_t block)
+{
+	for (uint32_t i = 0; i < r->run_count; i++) {
+		if (r->runs[i].layer == layer && block - r->runs[i].first < r->runs[i].count)
+			return true;
+	}
+	return false;
+}
+
+void start_record_widen(struct start_record *r)
+{
+	uint32_t count = r->run_count;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct start_run run = r->runs[i];
+
+		if (!has_block(r, run.layer, run.first + run.count) &&
+		    !start_record_add(r, r->layers[run.layer], run.first + run.count))
+			return; /* it is full */
+	}
+}
+
 /* ---- the file */
 
 static void put32(unsigned char *at, uint32_t v)
@@ -85,10 +109,18 @@ static uint32_t get32(const unsigned char *at)
 	return le32toh(v);
 }
 
-static void put_sum(unsigned char *at, uint64_t v)
+static void put64(unsigned char *at, uint64_t v)
 {
 	v = htole64(v);
 	memcpy(at, &v, sizeof(v));
+}
+
+static uint64_t get64(const unsigned char *at)
+{
+	uint64_t v;
+
+	memcpy(&v, at, sizeof(v));
+	return le64toh(v);
 }
 
 void start_record_write(const struct start_record *r, const char *manifest,
@@ -102,13 +134,17 @@ void start_record_write(const struct start_record *r, const char *manifest,
 	put32(out + AT_LAYERS, r->layer_count);
 	put32(out + AT_RUNS, r->run_count);
 	index_hex_pack(manifest, out + AT_IMAGE);
+	if (r->pack_len > 0) {
+		index_hex_pack(r->pack, out + AT_PACK);
+		put64(out + AT_LENGTH, r->pack_len);
+	}
 	for (uint32_t i = 0; i < r->layer_count; i++, at += DIGEST_LEN)
 		index_hex_pack(r->layers[i], at);
 	for (uint32_t i = 0; i < r->run_count; i++, at += RUN_LEN) {
 		put32(at, r->runs[i].layer | (uint32_t)r->runs[i].count << 16);
 		put32(at + 4, r->runs[i].first);
 	}
-	put_sum(out + SUM_AT, xxh3_of(out, SUM_AT));
+	put64(out + SUM_AT, xxh3_of(out, SUM_AT));
 }
 
 static int check_head(const unsigned char *data, size_t len, const char *manifest, struct err *e)
@@ -117,7 +153,7 @@ static int check_head(const unsigned char *data, size_t len, const char *manifes
 
 	if (len != START_RECORD_LEN || memcmp(data, MAGIC, 8) != 0)
 		return err_set(e, EBADMSG, "it is no record of a start");
-	put_sum(sum, xxh3_of(data, SUM_AT));
+	put64(sum, xxh3_of(data, SUM_AT));
 	if (memcmp(data + SUM_AT, sum, sizeof(sum)) != 0)
 		return err_set(e, EBADMSG, "the record's checksum is wrong");
 	if (get32(data + AT_VERSION) != VERSION)
@@ -159,6 +195,8 @@ int start_record_parse(const unsigned char *data, size_t len, const char *manife
 		*out = (struct start_record){0};
 		return err_set(e, EBADMSG, "the record's lists are too long");
 	}
+	out->pack_len = get64(data + AT_LENGTH);
+	index_hex_print(data + AT_PACK, out->pack);
 	out->layers = mem_array(out->layer_count + 1, sizeof(*out->layers));
 	out->runs = mem_array(out->run_count + 1, sizeof(*out->runs));
 	for (uint32_t i = 0; i < out->layer_count; i++, at += DIGEST_LEN)

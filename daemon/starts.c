@@ -8,8 +8,9 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "base/random.h"
 #include "base/timer.h"
-#include "daemon/start_record.h"
+#include "daemon/start_pack.h"
 #include "daemon/task_import.h"
 #include "daemon/task_wait.h"
 
@@ -77,7 +78,7 @@ static uint64_t none_read;
 
 char *starts_record_name(const char *manifest)
 {
-	return mem_printf(TASK_OWN_NAMES "start-record/1/sha256:%s", manifest);
+	return mem_printf(TASK_OWN_NAMES "start-record/2/sha256:%s", manifest);
 }
 
 static bool is_stopping(const struct starts *s)
@@ -274,6 +275,51 @@ static void prefetch(void *arg)
 			 (long long)(clock_ms() - st->began_ms));
 }
 
+static struct start_pack_place pack_place(const struct starts *s)
+{
+	return (struct start_pack_place){.tasks = s->config.tasks,
+					 .layers = s->config.layers,
+					 .dir = s->dir,
+					 .stopping = &s->stopping,
+					 .bytes_max = s->config.prefetch_max};
+}
+
+static void take_pack(struct start *st)
+{
+	const struct layer_wish w = {.image = st->image, .manifest = st->manifest};
+	struct start_pack_place place = pack_place(st->all);
+	uint64_t bytes;
+	struct err e;
+
+	if (start_pack_take(&place, &st->record, &w, &bytes, &e) == 0)
+		log_info("start is unpacked", "manifest=sha256:%s bytes=%llu of=%llu ms=%lld",
+			 st->manifest, (unsigned long long)bytes,
+			 (unsigned long long)st->record.pack_len,
+			 (long long)(clock_ms() - st->began_ms));
+	else if (!is_stopping(st->all))
+		log_info("start is not unpacked", "manifest=sha256:%s bytes=%llu why=\"%s\"",
+			 st->manifest, (unsigned long long)bytes, e.text);
+}
+
+/* What the pack brought is passed over quickly. */
+static void bring(void *arg)
+{
+	struct start *st cleanup(start_unref_at) = arg;
+	struct starts *s = st->all;
+
+	if (st->record.pack_len > 0)
+		take_pack(st);
+	lock_take(&s->lock);
+	st->workers = PREFETCHERS;
+	st->refs += PREFETCHERS;
+	lock_drop(&s->lock);
+	for (unsigned i = 0; i < PREFETCHERS; i++) {
+		/* With a full queue those that are in it do all. */
+		if (!pool_run(s->prefetchers, prefetch, st))
+			prefetch(st);
+	}
+}
+
 /* Takes the record over. */
 static void prefetch_by(struct start *st, struct start_record *record)
 {
@@ -284,14 +330,10 @@ static void prefetch_by(struct start *st, struct start_record *record)
 	start_record_release(&st->record);
 	st->record = *record;
 	st->left_out = mem_array(record->layer_count + 1, sizeof(*st->left_out));
-	st->workers = PREFETCHERS;
-	st->refs += PREFETCHERS;
+	st->refs++;
 	lock_drop(&s->lock);
-	for (unsigned i = 0; i < PREFETCHERS; i++) {
-		/* With a full queue those that are in it do all. */
-		if (!pool_run(s->prefetchers, prefetch, st))
-			prefetch(st);
-	}
+	if (!pool_run(s->prefetchers, bring, st))
+		bring(st);
 }
 
 /* ---- landmarks: what the layer itself says is read first, where nobody knows better */
@@ -422,6 +464,7 @@ static void save(void *arg)
 	struct start *st cleanup(start_unref_at) = arg;
 	struct start_record record cleanup(start_record_release) = {0};
 	struct start_record known cleanup(start_record_release) = {0};
+	struct start_pack_place place = pack_place(st->all);
 	struct err e;
 
 	if (is_stopping(st->all) || !take_record(st, &record))
@@ -429,9 +472,15 @@ static void save(void *arg)
 	/* Another node may have been sooner. */
 	if (fetch_record(st, &known, &e) == 0)
 		return;
+	start_record_widen(&record);
+	if (place.bytes_max > 0 && start_pack_make(&place, &record, &e) < 0 &&
+	    !is_stopping(st->all))
+		log_info("start is not packed", "manifest=sha256:%s why=\"%s\"", st->manifest,
+			 e.text);
 	if (import_record(st, &record, &e) == 0)
-		log_info("start is recorded", "manifest=sha256:%s layers=%u runs=%u", st->manifest,
-			 record.layer_count, record.run_count);
+		log_info("start is recorded", "manifest=sha256:%s layers=%u runs=%u pack=%llu",
+			 st->manifest, record.layer_count, record.run_count,
+			 (unsigned long long)record.pack_len);
 	else if (!is_stopping(st->all))
 		log_warn("start is not recorded", "manifest=sha256:%s why=\"%s\"", st->manifest,
 			 e.text);
@@ -446,6 +495,15 @@ static void on_time(struct timer *t)
 	lock_drop(&st->all->lock);
 	if (!pool_run(st->all->askers, save, st))
 		start_unref(st);
+}
+
+/* Where many nodes start an image at once not all make its pack: who comes later finds a record. */
+static int64_t record_for_ms(const struct start *st)
+{
+	uint64_t dice = (uint64_t)clock_us() ^ (uintptr_t)st;
+	int64_t ms = st->all->config.record_ms;
+
+	return ms + (int64_t)(random_next(&dice) % ((uint64_t)ms / 2 + 1));
 }
 
 /* With the lock. */
@@ -466,7 +524,7 @@ static void note_blocks(struct start *st, const char *digest, uint32_t first, ui
 	}
 	if (!st->timed) {
 		st->timed = true;
-		timer_arm(&st->timer, st->all->config.record_ms);
+		timer_arm(&st->timer, record_for_ms(st));
 	}
 }
 

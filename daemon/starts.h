@@ -1,7 +1,8 @@
 /*
  * Starts of containers: what is known ahead of what an image will need. When the first layer of an
  * image is asked for, all its layers' indexes are fetched, and the record of what a container of it
- * reads first (start_record.h), by which those blocks are fetched before anybody waits for them.
+ * reads first (start_record.h), with the pack of those blocks (start_pack.h); what is not in the
+ * pack is fetched by the record before anybody waits for it.
  * Where nobody has a record, the reads of the first seconds make one. It is a task of the cluster,
  * like an index, and as an index it comes from peers only.
  *
@@ -24,8 +25,9 @@ struct starts_config {
 	struct layers *layers; /* borrowed */
 	struct tasks *tasks;   /* borrowed; freed after the starts */
 	const char *dir;       /* for what is being written; exists */
-	int64_t record_ms;     /* reads are noted for so long after the first; 0 = never */
-	uint64_t prefetch_max; /* of one image, uncompressed; 0 = nothing is prefetched */
+	int64_t record_ms;     /* reads are noted for so long after the first, at random up to half
+				  as long more; 0 = never */
+	uint64_t prefetch_max; /* of one image, uncompressed; 0 = nothing is prefetched or packed */
 };
 
 struct starts *starts_new(const struct starts_config *c);

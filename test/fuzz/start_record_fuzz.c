@@ -22,6 +22,7 @@ static void check(const unsigned char *file, size_t len)
 	start_record_write(&r, image, again);
 	assert(start_record_parse(again, START_RECORD_LEN, image, &s, &e) == 0);
 	assert(r.layer_count == s.layer_count && r.run_count == s.run_count);
+	assert(r.pack_len == s.pack_len);
 	assert(memcmp(r.layers, s.layers, r.layer_count * sizeof(*r.layers)) == 0);
 	assert(memcmp(r.runs, s.runs, r.run_count * sizeof(*r.runs)) == 0);
 	start_record_release(&r);
@@ -35,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	check(data, size);
 	memcpy(file, data, size < START_RECORD_LEN ? size : START_RECORD_LEN);
-	memcpy(file, "SKIMSTRT\1\0\0\0", 12);
+	memcpy(file, "SKIMSTRT\2\0\0\0", 12);
 	memset(file + 24, 0, 32);
 	sum = xxh3_of(file, START_RECORD_LEN - 8);
 	memcpy(file + START_RECORD_LEN - 8, &sum, sizeof(sum));

@@ -2,6 +2,7 @@
 the seed builds the layers' indexes; a second node then starts the image by them, takes from its peers
 what it reads, and shows the tree that the first node's unpacking made."""
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -101,6 +102,12 @@ def test_the_second_node_starts_with_a_part_of_the_image():
     equal(registry.bytes_given() - given, 0, "bytes that the registry gave for it")
 
 
+def test_an_index_is_a_few_per_cent_of_its_layer():
+    for digest, size in sizes.items():
+        index = (two.daemon.dir / "layers" / digest.removeprefix("sha256:")).with_suffix(".idx").stat().st_size
+        check(index <= 0.05 * size, f"an index of {index} bytes for a layer of {size}")
+
+
 def test_the_lazy_tree_equals_the_unpacked_one():
     want, got = one.tree(), two.tree()
     check(len(want) > 1000, "there are a thousand lines to compare")
@@ -119,6 +126,8 @@ def test_what_the_second_node_read_first_another_fetches_before_it_is_asked_for(
     equal(one.lazy() - lazy, len(layers), "lazy layers")
     wait_for("what the record names",
              lambda: "start is prefetched" in one.daemon.process.log_text(), timeout_s=120)
+    unpacked = re.search(r'"start is unpacked".*?"bytes":(\d+)', one.daemon.process.log_text())
+    check(unpacked and int(unpacked[1]) > 0, "blocks came in a pack")
     equal(one.run("c2", *PRINT), "42", "what the container prints")
 
 

@@ -12,6 +12,7 @@ class LazyNode:
         self.daemon = Daemon(host, manager, config=config)
         self.daemon.in_swarm()
         self.snapshotter = Snapshotter(host)
+        self.programs = [self.daemon.process, self.snapshotter.process]
         self.containerd = Containerd(host, registries=[registry.addr], cri=True, snapshotter=self.snapshotter)
 
     def lazy(self):

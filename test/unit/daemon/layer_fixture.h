@@ -29,6 +29,7 @@ static char dir[64];
 
 struct task {
 	struct store_meta meta;
+	const int *content; /* a descriptor; NULL: the layer's blob */
 };
 
 static struct {
@@ -62,8 +63,11 @@ const struct store_meta *task_meta(const struct task *t)
 int task_read_wait(struct task *t, uint64_t off, void *data, size_t len, const bool *stop,
 		   struct err *e)
 {
-	(void)t;
 	(void)stop;
+	if (t->content) {
+		assert_int_equal(pread(*t->content, data, len, (off_t)off), len);
+		return 0;
+	}
 	while (__atomic_load_n(&fake.held, __ATOMIC_ACQUIRE))
 		usleep(500);
 	if (fake.fails)

@@ -27,10 +27,18 @@ static bool add(struct start_record *r, unsigned layer, uint32_t block)
 	return start_record_add(r, digest, block);
 }
 
+static void expect_run(const struct start_record *r, uint32_t no, unsigned layer, uint32_t first,
+		       unsigned count)
+{
+	assert_int_equal(r->runs[no].layer, layer);
+	assert_int_equal(r->runs[no].first, first);
+	assert_int_equal(r->runs[no].count, count);
+}
+
 static void what_was_read_comes_back_in_its_order(void **state)
 {
 	struct start_record r = {0}, s;
-	char one[DIGEST_HEX_LEN + 1], two[DIGEST_HEX_LEN + 1];
+	char one[DIGEST_HEX_LEN + 1], two[DIGEST_HEX_LEN + 1], pack[DIGEST_HEX_LEN + 1];
 	struct err e = {0};
 
 	(void)state;
@@ -38,23 +46,45 @@ static void what_was_read_comes_back_in_its_order(void **state)
 	assert_true(add(&r, 1, 8));
 	assert_true(add(&r, 2, 0));
 	assert_true(add(&r, 1, 9));
+	digest_of(3, r.pack);
+	r.pack_len = UINT64_C(5) << 40;
 	start_record_write(&r, IMAGE, file);
 	start_record_release(&r);
 	assert_int_equal(start_record_parse(file, sizeof(file), IMAGE, &s, &e), 0);
 	digest_of(1, one);
 	digest_of(2, two);
+	digest_of(3, pack);
+	assert_string_equal(s.pack, pack);
+	assert_true(s.pack_len == UINT64_C(5) << 40);
 	assert_int_equal(s.layer_count, 2);
 	assert_string_equal(s.layers[0], one);
 	assert_string_equal(s.layers[1], two);
 	assert_int_equal(s.run_count, 3);
-	assert_int_equal(s.runs[0].layer, 0);
-	assert_int_equal(s.runs[0].first, 7);
-	assert_int_equal(s.runs[0].count, 2);
-	assert_int_equal(s.runs[1].layer, 1);
-	assert_int_equal(s.runs[1].first, 0);
-	assert_int_equal(s.runs[2].layer, 0);
-	assert_int_equal(s.runs[2].first, 9);
+	expect_run(&s, 0, 0, 7, 2);
+	expect_run(&s, 1, 1, 0, 1);
+	expect_run(&s, 2, 0, 9, 1);
 	start_record_release(&s);
+}
+
+static void the_block_after_each_run_is_added_at_the_end(void **state)
+{
+	struct start_record r = {0};
+
+	(void)state;
+	assert_true(add(&r, 1, 7));
+	assert_true(add(&r, 1, 9));
+	assert_true(add(&r, 2, 5));
+	assert_true(add(&r, 1, 10));
+	start_record_widen(&r);
+	assert_int_equal(r.run_count, 7);
+	expect_run(&r, 0, 0, 7, 1);
+	expect_run(&r, 1, 0, 9, 1);
+	expect_run(&r, 2, 1, 5, 1);
+	expect_run(&r, 3, 0, 10, 1);
+	expect_run(&r, 4, 0, 8, 1);
+	expect_run(&r, 5, 1, 6, 1);
+	expect_run(&r, 6, 0, 11, 1);
+	start_record_release(&r);
 }
 
 static void a_full_record_takes_no_more_and_is_whole(void **state)
@@ -107,7 +137,7 @@ static void every_changed_byte_is_refused(void **state)
 	assert_true(add(&r, 1, 7));
 	start_record_write(&r, IMAGE, file);
 	start_record_release(&r);
-	for (size_t at = 0; at < sizeof(file); at += at < 128 ? 1 : 997) {
+	for (size_t at = 0; at < sizeof(file); at += at < 160 ? 1 : 997) {
 		file[at] ^= 1;
 		assert_int_equal(parse(sizeof(file), IMAGE), -EBADMSG);
 		file[at] ^= 1;
@@ -137,8 +167,8 @@ static void lists_that_cannot_be_are_refused(void **state)
 	const size_t run = START_RECORD_HEAD_LEN + 32;
 
 	(void)state;
-	assert_int_equal(parse_with(8, 1), 0);
-	assert_int_equal(parse_with(8, 2), -EBADMSG);	 /* version */
+	assert_int_equal(parse_with(8, 2), 0);
+	assert_int_equal(parse_with(8, 1), -EBADMSG);	 /* version */
 	assert_int_equal(parse_with(12, 513), -EBADMSG); /* layers */
 	assert_int_equal(parse_with(12, UINT32_MAX), -EBADMSG);
 	assert_int_equal(parse_with(16, 9000), -EBADMSG); /* runs */
@@ -152,6 +182,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_read_comes_back_in_its_order),
+		cmocka_unit_test(the_block_after_each_run_is_added_at_the_end),
 		cmocka_unit_test(a_full_record_takes_no_more_and_is_whole),
 		cmocka_unit_test(layers_have_a_bound),
 		cmocka_unit_test(every_changed_byte_is_refused),

@@ -3,11 +3,14 @@
 
 #include "base/clock.h"
 #include "base/timer.h"
+#include "daemon/pack_file.h"
 #include "daemon/start_record.h"
 #include "daemon/task_import.h"
 #include "daemon/task_wait.h"
 #include "test/unit/daemon/fake_note_source.h"
 #include "test/unit/daemon/vouched_layer.h"
+
+#include <pthread.h>
 
 #define ABSENT	"ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
 #define LONG_MS (INT64_C(3600) * 1000)
@@ -15,22 +18,27 @@
 
 /* The cluster: what it has under which name. Several threads ask it. */
 static struct {
-	int index_fd, record_fd; /* -1: nobody has one */
-	int record_asked;	 /* atomic */
-	int record_fails;	 /* errno of its being fetched */
-	int imported;		 /* atomic */
-	int forgotten;		 /* atomic */
+	int index_fd, record_fd, pack_fd; /* -1: nobody has one */
+	int record_asked;		  /* atomic */
+	int record_fails;		  /* errno of its being fetched */
+	int pack_fails;			  /* the same of its pieces */
+	int imported;			  /* records; atomic */
+	int pack_waited;		  /* atomic */
+	bool pack_held;			  /* atomic; its pieces do not come until it is not */
+	int forgotten;			  /* atomic */
 } cluster;
 
 static struct {
-	struct task index, record;
+	struct task index, record, pack;
 } tasks;
 
 int task_open_wait(struct tasks *ts, const struct task_request *rq, struct task **out,
 		   struct err *e)
 {
 	bool is_record = rq->content_for_id && strstr(rq->content_for_id, "start-record");
+	bool is_pack = rq->content_for_id && strstr(rq->content_for_id, "start-pack");
 	int fd = is_record ? __atomic_load_n(&cluster.record_fd, __ATOMIC_ACQUIRE)
+		 : is_pack ? cluster.pack_fd
 			   : cluster.index_fd;
 
 	(void)ts;
@@ -38,10 +46,13 @@ int task_open_wait(struct tasks *ts, const struct task_request *rq, struct task 
 		__atomic_add_fetch(&cluster.record_asked, 1, __ATOMIC_RELAXED);
 	if (!rq->digest) {
 		assert_true(rq->disable_back_to_source);
-		if (fd < 0 || (!is_record && strstr(rq->content_for_id, ABSENT)))
+		if (fd < 0 || (!is_record && !is_pack && strstr(rq->content_for_id, ABSENT)))
 			return err_set(e, EHOSTUNREACH, "nobody has it");
 	}
-	*out = rq->digest ? &fake.task : is_record ? &tasks.record : &tasks.index;
+	*out = rq->digest  ? &fake.task
+	       : is_record ? &tasks.record
+	       : is_pack   ? &tasks.pack
+			   : &tasks.index;
 	task_ref(*out);
 	return 0;
 }
@@ -59,6 +70,23 @@ int task_wait_complete(struct task *t, enum task_priority p, const struct task_w
 	return 0;
 }
 
+void task_want_all(struct task *t, enum task_priority p)
+{
+	assert_ptr_equal(t, &tasks.pack);
+	assert_int_equal(p, TASK_REST);
+}
+
+int task_wait_piece(struct task *t, uint32_t index, const struct task_wait *w, struct err *e)
+{
+	(void)w;
+	assert_ptr_equal(t, &tasks.pack);
+	assert_true(index < t->meta.geometry.piece_count);
+	__atomic_add_fetch(&cluster.pack_waited, 1, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&cluster.pack_held, __ATOMIC_ACQUIRE))
+		usleep(500);
+	return cluster.pack_fails ? err_set(e, cluster.pack_fails, "fake") : 0;
+}
+
 int task_delete(struct tasks *ts, const char *id, struct err *e)
 {
 	(void)ts;
@@ -71,10 +99,17 @@ int task_delete(struct tasks *ts, const char *id, struct err *e)
 int task_import(struct tasks *ts, const char *content_for_id, int fd, struct err *e)
 {
 	char *name cleanup(free_at) = starts_record_name(MANIFEST);
+	struct stat st;
 	int old;
 
 	(void)ts;
 	(void)e;
+	if (strstr(content_for_id, "start-pack")) {
+		cluster.pack_fd = dup(fd);
+		assert_int_equal(fstat(fd, &st), 0);
+		geometry_init(&tasks.pack.meta.geometry, (uint64_t)st.st_size, 1u << 20);
+		return 0;
+	}
 	assert_string_equal(content_for_id, name);
 	old = __atomic_exchange_n(&cluster.record_fd, dup(fd), __ATOMIC_ACQ_REL);
 	close_at(&old);
@@ -92,7 +127,8 @@ static int make_cluster(void **state)
 	path = path_of("index-of-the-cluster");
 	make_index_at(path);
 	cluster.index_fd = open(path, O_RDWR | O_CLOEXEC);
-	cluster.record_fd = -1;
+	cluster.record_fd = cluster.pack_fd = -1;
+	tasks.pack.content = &cluster.pack_fd;
 	tasks.record.meta.geometry.content_length = START_RECORD_LEN;
 	return cluster.index_fd < 0;
 }
@@ -121,7 +157,9 @@ static int tear_down(void **state)
 	(void)state;
 	forget_layer();
 	close_at(&cluster.record_fd);
+	close_at(&cluster.pack_fd);
 	cluster.record_asked = cluster.record_fails = cluster.imported = cluster.forgotten = 0;
+	cluster.pack_fails = cluster.pack_waited = fake.fails = 0;
 	return fake.refs;
 }
 
@@ -237,6 +275,169 @@ static void what_one_node_reads_first_the_next_one_fetches(void **state)
 	layer_unref(l);
 	node_close(&two);
 	assert_int_equal(cluster.imported, 1);
+}
+
+/* ---- packs: of blocks 3 and 4, made by a node that has gone */
+
+static void make_pack(uint64_t prefetch_max)
+{
+	struct node n = node_open(1, prefetch_max);
+	struct layer *l = layer_of(&n);
+	struct err e = {0};
+
+	assert_int_equal(layer_fill(l, 3 * LAYER_BLOCK_LEN, 2 * LAYER_BLOCK_LEN, true, &e), 0);
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	starts_note(n.starts, l, 4 * LAYER_BLOCK_LEN - 1, 2);
+	wait_until_at_least(&cluster.imported, 1);
+	layer_unref(l);
+	node_close(&n);
+	forget_layer();
+	assert_true(cluster.pack_fd >= 0);
+}
+
+static bool is_right(struct layer *l, uint64_t no)
+{
+	unsigned char *got cleanup(free_at) = mem_alloc(LAYER_BLOCK_LEN);
+	uint64_t off = no * LAYER_BLOCK_LEN;
+
+	return pread(layer_fd(l), got, LAYER_BLOCK_LEN, (off_t)off) == LAYER_BLOCK_LEN &&
+	       memcmp(got, fake.tar + off, LAYER_BLOCK_LEN) == 0;
+}
+
+/* Both blocks come; returns how much of the layer's blob was read for that. */
+static uint64_t read_by_pack(void)
+{
+	struct node n = node_open(1, UINT64_MAX);
+	uint64_t before = __atomic_load_n(&fake.bytes_read, __ATOMIC_RELAXED);
+	struct layer *l;
+
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	l = layer_of(&n);
+	wait_for_block(l, 3);
+	wait_for_block(l, 4);
+	assert_true(is_right(l, 3) && is_right(l, 4));
+	layer_unref(l);
+	node_close(&n);
+	return __atomic_load_n(&fake.bytes_read, __ATOMIC_RELAXED) - before;
+}
+
+static void blocks_come_from_the_pack_and_nothing_of_the_layer_is_fetched(void **state)
+{
+	(void)state;
+	make_pack(UINT64_MAX);
+	fake.fails = EHOSTUNREACH;
+	assert_int_equal(read_by_pack(), 0);
+}
+
+static void wrong_bytes_of_a_pack_are_not_taken(void **state)
+{
+	struct stat st;
+	char byte;
+
+	(void)state;
+	make_pack(UINT64_MAX);
+	assert_int_equal(fstat(cluster.pack_fd, &st), 0);
+	for (off_t at = 12; at < st.st_size; at += 1000) {
+		assert_int_equal(pread(cluster.pack_fd, &byte, 1, at), 1);
+		byte ^= 1;
+		assert_int_equal(pwrite(cluster.pack_fd, &byte, 1, at), 1);
+	}
+	assert_true(read_by_pack() > 0);
+}
+
+static void a_pack_that_ends_too_soon_is_done_without(void **state)
+{
+	(void)state;
+	make_pack(UINT64_MAX);
+	geometry_init(&tasks.pack.meta.geometry, 5, 1u << 20);
+	assert_true(read_by_pack() > 0);
+}
+
+static void a_pack_that_nobody_has_is_done_without(void **state)
+{
+	(void)state;
+	make_pack(UINT64_MAX);
+	close_at(&cluster.pack_fd);
+	cluster.pack_fd = -1;
+	assert_true(read_by_pack() > 0);
+}
+
+static void a_pack_that_does_not_come_is_done_without(void **state)
+{
+	(void)state;
+	make_pack(UINT64_MAX);
+	cluster.pack_fails = ETIMEDOUT;
+	assert_true(read_by_pack() > 0);
+}
+
+static void no_more_is_packed_than_is_allowed(void **state)
+{
+	unsigned char head[PACK_HEAD_LEN];
+	struct pack_frame f;
+	struct stat st;
+
+	(void)state;
+	make_pack(1);
+	assert_int_equal(pread(cluster.pack_fd, head, sizeof(head), 0), sizeof(head));
+	pack_head_read(head, &f);
+	assert_int_equal(f.block, 3);
+	assert_int_equal(fstat(cluster.pack_fd, &st), 0);
+	assert_int_equal(st.st_size, PACK_HEAD_LEN + f.len);
+}
+
+static void a_pack_that_is_longer_than_allowed_is_left_alone(void **state)
+{
+	struct node n;
+	struct layer *l;
+
+	(void)state;
+	make_pack(UINT64_MAX);
+	n = node_open(1, 1); /* one block */
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	l = layer_of(&n);
+	wait_for_block(l, 3);
+	layer_unref(l);
+	node_close(&n);
+	assert_int_equal(cluster.pack_waited, 0);
+}
+
+struct reader {
+	struct layer *layer;
+	bool right;
+};
+
+static void *read_block_3(void *arg)
+{
+	struct reader *r = arg;
+	struct err e;
+
+	r->right = layer_fill(r->layer, 3 * LAYER_BLOCK_LEN, LAYER_BLOCK_LEN, true, &e) == 0 &&
+		   is_right(r->layer, 3);
+	return NULL;
+}
+
+static void a_reader_waits_for_the_pack(void **state)
+{
+	struct err e = {0};
+	struct reader r;
+	pthread_t thread;
+	struct node n;
+
+	(void)state;
+	make_pack(UINT64_MAX);
+	fake.fails = EHOSTUNREACH;
+	__atomic_store_n(&cluster.pack_held, true, __ATOMIC_RELEASE);
+	n = node_open(1, UINT64_MAX);
+	r = (struct reader){.layer = layer_of(&n)};
+	starts_expect(n.starts, MANIFEST, IMAGE, fake.digest);
+	wait_until_at_least(&cluster.pack_waited, 1);
+	assert_int_equal(pthread_create(&thread, NULL, read_block_3, &r), 0);
+	assert_true(layer_fill(r.layer, 0, 1, true, &e) < 0);
+	__atomic_store_n(&cluster.pack_held, false, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	assert_true(r.right);
+	layer_unref(r.layer);
+	node_close(&n);
 }
 
 static void an_index_is_there_before_its_layer_is_asked_for(void **state)
@@ -397,7 +598,7 @@ static int make_marked_cluster(void **state)
 	(void)state;
 	make_layer();
 	make_vouched_layer(LAYER_TOC_ESTARGZ, MARKED, LAYER_BLOCK_LEN, LAYER_BLOCK_LEN);
-	cluster.index_fd = cluster.record_fd = -1;
+	cluster.index_fd = cluster.record_fd = cluster.pack_fd = -1;
 	return 0;
 }
 
@@ -513,6 +714,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		starts_test(what_one_node_reads_first_the_next_one_fetches),
+		starts_test(blocks_come_from_the_pack_and_nothing_of_the_layer_is_fetched),
+		starts_test(wrong_bytes_of_a_pack_are_not_taken),
+		starts_test(a_pack_that_ends_too_soon_is_done_without),
+		starts_test(a_pack_that_nobody_has_is_done_without),
+		starts_test(a_pack_that_does_not_come_is_done_without),
+		starts_test(no_more_is_packed_than_is_allowed),
+		starts_test(a_pack_that_is_longer_than_allowed_is_left_alone),
+		starts_test(a_reader_waits_for_the_pack),
 		starts_test(an_index_is_there_before_its_layer_is_asked_for),
 		starts_test(no_more_is_prefetched_than_is_allowed),
 		starts_test(nothing_is_prefetched_where_it_is_switched_off),
