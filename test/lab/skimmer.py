@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import tempfile
+import time
 
 from lab import BIN, ROOT, LabError, listening, sh, wait_for, write_config
 
@@ -214,7 +215,7 @@ class Containerd:
     def __init__(self, host, mirror="http://127.0.0.1:4001", registries=(), snapshotter=None,
                  cri=False):
         self.host, self.dir = host, host.dir / "containerd"
-        self.snapshotter = "skimmer" if snapshotter else "overlayfs"
+        self.snapshotter = snapshotter.name if snapshotter else "overlayfs"
         self.dir.mkdir(exist_ok=True)
         self.socket = self.dir / "c.sock"
         self.hosts_dir = self.dir / "certs.d"
@@ -235,7 +236,7 @@ disabled_plugins = [{'' if cri else '"io.containerd.grpc.v1.cri",'} "io.containe
  address = "{self.socket}"
 [ttrpc]
  address = "{self.socket}.ttrpc"
-''' + (f'''[proxy_plugins.skimmer]
+''' + (f'''[proxy_plugins.{self.snapshotter}]
  type = "snapshot"
  address = "{snapshotter.socket}"
 ''' if snapshotter else "") + (f'''[plugins."io.containerd.grpc.v1.cri".containerd]
@@ -270,6 +271,18 @@ disabled_plugins = [{'' if cri else '"io.containerd.grpc.v1.cri",'} "io.containe
         return self.ctr("-n", namespace, "run", "--rm", "--snapshotter", self.snapshotter, ref, name,
                         *cmd)
 
+    def first_line(self, ref, name, *cmd, namespace="default"):
+        """Runs it to its end; when its first line was here (time.monotonic())."""
+        with subprocess.Popen(self.host.enter("ctr", "-a", self.socket, "-n", namespace, "run", "--rm", "--snapshotter",
+                                              self.snapshotter, ref, name, *cmd),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
+            line = p.stdout.readline()
+            at = time.monotonic()
+            _, errors = p.communicate()
+        if p.returncode != 0 or not line.strip():
+            raise LabError(f"container {name}: code {p.returncode}, first line {line!r}: {errors.strip()}")
+        return at
+
 
 def varint(n):
     out = b""
@@ -281,6 +294,8 @@ def varint(n):
 
 class Snapshotter:
     """containerd-skimmer, for the Containerd of the same host."""
+
+    name = "skimmer"
 
     def __init__(self, host, config=None):
         self.host, self.dir = host, host.dir / "snapshotter"
