@@ -192,7 +192,7 @@ const struct fault faults[] = {
 	 "Pull something: `dfinit --probe IMAGE containerd` proves the way."},
 	{"SK303", "the runtime did not restart", "The command that restarts it failed.",
 	 "It runs with its old configuration, or not at all.",
-	 "Read its log (`journalctl -u containerd`); `dfinit --undo` puts its files back."},
+	 "Read its log (`journalctl -u containerd`); `dfinit undo` puts its files back."},
 	/* why one pull was slow */
 	{"SK400", "the pull failed", "The task could not be had from anywhere.",
 	 "The reader got an error.", "Read the error that is shown; it names the source."},

@@ -109,17 +109,12 @@ void told_release(struct told *t)
 	buf_release(&t->body);
 }
 
-static char *target_of(const char *text)
-{
-	return *text == '/' ? mem_printf("unix:%s", text) : mem_strdup(text);
-}
-
-int ask_rpc(const char *target, const char *path, const ProtobufCMessage *rq,
+int ask_rpc(const char *socket, const char *path, const ProtobufCMessage *rq,
 	    const ProtobufCMessageDescriptor *type, int64_t timeout_ms, ProtobufCMessage **out,
 	    struct err *e)
 {
-	char *to cleanup(free_at) = target_of(target);
-	struct rpc_channel *ch = rpc_channel_new(to, NULL, NULL, NULL);
+	char *target cleanup(free_at) = mem_printf("unix:%s", socket);
+	struct rpc_channel *ch = rpc_channel_new(target, NULL, NULL, NULL);
 	int r = rpc_unary(ch, path, rq, type, timeout_ms, out, NULL, e);
 
 	rpc_channel_free(ch);
@@ -129,8 +124,7 @@ int ask_rpc(const char *target, const char *path, const ProtobufCMessage *rq,
 int ask_health(const char *target, const char *ca, const char *cert, const char *key,
 	       int64_t timeout_ms, struct err *e)
 {
-	char *to cleanup(free_at) = target_of(target);
-	struct rpc_channel *ch = rpc_channel_new(to, ca, cert, key);
+	struct rpc_channel *ch = rpc_channel_new(target, ca, cert, key);
 	int r = rpc_check_health(ch, timeout_ms, e);
 
 	rpc_channel_free(ch);

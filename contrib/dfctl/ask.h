@@ -33,8 +33,8 @@ struct told {
 must_check int ask_http(const struct ask *a, struct told *out, struct err *e);
 void told_release(struct told *t);
 
-/* Unary call; free *out with protobuf_c_message_free_unpacked(). */
-must_check int ask_rpc(const char *target, const char *path, const ProtobufCMessage *rq,
+/* Unary call on the daemon's socket, a path; free *out with protobuf_c_message_free_unpacked(). */
+must_check int ask_rpc(const char *socket, const char *path, const ProtobufCMessage *rq,
 		       const ProtobufCMessageDescriptor *type, int64_t timeout_ms,
 		       ProtobufCMessage **out, struct err *e);
 /* The health service of "host:port" or "unix:/path". */

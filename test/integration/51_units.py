@@ -106,6 +106,8 @@ def test_pages_and_completions_of_the_packages_load():
                      "skimmer-manager"):
             page = gzip.decompress(pathlib.Path(d, f"{name}.1.gz").read_bytes()).decode()
             check(page.startswith(f".TH {name.upper()} 1 "), f"{name}'s page is called so: {page[:60]}")
+            typed = name.replace("-", "\\-") + " "
+            check(all(f".SH {part}\n{typed}" in page for part in ("NAME", "SYNOPSIS")), f"{name}'s page names it")
             p = subprocess.run(["mandoc", "-Tlint", "-Wwarning"], input=page, capture_output=True, text=True)
             equal((p.returncode, p.stdout), (0, ""), f"mandoc about {name}")
             for shell in ("bash", "zsh", "fish"):
