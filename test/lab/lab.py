@@ -139,6 +139,15 @@ class Lab:
 # Debian's own choice, whatever this kernel's is; and packets go out in bunches of 16, as a network card takes
 # them, not of 2: with dozens of hosts on one machine it is the number of packets that its cores are busy with.
 TCP = {"tcp_congestion_control": "cubic", "tcp_min_tso_segs": 16}
+ALLOWED = pathlib.Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+
+
+def allow_congestion_control(name):
+    """A namespace may choose among those that the machine allows; where another is the machine's own, cubic
+    may not be one of them."""
+    allowed = ALLOWED.read_text().split()
+    if name not in allowed:
+        ALLOWED.write_text(" ".join([*allowed, name]))
 
 
 class Host:
@@ -161,6 +170,7 @@ class Host:
             sh("ip", "-n", self.ns, *args)
         lab._ip(lab.switch, "link", "set", port, "master", "br0", "up")
         self.port = port
+        allow_congestion_control(TCP["tcp_congestion_control"])
         for key, value in TCP.items():
             self.run("sysctl", "-qw", f"net.ipv4.{key}={value}")
 
