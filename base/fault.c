@@ -135,7 +135,7 @@ const struct fault faults[] = {
 	 "names, or is not (or no more) valid.",
 	 "Every download from there fails.",
 	 "Name the CA that signed it: backend.caCert (or proxy.registryMirror.cert) for "
-	 "registries, manager.caCert for the manager."},
+	 "registries, manager.caCert for the manager, scheduler.caCert for schedulers."},
 	{"SK231", "a registry does not answer",
 	 "The registry is down, its address is wrong, or the network is.",
 	 "What no peer has cannot be pulled.", "Correct the address, or repair the way to it."},
@@ -150,6 +150,13 @@ const struct fault faults[] = {
 	{"SK234", "asked too often", "A server answered 429: it limits how often it is asked.",
 	 "This request failed; it was tried again for a while.",
 	 "Wait; sign in for a higher limit; preheat, so that one host asks and not all."},
+	{"SK235", "two ends disagree on TLS",
+	 "One speaks TLS and the other does not, or a server wants the certificate of a member and "
+	 "is shown none that it takes.",
+	 "There is no connection: to this host the other is as good as away.",
+	 "Give both ends their caCert, cert and key: scheduler.*, manager.*, upload.client.* and "
+	 "upload.server.* of a daemon, server.tls.* of a scheduler, server.grpc.tls.* of the "
+	 "manager."},
 	{"SK240", "nobody answers there",
 	 "The program there is down, the address is wrong, or the network is interrupted.",
 	 "What was asked for is not done.",

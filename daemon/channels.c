@@ -30,6 +30,7 @@ static struct {
 	struct list idle; /* longest idle first */
 	unsigned idle_count;
 	struct timer timer;
+	const struct rpc_tls *tls; /* set before all else */
 } pool = {.once = PTHREAD_ONCE_INIT};
 
 static void close_expired(struct timer *t);
@@ -83,6 +84,11 @@ static void close_expired(struct timer *t)
 		pooled_free(p);
 }
 
+void channels_secure(const struct rpc_tls *tls)
+{
+	pool.tls = tls;
+}
+
 struct rpc_channel *channels_take(const char *target)
 {
 	struct pooled *p;
@@ -92,7 +98,7 @@ struct rpc_channel *channels_take(const char *target)
 	p = map_get(pool.all, target);
 	if (!p) {
 		p = mem_new(struct pooled);
-		p->channel = rpc_channel_new(target, NULL, NULL, NULL);
+		p->channel = rpc_channel_new(target, pool.tls);
 		list_init(&p->link);
 		(void)map_put(pool.all, target, p);
 	} else if (p->users == 0) {

@@ -131,6 +131,10 @@ const struct config_key daemon_config_keys[] = {
 	 .offset = AT(upload.port),
 	 .fallback = "4000",
 	 .help = "Port of the peer gRPC server."},
+	RPC_TLS_SERVER_KEYS(struct daemon_config, upload.server_tls, "upload.server",
+			    "Peers, schedulers and the manager"),
+	RPC_TLS_CLIENT_KEYS(struct daemon_config, upload.client_tls, "upload.client",
+			    "the other peers"),
 	{.path = "upload.server.requestRateLimit", .type = CONFIG_IGNORED},
 	{.path = "upload.server.requestBufferSize", .type = CONFIG_IGNORED},
 	{.path = "upload.disableShared",
@@ -149,23 +153,13 @@ const struct config_key daemon_config_keys[] = {
 	 .offset = AT(manager.addr),
 	 .help = "host:port of the manager's gRPC, http:// in front is allowed. Default: no "
 		 "manager."},
-	{.path = "manager.caCert",
-	 .type = CONFIG_STRING,
-	 .offset = AT(manager.ca_cert),
-	 .help = "PEM file; given: TLS to the manager."},
-	{.path = "manager.cert",
-	 .type = CONFIG_STRING,
-	 .offset = AT(manager.cert),
-	 .help = "PEM file of this client's certificate."},
-	{.path = "manager.key",
-	 .type = CONFIG_STRING,
-	 .offset = AT(manager.key),
-	 .help = "PEM file of this client's key."},
+	RPC_TLS_CLIENT_KEYS(struct daemon_config, manager.tls, "manager", "the manager"),
 	{.path = "scheduler.addrs",
 	 .type = CONFIG_STRINGS,
 	 .offset = AT(scheduler.addrs),
 	 .help = "host:port of schedulers, used when no manager is configured.",
 	 .aliases = "scheduler.addr"},
+	RPC_TLS_CLIENT_KEYS(struct daemon_config, scheduler.tls, "scheduler", "the schedulers"),
 	{.path = "scheduler.announceInterval",
 	 .type = CONFIG_DURATION,
 	 .offset = AT(scheduler.announce_interval_ms),
@@ -574,6 +568,17 @@ const struct config_key daemon_config_keys[] = {
 	{.path = NULL},
 };
 
+static int check_tls(const struct daemon_config *c, struct err *e)
+{
+	int r = rpc_tls_check_client(&c->manager.tls, "manager", e);
+
+	if (r == 0)
+		r = rpc_tls_check_client(&c->scheduler.tls, "scheduler", e);
+	if (r == 0)
+		r = rpc_tls_check_server(&c->upload.server_tls, "upload.server", e);
+	return r < 0 ? r : rpc_tls_check_client(&c->upload.client_tls, "upload.client", e);
+}
+
 int daemon_config_check(const void *config, struct err *e)
 {
 	const struct daemon_config *c = config;
@@ -587,5 +592,7 @@ int daemon_config_check(const void *config, struct err *e)
 		return err_set(e, EINVAL, "proxy.server.caCert and caKey go together");
 	if (!c->proxy.username != !c->proxy.password)
 		return err_set(e, EINVAL, "proxy.server.basicAuth needs username and password");
+	if (check_tls(c, e) < 0)
+		return -e->code;
 	return trace_config_check(&c->tracing, e);
 }

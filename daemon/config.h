@@ -6,6 +6,7 @@
 #define DAEMON_CONFIG_H
 
 #include "base/config.h"
+#include "proto/rpc_tls.h"
 #include "proto/trace_export.h"
 
 #define DAEMON_CONFIG_FILE "/etc/dragonfly/dfdaemon.yaml"
@@ -40,15 +41,17 @@ struct daemon_config {
 	struct {
 		char *ip;
 		uint16_t port;
+		struct rpc_tls server_tls, client_tls;
 		bool disable_shared;
 		uint64_t bandwidth;
 	} upload;
 	struct {
 		char *addr;
-		char *ca_cert, *cert, *key;
+		struct rpc_tls tls;
 	} manager;
 	struct {
 		struct config_strings addrs;
+		struct rpc_tls tls;
 		int64_t announce_interval_ms, answer_timeout_ms;
 		uint64_t max_schedule_count;
 	} scheduler;

@@ -180,19 +180,19 @@ static void start_swarm(struct daemon *d)
 {
 	const struct daemon_config *c = d->config;
 	const struct scheduler_client_config sc = {
+		.tls = &c->scheduler.tls,
 		.announce_interval_ms = c->scheduler.announce_interval_ms,
 		.answer_timeout_ms = c->scheduler.answer_timeout_ms,
 	};
 	const struct manager_client_config mc = {
 		.addr = c->manager.addr,
-		.ca = c->manager.ca_cert,
-		.cert = c->manager.cert,
-		.key = c->manager.key,
+		.tls = &c->manager.tls,
 		.refresh_interval_ms = c->refresh_interval_ms,
 		.scheduler_addrs = (const char *const *)c->scheduler.addrs.items,
 		.scheduler_count = c->scheduler.addrs.count,
 	};
 
+	channels_secure(&c->upload.client_tls);
 	d->piece_client = piece_client_new();
 	d->scheduler_client = scheduler_client_new(&sc, d->host);
 	d->manager_client = manager_client_new(&mc, d->host, d->scheduler_client);
@@ -205,9 +205,7 @@ static void start_seed_link(struct daemon *d)
 		c->host.scheduler_cluster_id ? c->host.scheduler_cluster_id : 1;
 	const struct seed_link_config lc = {
 		.addr = c->manager.addr,
-		.ca = c->manager.ca_cert,
-		.cert = c->manager.cert,
-		.key = c->manager.key,
+		.tls = &c->manager.tls,
 		.cluster_id = c->seed_peer.cluster_id ? c->seed_peer.cluster_id : scheduler_cluster,
 		.keep_alive_ms = c->seed_peer.keep_alive_ms,
 	};
@@ -277,6 +275,7 @@ static int start_peer_doors(struct daemon *d, struct err *e)
 	const struct peer_server_config rc = {
 		.ip = c->upload.ip,
 		.port = c->upload.port,
+		.tls = &c->upload.server_tls,
 		.socket_path = c->download.socket_path,
 		.socket_methods = {inspect_methods,
 				   d->layer_service ? layer_service_methods : NULL},

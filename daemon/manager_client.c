@@ -299,7 +299,7 @@ struct manager_client *manager_client_new(const struct manager_client_config *c,
 	if (strncmp(addr, "http://", 7) == 0)
 		addr += 7;
 	mc->addr = mem_strdup(addr);
-	mc->channel = rpc_channel_new(addr, c->ca, c->cert, c->key);
+	mc->channel = rpc_channel_new(addr, c->tls);
 	timer_arm(&mc->timer, 0);
 	return mc;
 }

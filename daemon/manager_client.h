@@ -14,8 +14,8 @@
 struct manager_client;
 
 struct manager_client_config {
-	const char *addr;	     /* "host:port", "http://" in front is allowed; NULL = none */
-	const char *ca, *cert, *key; /* PEM files; ca given: TLS */
+	const char *addr;	   /* "host:port", "http://" in front is allowed; NULL = none */
+	const struct rpc_tls *tls; /* NULL = plaintext */
 	int64_t refresh_interval_ms;
 	const char *const *scheduler_addrs; /* used when there is no manager */
 	size_t scheduler_count;

@@ -171,6 +171,7 @@ static int listen_on(struct peer_server *s, const char *address, const struct rp
 		args[count++] = s->config.socket_args[i];
 	}
 	const struct rpc_server_config c = {.listen = addresses,
+					    .tls = s->config.tls,
 					    .services = services,
 					    .service_args = args,
 					    .streams_max = STREAMS_MAX};

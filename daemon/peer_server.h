@@ -19,12 +19,13 @@ struct peer_server;
 #define PEER_SOCKET_SERVICES 2
 
 struct peer_server_config {
-	const char *ip;		 /* NULL = any */
-	uint16_t port;		 /* 0 = the system picks */
-	const char *socket_path; /* NULL = none */
-	uint16_t piece_port;	 /* where children are sent for pieces; 0 = the host's */
-	unsigned workers;	 /* threads that may wait for the disk; 0 = 8 */
-	unsigned calls_max;	 /* downloads and followed tasks at a time; 0 = 16,384 */
+	const char *ip;		   /* NULL = any */
+	uint16_t port;		   /* 0 = the system picks */
+	const struct rpc_tls *tls; /* of that port; NULL = plaintext */
+	const char *socket_path;   /* NULL = none */
+	uint16_t piece_port;	   /* where children are sent for pieces; 0 = the host's */
+	unsigned workers;	   /* threads that may wait for the disk; 0 = 8 */
+	unsigned calls_max;	   /* downloads and followed tasks at a time; 0 = 16,384 */
 	/* Other services on the socket, NULL = none, and the arg of each one's methods. */
 	const struct rpc_method *socket_methods[PEER_SOCKET_SERVICES];
 	void *socket_args[PEER_SOCKET_SERVICES];

@@ -28,7 +28,7 @@ struct scheduler_client *scheduler_client_new(const struct scheduler_client_conf
 
 	sc->config = *c;
 	sc->host = host;
-	sc->schedulers = schedulers_new(host, c->announce_interval_ms);
+	sc->schedulers = schedulers_new(host, c->tls, c->announce_interval_ms);
 	lock_init(&sc->lock, CLIENT_LOCK_RANK);
 	cond_init(&sc->changed);
 	list_init(&sc->schedules);

@@ -11,6 +11,7 @@
 #include "daemon/host.h"
 #include "daemon/parent.h"
 #include "daemon/store.h"
+#include "proto/rpc_tls.h"
 
 #include <protobuf-c/protobuf-c.h>
 
@@ -18,6 +19,7 @@ struct scheduler_client;
 struct schedule; /* one conversation: one peer (download) of one task */
 
 struct scheduler_client_config {
+	const struct rpc_tls *tls; /* kept; NULL = plaintext */
 	int64_t announce_interval_ms;
 	int64_t answer_timeout_ms; /* a register or reschedule unanswered for so long: closed() */
 };

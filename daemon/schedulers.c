@@ -51,6 +51,7 @@ struct scheduler {
 
 struct schedulers {
 	struct host *host;
+	const struct rpc_tls *tls;
 	int64_t interval_ms;
 	struct lock lock;
 	struct cond changed;
@@ -62,11 +63,13 @@ struct schedulers {
 	bool left;
 };
 
-struct schedulers *schedulers_new(struct host *host, int64_t announce_interval_ms)
+struct schedulers *schedulers_new(struct host *host, const struct rpc_tls *tls,
+				  int64_t announce_interval_ms)
 {
 	struct schedulers *ss = mem_new(struct schedulers);
 
 	ss->host = host;
+	ss->tls = tls;
 	ss->interval_ms = announce_interval_ms;
 	lock_init(&ss->lock, SCHEDULERS_LOCK_RANK);
 	cond_init(&ss->changed);
@@ -287,7 +290,7 @@ static struct scheduler *scheduler_new(struct schedulers *ss, const char *addr)
 	s->addr = mem_strdup(addr);
 	s->is_ip = net_split(addr, host, sizeof(host), 0, &port) &&
 		   net_addr_parse(host, port, &s->net_addr);
-	s->channel = rpc_channel_new(addr, NULL, NULL, NULL);
+	s->channel = rpc_channel_new(addr, ss->tls);
 	s->timer = (struct timer){.fire = check, .arg = s};
 	return s;
 }

@@ -23,7 +23,9 @@
 struct schedulers;
 struct scheduler; /* one address; reference-counted */
 
-struct schedulers *schedulers_new(struct host *host, int64_t announce_interval_ms);
+/* tls: kept. */
+struct schedulers *schedulers_new(struct host *host, const struct rpc_tls *tls,
+				  int64_t announce_interval_ms);
 /* Nobody may hold a reference to a scheduler any more. Waits for goodbyes, at most 2 s. */
 void schedulers_free(struct schedulers *ss);
 /* The addresses in force from now on; those that are new are checked at once. At most RING_MAX. */

@@ -171,7 +171,7 @@ struct seed_link *seed_link_new(const struct seed_link_config *c, struct host *h
 	l->cluster_id = c->cluster_id;
 	l->keep_alive_ms = c->keep_alive_ms;
 	l->backoff_ms = BACKOFF_FIRST_MS;
-	l->channel = rpc_channel_new(addr, c->ca, c->cert, c->key);
+	l->channel = rpc_channel_new(addr, c->tls);
 	l->timer = (struct timer){.fire = on_timer, .arg = l};
 	lock_init(&l->lock, LINK_LOCK_RANK);
 	cond_init(&l->changed);

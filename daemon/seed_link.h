@@ -10,13 +10,14 @@
 #define DAEMON_SEED_LINK_H
 
 #include "daemon/host.h"
+#include "proto/rpc_tls.h"
 
 struct seed_link;
 
 struct seed_link_config {
-	const char *addr;	     /* "host:port", "http://" in front is allowed */
-	const char *ca, *cert, *key; /* PEM files; ca given: TLS */
-	uint64_t cluster_id;	     /* of the manager's seed peer clusters */
+	const char *addr;	   /* "host:port", "http://" in front is allowed */
+	const struct rpc_tls *tls; /* NULL = plaintext */
+	uint64_t cluster_id;	   /* of the manager's seed peer clusters */
 	int64_t keep_alive_ms;
 };
 

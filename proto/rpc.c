@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "proto/rpc_credentials.h"
 #include "proto/rpc_queue.h"
 
 #include <errno.h>
@@ -124,6 +125,7 @@ void rpc_init(void)
 	cond_init(&client.left);
 	client.quota = grpc_resource_quota_create("rpc-client");
 	grpc_resource_quota_resize(client.quota, CLIENT_MEMORY_MAX);
+	rpc_credentials_start();
 	rpc_queue_start(&client.queue, "rpc-client");
 }
 
@@ -135,6 +137,7 @@ void rpc_shutdown(void)
 	lock_drop(&client.lock);
 	rpc_queue_stop(&client.queue);
 	grpc_resource_quota_unref(client.quota);
+	rpc_credentials_stop();
 	lock_release(&client.lock);
 	cond_release(&client.left);
 	grpc_shutdown();

@@ -20,6 +20,7 @@
 
 #include "base/err.h"
 #include "base/trace.h"
+#include "proto/rpc_tls.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -90,8 +91,7 @@ struct rpc_server_config {
 	/* Bytes that all connections and requests together may hold, 0 = 256 MiB (an idle
 	 * connection takes some 16 KiB). Past it the calls that hold most are cancelled. */
 	uint64_t memory_max;
-	const char *tls_cert, *tls_key, *tls_ca; /* files; NULL = plaintext; ca = require mTLS; unix
-						    sockets are always plaintext */
+	const struct rpc_tls *tls; /* NULL or off = plaintext; unix sockets always are */
 };
 
 must_check int rpc_server_new(const struct rpc_server_config *c, struct rpc_server **out,
@@ -136,9 +136,8 @@ void rpc_call_reply(struct rpc_call *call, const ProtobufCMessage *msg);
 
 struct rpc_channel; /* to one target; connects lazily, reconnects by itself; thread-safe */
 
-/* tls_ca NULL = plaintext. Never blocks. */
-struct rpc_channel *rpc_channel_new(const char *target, const char *tls_ca, const char *tls_cert,
-				    const char *tls_key);
+/* tls NULL or off = plaintext; files that are no good fail each call. Never blocks. */
+struct rpc_channel *rpc_channel_new(const char *target, const struct rpc_tls *tls);
 void rpc_channel_free(struct rpc_channel *ch); /* cancels its calls' and streams' connection */
 
 static inline void rpc_channel_free_at(struct rpc_channel **ch)

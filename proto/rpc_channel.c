@@ -17,7 +17,6 @@
 #include <grpc/slice.h>
 #include <health_v1.pb-c.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <string.h>
 
 #define CONNECT_MS	     3000
@@ -31,7 +30,8 @@
 struct rpc_channel {
 	grpc_channel *channel;
 	char *target;
-	atomic_int refs; /* the owner's and each stream's */
+	bool by_tls, has_cert; /* how it is secured */
+	atomic_int refs;       /* the owner's and each stream's */
 	struct lock lock;
 	struct list streams; /* lock */
 	struct rpc_tag settled_tag;
@@ -42,7 +42,9 @@ static gpr_timespec deadline_in(int64_t ms)
 	return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(ms, GPR_TIMESPAN));
 }
 
-static grpc_channel *create_channel(const char *target, grpc_channel_credentials *credentials)
+/* server_name: NULL = the target's. */
+static grpc_channel *create_channel(const char *target, grpc_channel_credentials *credentials,
+				    const char *server_name)
 {
 	grpc_arg args[] = {
 		rpc_arg_text(GRPC_ARG_PRIMARY_USER_AGENT_STRING, "skimmer/" SKIMMER_VERSION),
@@ -65,8 +67,10 @@ static grpc_channel *create_channel(const char *target, grpc_channel_credentials
 		rpc_arg_int(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, MESSAGE_LEN_MAX),
 		rpc_arg_int(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX),
 		rpc_arg_int(GRPC_ARG_ENABLE_CHANNELZ, 0),
+		/* the last, left out without a name */
+		rpc_arg_text(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, server_name),
 	};
-	grpc_channel_args list = {.num_args = array_len(args), .args = args};
+	grpc_channel_args list = {.num_args = array_len(args) - !server_name, .args = args};
 
 	return grpc_channel_create(target, credentials, &list);
 }
@@ -92,27 +96,48 @@ static void destroy_channel(struct rpc_tag *tag, bool ok)
 	rpc_client_leave();
 }
 
-struct rpc_channel *rpc_channel_new(const char *target, const char *tls_ca, const char *tls_cert,
-				    const char *tls_key)
+struct rpc_channel *rpc_channel_new(const char *target, const struct rpc_tls *tls)
 {
 	struct rpc_channel *ch = mem_new(struct rpc_channel);
 	grpc_channel_credentials *credentials = NULL;
 	struct err e = {0};
 
 	ch->target = mem_strdup(target);
+	ch->by_tls = !rpc_tls_is_off(tls);
+	ch->has_cert = ch->by_tls && tls->cert;
 	atomic_init(&ch->refs, 1);
 	lock_init(&ch->lock, 70);
 	list_init(&ch->streams);
 	ch->settled_tag.done = destroy_channel;
-	if (rpc_credentials_client(tls_ca, tls_cert, tls_key, &credentials, &e) < 0) {
+	if (rpc_credentials_client(tls, &credentials, &e) < 0) {
 		/* every call on it tells why */
 		ch->channel = grpc_lame_client_channel_create(
 			target, (grpc_status_code)rpc_code_of_errno(e.code), e.text);
 		return ch;
 	}
-	ch->channel = create_channel(target, credentials);
+	ch->channel = create_channel(target, credentials, tls ? tls->server_name : NULL);
 	grpc_channel_credentials_release(credentials);
 	return ch;
+}
+
+/* By what core 1.51 and OpenSSL 3 say; with others people read their words. */
+const char *rpc_channel_words(const struct rpc_channel *ch, const char *text)
+{
+	if (!strstr(text, "failed to connect"))
+		return text;
+	if (strstr(text, "wrong version number"))
+		return "that port does not speak TLS";
+	if (strstr(text, "certificate verify failed"))
+		return "its certificate is not of the CA that we were told, or has expired";
+	if (strstr(text, "Hostname Verification Check"))
+		return "its certificate is not made out for the address (serverName says for what "
+		       "else it may be)";
+	if (!strstr(text, "Socket closed") && !strstr(text, "Connection reset"))
+		return text;
+	if (!ch->by_tls)
+		return "it ended the connection before a word: that port may want TLS";
+	return ch->has_cert ? "it ended the connection: it does not take our certificate"
+			    : "it ended the connection: it may want a certificate of ours";
 }
 
 void rpc_channel_join(struct rpc_channel *ch, struct rpc_stream *s)
@@ -250,14 +275,14 @@ static void end_span(struct span *span, const struct answer *a, const struct err
 static int judge(const struct rpc_channel *ch, const char *path, const struct answer *a,
 		 struct err *e)
 {
-	size_t len = GRPC_SLICE_LENGTH(a->text);
+	cleanup(free_at) char *text = NULL;
 	int code = rpc_code_to_errno((int)a->code);
 
 	if (a->code == GRPC_STATUS_OK)
 		return 0;
+	text = grpc_slice_to_c_string(a->text);
 	/* The text says it all: set as EPROTO it gets no strerror() behind it. */
-	err_set(e, EPROTO, "%s of %s: %.*s", path, ch->target, len > INT_MAX ? 0 : (int)len,
-		(const char *)GRPC_SLICE_START_PTR(a->text));
+	err_set(e, EPROTO, "%s of %s: %s", path, ch->target, rpc_channel_words(ch, text));
 	if (e)
 		e->code = code;
 	return -code;

@@ -239,8 +239,8 @@ static int add_addresses(struct rpc_server *s, const struct rpc_server_config *c
 	grpc_server_credentials *tls = NULL;
 	int r = 0;
 
-	if (c->tls_cert || c->tls_key || c->tls_ca)
-		r = rpc_credentials_server(c->tls_cert, c->tls_key, c->tls_ca, &tls, e);
+	if (!rpc_tls_is_off(c->tls))
+		r = rpc_credentials_server(c->tls, &tls, e);
 	for (size_t i = 0; r == 0 && c->listen[i]; i++) {
 		bool is_unix = strncmp(c->listen[i], "unix:", 5) == 0;
 		uint16_t port;

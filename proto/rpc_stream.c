@@ -72,7 +72,8 @@ static void end_span(struct rpc_stream *s, int code, const char *text)
 static void stream_over(struct rpc_pipe *p)
 {
 	struct rpc_stream *s = stream_of(p);
-	cleanup(free_at) char *text = grpc_slice_to_c_string(p->status_text);
+	cleanup(free_at) char *said = grpc_slice_to_c_string(p->status_text);
+	const char *text = rpc_channel_words(s->channel, said);
 	size_t len;
 	const void *details = find_details(&p->trailer, &len);
 

@@ -255,7 +255,7 @@ void trace_export_start(const struct trace_config *c, const char *service_name,
 		if (attributes[1])
 			put_attribute(&exporter.resource, attributes[0], attributes[1]);
 	if (strcmp(c->protocol, "grpc") == 0)
-		exporter.channel = rpc_channel_new(c->endpoint, NULL, NULL, NULL);
+		exporter.channel = rpc_channel_new(c->endpoint, NULL);
 	else
 		open_http(c);
 	trace_start((unsigned)c->sample_percent * 10000);

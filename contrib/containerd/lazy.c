@@ -45,7 +45,7 @@ struct lazy *lazy_new(const char *daemon_socket, int64_t timeout_ms)
 	char *target cleanup(free_at) = mem_printf("unix:%s", daemon_socket);
 	struct lazy *z = mem_new(struct lazy);
 
-	z->channel = rpc_channel_new(target, NULL, NULL, NULL);
+	z->channel = rpc_channel_new(target, NULL);
 	z->timeout_ms = timeout_ms;
 	lock_init(&z->lock, RANK_LAZY);
 	cond_init(&z->changed);

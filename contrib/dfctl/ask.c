@@ -69,7 +69,7 @@ static void set_tls(CURL *h, const struct ask *a)
 int ask_http(const struct ask *a, struct told *out, struct err *e)
 {
 	char why[CURL_ERROR_SIZE] = "";
-	struct curl_slist *headers = headers_of(a);
+	struct curl_slist *headers = headers_of(a), *instead = NULL;
 	CURL *h = curl_easy_init();
 	long status = 0;
 	CURLcode code;
@@ -91,13 +91,21 @@ int ask_http(const struct ask *a, struct told *out, struct err *e)
 		curl_easy_setopt(h, CURLOPT_POSTFIELDS, a->body);
 	if (a->method)
 		curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, a->method);
+	if (a->connect_to) {
+		char *line cleanup(free_at) = mem_printf("::%s", a->connect_to);
+
+		instead = curl_slist_append(NULL, line);
+		curl_easy_setopt(h, CURLOPT_CONNECT_TO, instead);
+	}
 	set_tls(h, a);
 	code = curl_easy_perform(h);
 	curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_cleanup(h);
 	curl_slist_free_all(headers);
+	curl_slist_free_all(instead);
 	out->status = (int)status;
 	out->untrusted = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
+	out->not_tls = code == CURLE_SSL_CONNECT_ERROR;
 	if (code == CURLE_OK)
 		return 0;
 	/* Curl's own words say it all. */
@@ -114,17 +122,16 @@ int ask_rpc(const char *socket, const char *path, const ProtobufCMessage *rq,
 	    struct err *e)
 {
 	char *target cleanup(free_at) = mem_printf("unix:%s", socket);
-	struct rpc_channel *ch = rpc_channel_new(target, NULL, NULL, NULL);
+	struct rpc_channel *ch = rpc_channel_new(target, NULL);
 	int r = rpc_unary(ch, path, rq, type, timeout_ms, out, NULL, e);
 
 	rpc_channel_free(ch);
 	return r;
 }
 
-int ask_health(const char *target, const char *ca, const char *cert, const char *key,
-	       int64_t timeout_ms, struct err *e)
+int ask_health(const char *target, const struct rpc_tls *tls, int64_t timeout_ms, struct err *e)
 {
-	struct rpc_channel *ch = rpc_channel_new(target, ca, cert, key);
+	struct rpc_channel *ch = rpc_channel_new(target, tls);
 	int r = rpc_check_health(ch, timeout_ms, e);
 
 	rpc_channel_free(ch);

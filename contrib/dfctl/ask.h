@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "proto/rpc_tls.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -12,6 +13,7 @@
 
 struct ask {
 	const char *url;
+	const char *connect_to;	     /* "host:port" in place of the URL's; NULL = that */
 	const char *ca, *cert, *key; /* PEM files; NULL = the system's roots, no certificate */
 	const char *method;	     /* NULL = GET */
 	const char *token;	     /* a bearer's; NULL = none */
@@ -25,6 +27,7 @@ struct told {
 	int status;
 	int64_t date_ms; /* the server's Date, wall; 0 = it says none */
 	bool untrusted;	 /* the failure was its certificate, or our roots */
+	bool not_tls;	 /* the failure was that TLS was spoken to it */
 	struct buf body; /* at most 8 MiB */
 };
 
@@ -38,8 +41,8 @@ must_check int ask_rpc(const char *socket, const char *path, const ProtobufCMess
 		       const ProtobufCMessageDescriptor *type, int64_t timeout_ms,
 		       ProtobufCMessage **out, struct err *e);
 /* The health service of "host:port" or "unix:/path". */
-must_check int ask_health(const char *target, const char *ca, const char *cert, const char *key,
-			  int64_t timeout_ms, struct err *e);
+must_check int ask_health(const char *target, const struct rpc_tls *tls, int64_t timeout_ms,
+			  struct err *e);
 /* Who listens on a unix socket. */
 must_check int ask_pid(const char *socket, pid_t *out, struct err *e);
 

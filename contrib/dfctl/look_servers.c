@@ -23,7 +23,7 @@ void look_daemon(struct look *l)
 	int r = ask_pid(socket, &l->daemon, &e);
 
 	if (r == 0)
-		r = ask_health(target, NULL, NULL, NULL, l->timeout_ms, &e);
+		r = ask_health(target, NULL, l->timeout_ms, &e);
 	if (r < 0) {
 		l->daemon = 0;
 		findings_add(l->out, FINDING_ERROR, "daemon", "SK200",
@@ -47,21 +47,109 @@ static char *with_port(const char *text, uint16_t fallback)
 	return mem_printf(net_ip_is_v6(host) ? "[%s]:%u" : "%s:%u", host, port);
 }
 
+static void untrusted(struct look *l, const char *check, const char *who, const char *key,
+		      const char *ca, const struct err *e)
+{
+	char *where cleanup(free_at) = settings_origin(&l->settings, key);
+
+	findings_add(
+		l->out, FINDING_ERROR, check, "SK230",
+		mem_printf("%s: %s (asked with %s)", who, e->text, ca ? ca : "the system's roots"),
+		mem_printf("set %s (%s) to the file of the CA that signed it, or renew the "
+			   "certificate",
+			   key, where));
+}
+
+/* A gRPC server, and where the configuration says how it is asked. */
+struct server {
+	const char *check, *code; /* of a finding that it does not answer */
+	const char *unit, *key;	  /* "skimmer-manager", "manager.addr" */
+	const char *target;
+	const struct rpc_tls *tls;
+	const char *tls_keys; /* "manager": manager.caCert and so on */
+};
+
+/* What a greeting by TLS alone says; gRPC does not say all of it. */
+static int greet(const struct look *l, const struct server *s, struct told *told, struct err *e)
+{
+	const char *name = s->tls->server_name;
+	char *url cleanup(free_at) = mem_printf("https://%s/", name ? name : s->target);
+	const struct ask ask = {.url = url,
+				.connect_to = name ? s->target : NULL,
+				.ca = s->tls->ca,
+				.cert = s->tls->cert,
+				.key = s->tls->key,
+				.any_certificate = !s->tls->ca,
+				.connect_only = true,
+				.timeout_ms = l->timeout_ms};
+
+	return ask_http(&ask, told, e);
+}
+
+static void disagree(struct look *l, const struct server *s, char *what, const char *fix)
+{
+	char *key cleanup(free_at) = mem_printf("%s.caCert", s->tls_keys);
+	char *where cleanup(free_at) = settings_origin(&l->settings, key);
+
+	findings_add(l->out, FINDING_ERROR, s->check, "SK235", what,
+		     mem_printf("%s %s.caCert, %s.cert and %s.key (%s)", fix, s->tls_keys,
+				s->tls_keys, s->tls_keys, where));
+}
+
+/* Whether TLS is why it did not answer the question of its health, which ended with why; tells so.
+ */
+static bool look_tls(struct look *l, const struct server *s, const struct err *why)
+{
+	struct told told cleanup(told_release) = {0};
+	char *key cleanup(free_at) = mem_printf("%s.caCert", s->tls_keys);
+	struct err e = {0};
+	bool greeted = greet(l, s, &told, &e) == 0;
+
+	if (s->tls->ca && told.untrusted)
+		untrusted(l, s->check, s->target, key, s->tls->ca, &e);
+	else if (s->tls->ca && told.not_tls)
+		disagree(l, s, mem_printf("%s does not speak TLS", s->target),
+			 "give that server a certificate, or take away");
+	else if (!s->tls->ca && greeted)
+		disagree(l, s, mem_printf("%s speaks TLS alone", s->target), "set");
+	else if (greeted && strstr(why->text, "certificate")) /* rpc_channel_words() */
+		disagree(l, s, mem_printf("%s ends the connection (%s)", s->target, why->text),
+			 "the certificate must be signed by the CA that the server was told: "
+			 "correct");
+	else
+		return false;
+	return true;
+}
+
+static void look_server(struct look *l, const struct server *s)
+{
+	char *where cleanup(free_at) = settings_origin(&l->settings, s->key);
+	struct err e = {0};
+
+	if (ask_health(s->target, s->tls, l->timeout_ms, &e) == 0) {
+		findings_good(l->out, s->check, "%s answers", s->target);
+		return;
+	}
+	if (look_tls(l, s, &e))
+		return;
+	findings_add(l->out, FINDING_ERROR, s->check, s->code,
+		     mem_printf("%s does not answer (%s)", s->target, e.text),
+		     mem_printf("start it there (systemctl start %s), let its port through the "
+				"firewall, or correct %s (%s)",
+				s->unit, s->key, where));
+}
+
 static void look_scheduler(struct look *l, const char *addr)
 {
 	char *target cleanup(free_at) = with_port(addr, SCHEDULER_PORT);
-	char *where cleanup(free_at) = settings_origin(&l->settings, "scheduler.addrs");
-	struct err e = {0};
 
-	if (ask_health(target, NULL, NULL, NULL, l->timeout_ms, &e) == 0) {
-		findings_good(l->out, "scheduler", "%s answers", target);
-		return;
-	}
-	findings_add(l->out, FINDING_ERROR, "scheduler", "SK210",
-		     mem_printf("%s does not answer (%s)", target, e.text),
-		     mem_printf("start it there (systemctl start skimmer-scheduler), let its port "
-				"through the firewall, or correct scheduler.addrs (%s)",
-				where));
+	look_server(l, &(struct server){.check = "scheduler",
+					.code = "SK210",
+					.unit = "skimmer-scheduler",
+					.key = "scheduler.addrs",
+					.target = target,
+					.tls = &l->settings.config.scheduler.tls,
+					.tls_keys = "scheduler"});
 }
 
 /* What the daemon itself says of the schedulers that a manager named. */
@@ -104,53 +192,21 @@ void look_schedulers(struct look *l)
 			     NULL);
 }
 
-static void untrusted(struct look *l, const char *check, const char *who, const char *key,
-		      const char *ca, const struct err *e)
-{
-	char *where cleanup(free_at) = settings_origin(&l->settings, key);
-
-	findings_add(
-		l->out, FINDING_ERROR, check, "SK230",
-		mem_printf("%s: %s (asked with %s)", who, e->text, ca ? ca : "the system's roots"),
-		mem_printf("set %s (%s) to the file of the CA that signed it, or renew the "
-			   "certificate",
-			   key, where));
-}
-
 void look_manager(struct look *l)
 {
 	const struct daemon_config *c = &l->settings.config;
-	struct told told cleanup(told_release) = {0};
-	struct err e = {0};
+	char *target cleanup(free_at) = NULL;
 
 	if (!c->manager.addr)
 		return;
-	char *target cleanup(free_at) = with_port(c->manager.addr, MANAGER_PORT);
-	char *url cleanup(free_at) = mem_printf("https://%s/", target);
-	struct ask ask = {.url = url,
-			  .ca = c->manager.ca_cert,
-			  .cert = c->manager.cert,
-			  .key = c->manager.key,
-			  .connect_only = true,
-			  .timeout_ms = l->timeout_ms};
-
-	/* gRPC does not say why a certificate is no good; a greeting by TLS alone does. */
-	if (c->manager.ca_cert && ask_http(&ask, &told, &e) < 0 && told.untrusted) {
-		untrusted(l, "manager", target, "manager.caCert", c->manager.ca_cert, &e);
-		return;
-	}
-	if (ask_health(target, c->manager.ca_cert, c->manager.cert, c->manager.key, l->timeout_ms,
-		       &e) == 0) {
-		findings_good(l->out, "manager", "%s answers", target);
-		return;
-	}
-	char *where cleanup(free_at) = settings_origin(&l->settings, "manager.addr");
-
-	findings_add(l->out, FINDING_ERROR, "manager", "SK220",
-		     mem_printf("%s does not answer (%s)", target, e.text),
-		     mem_printf("start it there (systemctl start skimmer-manager), let its port "
-				"through the firewall, or correct manager.addr (%s)",
-				where));
+	target = with_port(c->manager.addr, MANAGER_PORT);
+	look_server(l, &(struct server){.check = "manager",
+					.code = "SK220",
+					.unit = "skimmer-manager",
+					.key = "manager.addr",
+					.target = target,
+					.tls = &c->manager.tls,
+					.tls_keys = "manager"});
 }
 
 /* ---- registries */

@@ -24,6 +24,8 @@ const struct config_key manager_config_keys[] = {
 	 .offset = AT(grpc_port),
 	 .fallback = "65003",
 	 .help = "Port of the gRPC server."},
+	RPC_TLS_SERVER_KEYS(struct manager_config, grpc_tls, "server.grpc.tls",
+			    "Schedulers and peers"),
 	{.path = "server.grpc.port.end", .type = CONFIG_IGNORED},
 	{.path = "server.grpc.advertiseIP", .type = CONFIG_IGNORED},
 	{.path = "server.grpc.requestRateLimit", .type = CONFIG_IGNORED},
@@ -296,6 +298,9 @@ const struct config_key manager_config_keys[] = {
 	 .fallback = "false",
 	 .help = "Refuse every other request of a user who has still the first password. Without "
 		 "it only the console insists."},
+	RPC_TLS_CLIENT_KEYS(struct manager_config, scheduler_tls, "scheduler.tls",
+			    "the schedulers"),
+	RPC_TLS_CLIENT_KEYS(struct manager_config, peer_tls, "peer.tls", "peers"),
 	{.path = "cache", .type = CONFIG_IGNORED},
 	{.path = "job", .type = CONFIG_IGNORED},
 	{.path = "metrics.enable",
@@ -380,6 +385,15 @@ static int check_redis(const struct manager_config *c, struct err *e)
 	return 0;
 }
 
+static int check_links(const struct manager_config *c, struct err *e)
+{
+	int r = rpc_tls_check_server(&c->grpc_tls, "server.grpc.tls", e);
+
+	if (r == 0)
+		r = rpc_tls_check_client(&c->scheduler_tls, "scheduler.tls", e);
+	return r < 0 ? r : rpc_tls_check_client(&c->peer_tls, "peer.tls", e);
+}
+
 static int check_tls(const struct manager_config *c, struct err *e)
 {
 	struct door_tls *tls = NULL;
@@ -389,7 +403,7 @@ static int check_tls(const struct manager_config *c, struct err *e)
 	if (c->rest_tls_cert && door_tls_new(c->rest_tls_cert, c->rest_tls_key, &tls, e) < 0)
 		return err_wrap(e, "server.rest.tls");
 	door_tls_free(tls);
-	return 0;
+	return check_links(c, e);
 }
 
 int manager_config_check(const void *config, struct err *e)

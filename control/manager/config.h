@@ -4,6 +4,7 @@
 
 #include "base/config.h"
 #include "control/manager/db.h"
+#include "proto/rpc_tls.h"
 #include "proto/trace_export.h"
 
 #define MANAGER_CONFIG_FILE "/etc/dragonfly/manager.yaml"
@@ -17,6 +18,7 @@ struct manager_oauth {
 struct manager_config {
 	char *grpc_ip;
 	uint16_t grpc_port;
+	struct rpc_tls grpc_tls, scheduler_tls, peer_tls;
 	/* the database; one of the three */
 	char *database_type, *database_path;
 	struct manager_server {

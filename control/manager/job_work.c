@@ -12,6 +12,7 @@
 #include "common_v2.pb-c.h"
 #include "control/manager/job_ask.h"
 #include "control/manager/job_fields.h"
+#include "control/manager/links.h"
 #include "control/manager/member.h"
 #include "dfdaemon_v2.pb-c.h"
 
@@ -46,7 +47,7 @@ static int open_scheduler(struct db *db, int64_t cluster, unsigned turn, struct 
 
 		snprintf(target, sizeof(target), strchr(m->ip, ':') ? "[%s]:%d" : "%s:%d", m->ip,
 			 m->port);
-		*out = rpc_channel_new(target, NULL, NULL, NULL);
+		*out = links_scheduler(target);
 	}
 	member_list_free(list, count);
 	return count ? 0
@@ -431,7 +432,7 @@ static void ask_daemon(const struct sweep *s, const struct ask_host *h)
 	int r;
 
 	ask_target(h, target, sizeof(target));
-	ch = rpc_channel_new(target, NULL, NULL, NULL);
+	ch = links_peer(target);
 	stat.task_id = del.task_id = (char *)s->task_id;
 	r = rpc_unary(ch, "/dfdaemon.v2.DfdaemonUpload/StatLocalTask", &stat.base,
 		      &dfdaemon__v2__stat_local_task_response__descriptor, HOST_TIMEOUT_MS, &answer,

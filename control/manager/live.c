@@ -10,9 +10,9 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "control/manager/links.h"
 #include "control/manager/live_view.h"
 #include "control/manager/member.h"
-#include "proto/rpc.h"
 
 #include <errno.h>
 #include <string.h>
@@ -72,7 +72,7 @@ static struct link *link_of(struct live *l, const char *target)
 
 	if (!k) {
 		k = mem_new(struct link);
-		k->channel = rpc_channel_new(target, NULL, NULL, NULL);
+		k->channel = links_scheduler(target);
 		map_put(l->links, target, k);
 	}
 	k->seen = true;
@@ -333,7 +333,7 @@ static json_t *ask_task(const struct member *m, const char *id)
 	char target[300];
 
 	target_of(m, target, sizeof(target));
-	ch = rpc_channel_new(target, NULL, NULL, NULL);
+	ch = links_scheduler(target);
 	rq.task_id = (char *)id;
 	rq.peers_max = LIVE_PEERS_MAX;
 	if (rpc_unary(ch, SWARM "StatPieces", &rq.base,

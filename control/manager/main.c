@@ -9,6 +9,7 @@
 #include "control/manager/backup.h"
 #include "control/manager/config.h"
 #include "control/manager/figures.h"
+#include "control/manager/links.h"
 #include "control/manager/member.h"
 #include "control/manager/rest_server.h"
 #include "control/manager/service.h"
@@ -34,8 +35,10 @@ static int serve(const struct manager_config *c, struct db *db, const sigset_t *
 	const char *const addresses[] = {listen, NULL};
 	const struct rpc_method *const services[] = {service_methods, NULL};
 	void *const args[] = {db};
-	const struct rpc_server_config rc = {
-		.listen = addresses, .services = services, .service_args = args};
+	const struct rpc_server_config rc = {.listen = addresses,
+					     .services = services,
+					     .service_args = args,
+					     .tls = &c->grpc_tls};
 	const char *ip = c->grpc_ip ? c->grpc_ip : "::";
 	struct rest_server *rest = NULL;
 	struct rpc_server *server = NULL;
@@ -43,6 +46,7 @@ static int serve(const struct manager_config *c, struct db *db, const sigset_t *
 	int sig, r;
 
 	snprintf(listen, sizeof(listen), strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, c->grpc_port);
+	links_secure(&c->scheduler_tls, &c->peer_tls);
 	figures_start();
 	r = start_metrics(c, &metrics, e);
 	if (r == 0)

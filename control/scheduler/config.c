@@ -24,6 +24,8 @@ const struct config_key scheduler_config_keys[] = {
 	 .type = CONFIG_STRING,
 	 .offset = AT(hostname),
 	 .help = "Name announced to the manager. Default: the system's."},
+	RPC_TLS_SERVER_KEYS(struct scheduler_config, server_tls, "server.tls",
+			    "Peers and the manager"),
 	{.path = "server.advertisePort", .type = CONFIG_IGNORED},
 	{.path = "server.requestRateLimit", .type = CONFIG_IGNORED},
 	{.path = "server.logDir", .type = CONFIG_IGNORED},
@@ -45,6 +47,7 @@ const struct config_key scheduler_config_keys[] = {
 	 .type = CONFIG_STRING,
 	 .offset = AT(manager_addr),
 	 .help = "host:port of the manager's gRPC. Default: no manager."},
+	RPC_TLS_CLIENT_KEYS(struct scheduler_config, manager_tls, "manager.tls", "the manager"),
 	{.path = "manager.schedulerClusterID",
 	 .type = CONFIG_U64,
 	 .offset = AT(cluster_id),
@@ -149,8 +152,10 @@ const struct config_key scheduler_config_keys[] = {
 	{.path = "database", .type = CONFIG_IGNORED},
 	{.path = "job", .type = CONFIG_IGNORED},
 	{.path = "storage", .type = CONFIG_IGNORED},
-	{.path = "seedPeer", .type = CONFIG_IGNORED},
-	{.path = "peer", .type = CONFIG_IGNORED},
+	{.path = "seedPeer.enable", .type = CONFIG_IGNORED},
+	{.path = "seedPeer.taskDownloadTimeout", .type = CONFIG_IGNORED},
+	RPC_TLS_CLIENT_KEYS(struct scheduler_config, seed_tls, "seedPeer.tls", "seed peers"),
+	RPC_TLS_CLIENT_KEYS(struct scheduler_config, peer_tls, "peer.tls", "the other peers"),
 	{.path = "metrics.enable",
 	 .type = CONFIG_BOOL,
 	 .offset = AT(metrics_enable),
@@ -182,12 +187,25 @@ const struct config_key scheduler_config_keys[] = {
 	{.path = NULL},
 };
 
+static int check_tls(const struct scheduler_config *c, struct err *e)
+{
+	int r = rpc_tls_check_server(&c->server_tls, "server.tls", e);
+
+	if (r == 0)
+		r = rpc_tls_check_client(&c->manager_tls, "manager.tls", e);
+	if (r == 0)
+		r = rpc_tls_check_client(&c->seed_tls, "seedPeer.tls", e);
+	return r < 0 ? r : rpc_tls_check_client(&c->peer_tls, "peer.tls", e);
+}
+
 int scheduler_config_check(const void *config, struct err *e)
 {
 	const struct scheduler_config *c = config;
 	uint16_t pprof_port;
 
 	if (profile_port_parse(c->pprof_port, &pprof_port, e) < 0)
+		return -e->code;
+	if (check_tls(c, e) < 0)
 		return -e->code;
 	return trace_config_check(&c->tracing, e);
 }

@@ -3,6 +3,7 @@
 #define CONTROL_SCHEDULER_CONFIG_H
 
 #include "base/config.h"
+#include "proto/rpc_tls.h"
 #include "proto/trace_export.h"
 
 #define SCHEDULER_CONFIG_FILE "/etc/dragonfly/scheduler.yaml"
@@ -11,6 +12,7 @@ struct scheduler_config {
 	char *advertise_ip, *listen_ip, *hostname, *idc, *location;
 	uint16_t port;
 	char *manager_addr, *algorithm;
+	struct rpc_tls server_tls, manager_tls, seed_tls, peer_tls;
 	uint64_t cluster_id;
 	int64_t keep_alive_ms, refresh_ms;
 	uint64_t candidate_parent_limit, filter_parent_limit, back_to_source_count;

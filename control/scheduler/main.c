@@ -61,7 +61,7 @@ static int start_metrics(const struct scheduler_config *c, struct door **out, st
 static int serve(const struct scheduler_config *c, const sigset_t *ends, struct err *e)
 {
 	const struct state_config sc = state_config_of(c);
-	struct service *service = service_new(&sc);
+	struct service *service = service_new(&sc, &c->seed_tls, &c->peer_tls);
 	char listen[80], own_ip[64], name[256] = "localhost";
 	const char *const addresses[] = {listen, NULL};
 	const struct rpc_method *const services[] = {service_methods, service_swarm_methods, NULL};
@@ -69,7 +69,8 @@ static int serve(const struct scheduler_config *c, const sigset_t *ends, struct 
 	const struct rpc_server_config rc = {.listen = addresses,
 					     .services = services,
 					     .service_args = args,
-					     .threads = thread_count()};
+					     .threads = thread_count(),
+					     .tls = &c->server_tls};
 	const char *ip = c->listen_ip ? c->listen_ip : "::";
 	struct manager_link *link = NULL;
 	struct rpc_server *server = NULL;

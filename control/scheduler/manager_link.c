@@ -256,7 +256,7 @@ struct manager_link *manager_link_new(const struct scheduler_config *c, const ch
 	l->ip = mem_strdup(ip);
 	l->hostname = mem_strdup(hostname);
 	l->service = service;
-	l->channel = rpc_channel_new(addr, NULL, NULL, NULL);
+	l->channel = rpc_channel_new(addr, &c->manager_tls);
 	lock_init(&l->lock, RANK_LINK);
 	cond_init(&l->changed);
 	thread_start(&l->thread, "manager-link", link_main, l);

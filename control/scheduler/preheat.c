@@ -50,6 +50,7 @@ struct failed {
 };
 
 struct preheats {
+	const struct rpc_tls *seed_tls, *peer_tls;
 	struct pool *workers;
 	struct lock lock;
 	bool stopping;
@@ -58,10 +59,12 @@ struct preheats {
 	uint64_t well, failed;
 };
 
-struct preheats *preheats_new(void)
+struct preheats *preheats_new(const struct rpc_tls *seed_tls, const struct rpc_tls *peer_tls)
 {
 	struct preheats *s = mem_new(struct preheats);
 
+	s->seed_tls = seed_tls;
+	s->peer_tls = peer_tls;
 	lock_init(&s->lock, RANK_PREHEATS);
 	list_init(&s->orders);
 	list_init(&s->runs);
@@ -80,7 +83,7 @@ void preheat_free(struct preheat *p)
 		if (t->download)
 			protobuf_c_message_free_unpacked(&t->download->base, NULL);
 		for (size_t k = 0; k < t->target_count; k++)
-			free(t->targets[k]);
+			free(t->targets[k].addr);
 		free(t->targets);
 	}
 	free(p->tasks);
@@ -261,13 +264,15 @@ static void start_one(struct preheats *s, struct running *r, size_t task)
 {
 	Dfdaemon__V2__DownloadTaskRequest rq = DFDAEMON__V2__DOWNLOAD_TASK_REQUEST__INIT;
 	const struct preheat_task *t = &r->preheat->tasks[task];
+	const struct preheat_target *target;
 	struct order *o = mem_new(struct order);
 
 	o->preheats = s;
 	o->running = r;
 	o->task = task;
-	o->target = t->targets[r->tasks[task].next++];
-	o->channel = rpc_channel_new(o->target, NULL, NULL, NULL);
+	target = &t->targets[r->tasks[task].next++];
+	o->target = target->addr;
+	o->channel = rpc_channel_new(o->target, target->is_seed ? s->seed_tls : s->peer_tls);
 	r->tasks[task].running++;
 	r->out++;
 	list_push_back(&s->orders, &o->link);

@@ -8,6 +8,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "dfdaemon_v2.pb-c.h"
+#include "proto/rpc_tls.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,10 +18,15 @@
 
 struct preheats;
 
+struct preheat_target {
+	char *addr; /* "ip:port" of a daemon */
+	bool is_seed;
+};
+
 struct preheat_task {
 	char id[DIGEST_HEX_LEN + 1];
 	Common__V2__Download *download; /* malloc'ed, freed with the rest */
-	char **targets;			/* "ip:port" of each daemon */
+	struct preheat_target *targets;
 	size_t target_count;
 };
 
@@ -32,7 +38,8 @@ struct preheat {
 	int64_t timeout_ms;			 /* of each download */
 };
 
-struct preheats *preheats_new(void);
+/* How seeds and others are asked; kept. */
+struct preheats *preheats_new(const struct rpc_tls *seed_tls, const struct rpc_tls *peer_tls);
 /* Cancels what is under way. */
 void preheats_free(struct preheats *s);
 /* Runs a blocking job on one of the workers. False: PREHEATS_MAX are under way. */

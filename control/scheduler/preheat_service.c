@@ -388,9 +388,11 @@ static struct draw *draw_hosts(const struct wish *w, size_t *count_out)
 	return list;
 }
 
-static char *target_of(const struct host *h)
+static struct preheat_target target_of(const struct host *h)
 {
-	return mem_printf(strchr(h->ip, ':') ? "[%s]:%d" : "%s:%d", h->ip, h->port);
+	return (struct preheat_target){
+		.addr = mem_printf(strchr(h->ip, ':') ? "[%s]:%d" : "%s:%d", h->ip, h->port),
+		.is_seed = h->type != 0};
 }
 
 static void give_targets(const struct wish *w, const struct draw *hosts, size_t host_count,

@@ -22,18 +22,21 @@ struct asked {
 };
 
 struct seeds {
+	const struct rpc_tls *tls;
 	struct lock lock;
 	struct map *running; /* "<task id>" -> struct asked */
 	void (*ended)(const char *, const char *, bool, bool, void *);
 	void *arg;
 };
 
-struct seeds *seeds_new(void (*ended)(const char *, const char *, bool, bool, void *), void *arg)
+struct seeds *seeds_new(const struct rpc_tls *tls,
+			void (*ended)(const char *, const char *, bool, bool, void *), void *arg)
 {
 	struct seeds *s = mem_new(struct seeds);
 
 	lock_init(&s->lock, RANK_SEEDS);
 	s->running = map_new();
+	s->tls = tls;
 	s->ended = ended;
 	s->arg = arg;
 	return s;
@@ -165,7 +168,7 @@ bool seeds_ask(struct seeds *s, const struct host *h, const char *task_id,
 	a->task_id = mem_strdup(task_id);
 	a->host_id = mem_strdup(h->id);
 	target_of(h, target, sizeof(target));
-	a->channel = rpc_channel_new(target, NULL, NULL, NULL);
+	a->channel = rpc_channel_new(target, s->tls);
 	map_put(s->running, task_id, a);
 	a->stream = rpc_stream_new(a->channel, "/dfdaemon.v2.DfdaemonUpload/DownloadTask", &ops, a,
 				   TIMEOUT_MS);

@@ -5,11 +5,13 @@
 
 #include "control/scheduler/state.h"
 #include "dfdaemon_v2.pb-c.h"
+#include "proto/rpc_tls.h"
 
 struct seeds;
 
-/* ended: a download asked of a seed is over. On an rpc thread, without locks. */
-struct seeds *seeds_new(void (*ended)(const char *task_id, const char *host_id, bool well,
+/* tls: kept. ended: a download asked of a seed is over. On an rpc thread, without locks. */
+struct seeds *seeds_new(const struct rpc_tls *tls,
+			void (*ended)(const char *task_id, const char *host_id, bool well,
 				      bool reachable, void *arg),
 			void *arg);
 void seeds_free(struct seeds *s);

@@ -219,7 +219,8 @@ static void show_state(void *arg)
 	lock_drop(&s->lock);
 }
 
-struct service *service_new(const struct state_config *c)
+struct service *service_new(const struct state_config *c, const struct rpc_tls *seed_tls,
+			    const struct rpc_tls *peer_tls)
 {
 	struct service *s = mem_new(struct service);
 	const struct state_ops ops = {
@@ -228,8 +229,8 @@ struct service *service_new(const struct state_config *c)
 	lock_init(&s->lock, RANK_SERVICE);
 	list_init(&s->errands);
 	state_init(&s->state, c, &ops);
-	s->seeds = seeds_new(seed_ended, s);
-	s->preheats = preheats_new();
+	s->seeds = seeds_new(seed_tls, seed_ended, s);
+	s->preheats = preheats_new(seed_tls, peer_tls);
 	s->downloads = map_new();
 	traffic_init(&s->traffic);
 	s->started_ms = clock_wall_ms();

@@ -8,7 +8,9 @@
 
 struct service;
 
-struct service *service_new(const struct state_config *c);
+/* How daemons are asked, seeds and others; kept, NULL = plaintext. */
+struct service *service_new(const struct state_config *c, const struct rpc_tls *seed_tls,
+			    const struct rpc_tls *peer_tls);
 void service_free(struct service *s); /* after the rpc server */
 /* For rpc_server_config; arg is the struct service. */
 extern const struct rpc_method service_methods[];

@@ -375,7 +375,7 @@ void conversation_run(const struct options *o, int out_fd, struct progress *p, s
 	cond_init(&t.changed);
 	list_init(&t.chunks);
 	snprintf(target, sizeof(target), "unix:%s", o->endpoint);
-	ch = rpc_channel_new(target, NULL, NULL, NULL);
+	ch = rpc_channel_new(target, NULL);
 	s = rpc_stream_new(ch, "/dfdaemon.v2.DfdaemonDownload/DownloadTask", &ops, &t,
 			   o->timeout_ms);
 	rpc_stream_send(s, &rq->base);

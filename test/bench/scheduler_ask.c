@@ -82,7 +82,7 @@ static void serve(const char *unix_address, unsigned threads, int ready_fd)
 	log_set_level(LOG_WARN);
 	timer_start();
 	rpc_init();
-	args[0] = service_new(&c);
+	args[0] = service_new(&c, NULL, NULL);
 	const struct rpc_server_config rc = {.listen = addresses,
 					     .services = services,
 					     .service_args = args,
@@ -389,7 +389,7 @@ static bool hold(struct ask *asks, const struct options *o, pid_t service)
 /* One run against one address. */
 static bool run(const char *target, const char *name, const struct options *o, pid_t service)
 {
-	struct rpc_channel *ch = rpc_channel_new(target, NULL, NULL, NULL);
+	struct rpc_channel *ch = rpc_channel_new(target, NULL);
 	struct ask *asks = mem_array(o->streams + 1, sizeof(*asks));
 	bool well = announce_hosts(ch, 0, o->hosts, "skimmer-bench");
 	unsigned open = 0;
@@ -423,7 +423,7 @@ static void rush(unsigned no, const struct options *o, const char *target, int o
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	rpc_init();
 	snprintf(name, sizeof(name), "rush%u", no);
-	ch = rpc_channel_new(target, NULL, NULL, NULL);
+	ch = rpc_channel_new(target, NULL);
 	if (!announce_hosts(ch, first, o->streams, "bench"))
 		_exit(1);
 	for (unsigned i = 0; i < o->streams; i++) {

@@ -79,20 +79,30 @@ static void a_file_of_dragonflys_is_taken(void **state)
 }
 
 /* To take a key that asks for TLS and then to speak without it would be worse than to refuse. */
-static void tls_between_peers_is_refused(void **state)
+static void tls_is_taken_with_its_files_or_refused(void **state)
 {
-	static const char *const texts[] = {"upload: {server: {caCert: /ca.crt}}\n",
-					    "upload: {client: {caCert: /ca.crt}}\n",
-					    "scheduler: {caCert: /ca.crt}\n"};
+	static const struct {
+		const char *text, *key;
+		int code;
+	} cases[] = {
+		{"upload: {server: {caCert: /no/ca}}\n", "upload.server: TLS needs both", EINVAL},
+		{"upload: {server: {cert: /no/c, key: /no/k}}\n", "upload.server.cert: ", ENOENT},
+		{"upload: {client: {caCert: /no/ca}}\n", "upload.client.caCert: ", ENOENT},
+		{"scheduler: {caCert: /no/ca}\n", "scheduler.caCert: ", ENOENT},
+		{"scheduler: {serverName: a}\n", "scheduler.caCert is missing", EINVAL},
+		{"manager: {cert: /no/c, key: /no/k}\n", "manager.caCert is missing", EINVAL},
+	};
 
 	(void)state;
-	for (size_t i = 0; i < array_len(texts); i++) {
+	for (size_t i = 0; i < array_len(cases); i++) {
 		struct daemon_config c = {0};
+		const char *text = cases[i].text;
 		struct err e;
 
-		assert_int_equal(
-			config_parse(daemon_config_keys, "d", texts[i], strlen(texts[i]), &c, &e),
-			-EINVAL);
+		assert_int_equal(config_parse(daemon_config_keys, "d", text, strlen(text), &c, &e),
+				 0);
+		assert_int_equal(daemon_config_check(&c, &e), -cases[i].code);
+		assert_non_null(strstr(e.text, cases[i].key));
 		config_release(daemon_config_keys, &c);
 	}
 }
@@ -101,7 +111,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_of_dragonflys_is_taken),
-		cmocka_unit_test(tls_between_peers_is_refused),
+		cmocka_unit_test(tls_is_taken_with_its_files_or_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

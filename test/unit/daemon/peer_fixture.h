@@ -68,9 +68,9 @@ static inline void door_open(struct door *d, void **state)
 					   .scheduler = d->s->config.scheduler};
 	assert_ok(peer_server_new(&c, &parts, &d->server, &d->s->e));
 	snprintf(target, sizeof(target), "127.0.0.1:%u", peer_server_port(d->server));
-	d->tcp = rpc_channel_new(target, NULL, NULL, NULL);
+	d->tcp = rpc_channel_new(target, NULL);
 	snprintf(target, sizeof(target), "unix:%s", d->socket);
-	d->local = rpc_channel_new(target, NULL, NULL, NULL);
+	d->local = rpc_channel_new(target, NULL);
 }
 
 static inline void door_close(struct door *d)

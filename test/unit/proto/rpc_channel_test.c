@@ -107,7 +107,7 @@ static void refused_connection_fails_at_once(void **state)
 	snprintf(target, sizeof(target), "%s", f->target);
 	rpc_server_free(f->server, 0);
 	f->server = NULL;
-	ch = rpc_channel_new(target, NULL, NULL, NULL);
+	ch = rpc_channel_new(target, NULL);
 	assert_int_equal(call_unary(ch, "/test.Test/Echo", 1, UNARY_MS, &code), -1);
 	assert_int_equal(code, RPC_UNAVAILABLE);
 	assert_true(clock_ms() - start_ms < UNARY_MS / 2);
@@ -141,7 +141,7 @@ static void proxy_variables_are_ignored(void **state)
 	setenv("http_proxy", "http://127.0.0.1:1", 1);
 	setenv("grpc_proxy", "http://127.0.0.1:1", 1);
 	setenv("https_proxy", "http://127.0.0.1:1", 1);
-	ch = rpc_channel_new(f->target, NULL, NULL, NULL);
+	ch = rpc_channel_new(f->target, NULL);
 	assert_int_equal(call_unary(ch, "/test.Test/Echo", 5, UNARY_MS, &code), 5);
 	rpc_channel_free(ch);
 	unsetenv("http_proxy");
@@ -151,7 +151,8 @@ static void proxy_variables_are_ignored(void **state)
 
 static void missing_certificate_fails_each_call_and_says_why(void **state)
 {
-	struct rpc_channel *ch = rpc_channel_new("127.0.0.1:1", "/no/such/ca.pem", NULL, NULL);
+	struct rpc_channel *ch =
+		rpc_channel_new("127.0.0.1:1", &(struct rpc_tls){.ca = (char *)"/no/such/ca.pem"});
 	Common__V2__Range req = range(1, 1);
 	ProtobufCMessage *resp;
 	struct err e = {0};

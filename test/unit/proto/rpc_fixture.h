@@ -299,7 +299,7 @@ static inline void fixture_open(struct fixture *f, struct rpc_server_config c)
 	probe_init(&f->seen);
 	f->server = serve("127.0.0.1:0", &f->served, c);
 	snprintf(f->target, sizeof(f->target), "127.0.0.1:%u", rpc_server_port(f->server));
-	f->channel = rpc_channel_new(f->target, NULL, NULL, NULL);
+	f->channel = rpc_channel_new(f->target, NULL);
 }
 
 static inline int fixture_setup(void **state)

@@ -1,4 +1,4 @@
-/* Addresses that are taken, stale or wrong; limits; peers; TLS; strangers. */
+/* Addresses that are taken, stale or wrong; limits; peers; strangers. */
 #include "rpc_fixture.h"
 
 #include "base/metrics.h"
@@ -113,7 +113,7 @@ static void unix_socket_has_one_server(void **state)
 	assert_null(try_serve(address, &p, &e));
 	assert_int_equal(e.code, EADDRINUSE);
 	assert_non_null(strstr(e.text, "/one"));
-	ch = rpc_channel_new(address, NULL, NULL, NULL);
+	ch = rpc_channel_new(address, NULL);
 	assert_int_equal(call_unary(ch, "/test.Test/Echo", 1, UNARY_MS, &code), 1);
 	probe_wait(&p, &p.messages, 1);
 	assert_string_equal(rpc_call_peer(p.call), "unix");
@@ -148,7 +148,7 @@ static void stale_unix_socket_is_replaced(void **state)
 	snprintf(address, sizeof(address), "unix:%s", sun.sun_path);
 	server = try_serve(address, &p, &e);
 	assert_non_null(server);
-	ch = rpc_channel_new(address, NULL, NULL, NULL);
+	ch = rpc_channel_new(address, NULL);
 	assert_int_equal(call_unary(ch, "/test.Test/Echo", 4, UNARY_MS, &code), 4);
 	rpc_channel_free(ch);
 	rpc_server_free(server, 0);
@@ -192,10 +192,10 @@ static void one_server_has_several_addresses(void **state)
 	snprintf(unix_address, sizeof(unix_address), "unix:%s/several", dir);
 	assert_int_equal(rpc_server_new(&c, &server, &e), 0);
 	snprintf(tcp6, sizeof(tcp6), "127.0.0.1:%u", rpc_server_port(server));
-	ch = rpc_channel_new(tcp6, NULL, NULL, NULL);
+	ch = rpc_channel_new(tcp6, NULL);
 	assert_int_equal(call_unary(ch, "/test.Test/Echo", 1, UNARY_MS, &code), 1);
 	rpc_channel_free(ch);
-	ch = rpc_channel_new(unix_address, NULL, NULL, NULL);
+	ch = rpc_channel_new(unix_address, NULL);
 	assert_int_equal(call_unary(ch, "/test.Test/Echo", 2, UNARY_MS, &code), 2);
 	rpc_channel_free(ch);
 	rpc_server_free(server, 0);
@@ -219,7 +219,7 @@ static void call_knows_its_peer_and_metadata(void **state)
 		probe_init(&p);
 		server = serve(listen[i], &p, (struct rpc_server_config){0});
 		snprintf(address, sizeof(address), "%s:%u", hosts[i], rpc_server_port(server));
-		ch = rpc_channel_new(address, NULL, NULL, NULL);
+		ch = rpc_channel_new(address, NULL);
 		assert_int_equal(call_unary(ch, "/test.Test/Echo", 1, UNARY_MS, &code), 1);
 		probe_wait(&p, &p.messages, 1);
 		snprintf(address, sizeof(address), "%s:", hosts[i]);
@@ -275,7 +275,7 @@ static void message_over_the_limit_is_refused(void **state)
 	c.service_args = args;
 	assert_int_equal(rpc_server_new(&c, &f.server, &e), 0);
 	snprintf(f.target, sizeof(f.target), "127.0.0.1:%u", rpc_server_port(f.server));
-	f.channel = rpc_channel_new(f.target, NULL, NULL, NULL);
+	f.channel = rpc_channel_new(f.target, NULL);
 	assert_int_equal(call_with_length(&f, 99000, &code), 0);
 	assert_int_equal(call_with_length(&f, 101000, &code), -EBUSY);
 	assert_int_equal(code, RPC_RESOURCE_EXHAUSTED);
@@ -427,87 +427,10 @@ static void descriptors_that_run_out_do_not_deafen(void **state)
 	count = fill_up(rpc_server_port(f->server), spare);
 	for (int i = 0; i < count; i++)
 		close(spare[i]);
-	ch = rpc_channel_new(f->target, NULL, NULL, NULL);
+	ch = rpc_channel_new(f->target, NULL);
 	assert_int_equal(call_unary(ch, "/test.Test/Echo", 7, UNARY_MS, &code), 7);
 	rpc_channel_free(ch);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-}
-
-/* ---- TLS ---- */
-
-static void make_certificates(void)
-{
-	char command[2048];
-
-	snprintf(command, sizeof(command),
-		 "cd %s && exec 2>/dev/null && "
-		 "n='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2' && "
-		 "openssl req -x509 $n -keyout ca.key -out ca.pem -subj /CN=ca && "
-		 "for who in server client; do "
-		 "openssl req $n -keyout $who.key -out $who.csr -subj /CN=$who && "
-		 "echo subjectAltName=IP:127.0.0.1 >$who.ext && "
-		 "openssl x509 -req -in $who.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 "
-		 "-extfile $who.ext -out $who.pem || exit 1; done",
-		 dir);
-	assert_int_equal(system(command), 0);
-}
-
-static char *in_dir(const char *name)
-{
-	return mem_printf("%s/%s", dir, name);
-}
-
-static void mutual_tls_admits_only_the_certified(void **state)
-{
-	cleanup(free_at) char *ca = in_dir("ca.pem"), *cert = in_dir("server.pem"),
-			      *key = in_dir("server.key"), *client = in_dir("client.pem"),
-			      *client_key = in_dir("client.key");
-	struct rpc_channel *with, *without, *plain;
-	struct fixture f;
-	int code;
-
-	(void)state;
-	make_certificates();
-	fixture_open(&f,
-		     (struct rpc_server_config){.tls_cert = cert, .tls_key = key, .tls_ca = ca});
-	with = rpc_channel_new(f.target, ca, client, client_key);
-	without = rpc_channel_new(f.target, ca, NULL, NULL);
-	plain = rpc_channel_new(f.target, NULL, NULL, NULL);
-	assert_int_equal(call_unary(with, "/test.Test/Echo", 8, UNARY_MS, &code), 8);
-	probe_wait(&f.served, &f.served.messages, 1);
-	assert_int_equal(strncmp(rpc_call_peer(f.served.call), "127.0.0.1:", 10), 0);
-	assert_int_equal(call_unary(without, "/test.Test/Echo", 8, 2000, &code), -1);
-	assert_int_equal(code, RPC_UNAVAILABLE);
-	assert_int_equal(call_unary(plain, "/test.Test/Echo", 8, 2000, &code), -1);
-	rpc_channel_free(with);
-	rpc_channel_free(without);
-	rpc_channel_free(plain);
-	rpc_channel_free(f.channel);
-	rpc_server_free(f.server, 0);
-	probe_release(&f.served);
-	probe_release(&f.seen);
-}
-
-static void bad_certificates_are_told(void **state)
-{
-	cleanup(free_at) char *good = in_dir("ca.pem"), *bad = in_dir("bad.pem");
-	const char *const listen[] = {"127.0.0.1:0", NULL};
-	struct rpc_server_config c = {.listen = listen, .services = test_services};
-	struct rpc_server *server;
-	struct err e = {0};
-	FILE *out = fopen(bad, "w");
-
-	(void)state;
-	assert_non_null(out);
-	fputs("no certificate", out);
-	fclose(out);
-	c.tls_cert = good;
-	assert_int_equal(rpc_server_new(&c, &server, &e), -EINVAL);
-	c.tls_key = bad;
-	assert_int_equal(rpc_server_new(&c, &server, &e), -EINVAL);
-	assert_non_null(strstr(e.text, "bad.pem"));
-	c.tls_key = "/no/such.key";
-	assert_int_equal(rpc_server_new(&c, &server, &e), -ENOENT);
 }
 
 /* ---- HTTP/2 by hand: what gRPC core's own client would not send ---- */
@@ -629,8 +552,6 @@ int main(void)
 		rpc_test(garbage_closes_only_its_connection),
 		rpc_test(descriptors_that_run_out_do_not_deafen),
 		cmocka_unit_test(broken_pipe_is_no_signal),
-		cmocka_unit_test(mutual_tls_admits_only_the_certified),
-		cmocka_unit_test(bad_certificates_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -494,7 +494,7 @@ static void killed_server_closes_the_stream(void **state)
 	struct fixture *f = *state;
 	char target[64];
 	pid_t pid = spawn_server(target, sizeof(target));
-	struct rpc_channel *ch = rpc_channel_new(target, NULL, NULL, NULL);
+	struct rpc_channel *ch = rpc_channel_new(target, NULL);
 	struct rpc_stream *s = rpc_stream_new(ch, "/test.Test/Chat", &test_stream_ops, &f->seen, 0);
 
 	assert_true(stream_send(s, 1, 1));

@@ -58,7 +58,7 @@ static void calls_of_several_connections_are_served_at_the_same_time(void **stat
 
 		/* Connections of their own, which are dealt out to the threads. */
 		snprintf(target, sizeof(target), "127.0.0.%u:%u", i + 1, rpc_server_port(server));
-		channels[i] = rpc_channel_new(target, NULL, NULL, NULL);
+		channels[i] = rpc_channel_new(target, NULL);
 		streams[i] =
 			rpc_stream_new(channels[i], "/test.Test/Meet", &test_stream_ops, &seen, 0);
 		stream_send(streams[i], i, 1);

@@ -36,7 +36,7 @@ static int start(void **state)
 	args[0] = f->db;
 	assert_int_equal(rpc_server_new(&c, &f->server, NULL), 0);
 	snprintf(target, sizeof(target), "127.0.0.1:%u", rpc_server_port(f->server));
-	f->channel = rpc_channel_new(target, NULL, NULL, NULL);
+	f->channel = rpc_channel_new(target, NULL);
 	*state = f;
 	return 0;
 }

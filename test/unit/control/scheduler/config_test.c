@@ -1,8 +1,9 @@
-/* The keys of Dragonfly v2.5.1's scheduler.yaml, and of its compose file, are all taken; TLS, that
- * is not spoken here, is refused. */
+/* The keys of Dragonfly v2.5.1's scheduler.yaml, and of its compose file, are all taken. */
 #include "control/scheduler/config.h"
 
 #include "test/unit/unit.h"
+
+#include "base/mem.h"
 
 #include <errno.h>
 #include <string.h>
@@ -23,7 +24,7 @@ static const char dragonflys[] =
 	"dynConfig: {refreshInterval: 10s}\n"
 	"host: {idc: foo, location: baz}\n"
 	"manager: {addr: '10.0.0.2:65003', schedulerClusterID: 1, keepAlive: {interval: 5s}}\n"
-	"seedPeer: {taskDownloadTimeout: 12h}\n"
+	"seedPeer: {enable: true, taskDownloadTimeout: 12h}\n"
 	"job: {enable: true, globalWorkerNum: 1, schedulerWorkerNum: 1, localWorkerNum: 5}\n"
 	"storage: {maxSize: 100, maxBackups: 10, bufferSize: 100}\n"
 	"metrics: {enable: false, addr: ':8000', enableHost: true}\n"
@@ -50,20 +51,32 @@ static void a_file_of_dragonflys_is_taken(void **state)
 		fail_msg("%s", e.text);
 }
 
-static void tls_is_refused(void **state)
+/* To take a key that asks for TLS and then to speak without it would be worse than to refuse. */
+static void tls_is_taken_with_its_files_or_refused(void **state)
 {
-	struct err e = {0};
+	static const char *const links[] = {"server", "manager", "seedPeer", "peer"};
 
 	(void)state;
-	assert_int_equal(parse("server: {tls: {caCert: c, cert: c, key: k}}\n", &e), -EINVAL);
-	assert_int_equal(parse("manager: {tls: {caCert: c, cert: c, key: k}}\n", &e), -EINVAL);
+	for (size_t i = 0; i < array_len(links); i++) {
+		cleanup(free_at) char *text = mem_printf(
+			"%s: {tls: {caCert: /no/ca, cert: /no/c, key: /no/k}}\n", links[i]);
+		cleanup(free_at) char *key = mem_printf("%s.tls.caCert: open /no/ca", links[i]);
+		struct scheduler_config c = {0};
+		struct err e = {0};
+
+		assert_int_equal(
+			config_parse(scheduler_config_keys, "s", text, strlen(text), &c, &e), 0);
+		assert_int_equal(scheduler_config_check(&c, &e), -ENOENT);
+		assert_non_null(strstr(e.text, key));
+		config_release(scheduler_config_keys, &c);
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_of_dragonflys_is_taken),
-		cmocka_unit_test(tls_is_refused),
+		cmocka_unit_test(tls_is_taken_with_its_files_or_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

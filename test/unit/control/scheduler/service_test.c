@@ -93,10 +93,10 @@ static int start(void **state)
 	f->dead = -1;
 	lock_init(&f->daemon.lock, 1);
 	f->daemon.server = serve(daemon_methods, &f->daemon);
-	f->service = service_new(&config);
+	f->service = service_new(&config, NULL, NULL);
 	f->server = serve(service_methods, f->service);
 	snprintf(f->addr, sizeof(f->addr), "127.0.0.1:%u", rpc_server_port(f->server));
-	f->channel = rpc_channel_new(f->addr, NULL, NULL, NULL);
+	f->channel = rpc_channel_new(f->addr, NULL);
 	*state = f;
 	return 0;
 }

@@ -100,7 +100,7 @@ static int start(void **state)
 	void *args[] = {NULL};
 	struct err e = {0};
 
-	f->service = args[0] = service_new(&config);
+	f->service = args[0] = service_new(&config, NULL, NULL);
 	const struct rpc_server_config c = {
 		.listen = listen, .services = services, .service_args = args, .threads = THREADS};
 	assert_int_equal(rpc_server_new(&c, &f->server, &e), 0);
@@ -109,7 +109,7 @@ static int start(void **state)
 
 		snprintf(target, sizeof(target), "127.0.0.%u:%u", i + 1,
 			 rpc_server_port(f->server));
-		f->channels[i] = rpc_channel_new(target, NULL, NULL, NULL);
+		f->channels[i] = rpc_channel_new(target, NULL);
 	}
 	for (unsigned i = 0; i < CONNECTIONS * STREAMS; i++) {
 		struct crowd_peer *p = &f->peers[i];

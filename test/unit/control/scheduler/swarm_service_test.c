@@ -44,10 +44,10 @@ static int start(void **state)
 	struct rpc_server_config c = {.listen = listen, .services = services, .service_args = args};
 	char addr[32];
 
-	f->service = args[0] = args[1] = service_new(&config);
+	f->service = args[0] = args[1] = service_new(&config, NULL, NULL);
 	assert_int_equal(rpc_server_new(&c, &f->server, NULL), 0);
 	snprintf(addr, sizeof(addr), "127.0.0.1:%u", rpc_server_port(f->server));
-	f->channel = rpc_channel_new(addr, NULL, NULL, NULL);
+	f->channel = rpc_channel_new(addr, NULL);
 	*state = f;
 	return 0;
 }
