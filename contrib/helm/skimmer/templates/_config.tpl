@@ -8,6 +8,57 @@ tracing:
 {{- end }}
 {{- end }}
 
+{{/* How members show who they are: a port of ours, and a link to others; nothing without tls.secretName */}}
+{{- define "skimmer.tlsPort" -}}
+{{- if .Values.tls.secretName }}
+{{- if not .Values.tls.serverName }}{{ fail "tls.secretName needs tls.serverName, the name that its tls.crt is made out for" }}{{ end }}
+caCert: /etc/skimmer-tls/ca.crt
+cert: /etc/skimmer-tls/tls.crt
+key: /etc/skimmer-tls/tls.key
+{{- end }}
+{{- end }}
+{{- define "skimmer.tlsLink" -}}
+{{- if .Values.tls.secretName }}
+{{- include "skimmer.tlsPort" . }}
+serverName: {{ .Values.tls.serverName | quote }}
+{{- end }}
+{{- end }}
+{{- define "skimmer.daemonTLS" -}}
+{{- if .Values.tls.secretName }}
+{{- $link := include "skimmer.tlsLink" . }}
+manager: {{- $link | nindent 2 }}
+scheduler: {{- $link | nindent 2 }}
+upload:
+  server: {{- include "skimmer.tlsPort" . | nindent 4 }}
+  client: {{- $link | nindent 4 }}
+{{- end }}
+{{- end }}
+{{- define "skimmer.schedulerTLS" -}}
+{{- if .Values.tls.secretName }}
+{{- $link := include "skimmer.tlsLink" . }}
+server:
+  tls: {{- include "skimmer.tlsPort" . | nindent 4 }}
+manager:
+  tls: {{- $link | nindent 4 }}
+seedPeer:
+  tls: {{- $link | nindent 4 }}
+peer:
+  tls: {{- $link | nindent 4 }}
+{{- end }}
+{{- end }}
+{{- define "skimmer.managerTLS" -}}
+{{- if .Values.tls.secretName }}
+{{- $link := include "skimmer.tlsLink" . }}
+server:
+  grpc:
+    tls: {{- include "skimmer.tlsPort" . | nindent 6 }}
+scheduler:
+  tls: {{- $link | nindent 4 }}
+peer:
+  tls: {{- $link | nindent 4 }}
+{{- end }}
+{{- end }}
+
 {{/* database.redis, in the shape of scheduler.yaml and manager.yaml */}}
 {{- define "skimmer.redis" -}}
 {{- if .Values.redis.enable }}
@@ -77,6 +128,7 @@ sentinelPassword: {{ .sentinelPassword | quote }}
 {{- with get $oldManager "netAddrs" }}{{ $addr = (first .).addr }}{{ end }}
 {{- if $addr }}{{ $out = mergeOverwrite $out (dict "manager" (dict "addr" $addr)) }}{{ end }}
 {{- $out = mergeOverwrite $out (include "skimmer.tracing" .root | fromYaml) }}
+{{- $out = mergeOverwrite $out (include "skimmer.daemonTLS" .root | fromYaml) }}
 {{- $out = mergeOverwrite $out (include "skimmer.moved" (dict "config" $config "moved" $keys.moved) | fromYaml) }}
 {{- $rules := list }}
 {{- range dig "proxy" "proxies" (list) $config }}
@@ -107,6 +159,7 @@ sentinelPassword: {{ .sentinelPassword | quote }}
 {{- with include "skimmer.managerAddr" . }}{{ $out = mergeOverwrite $out (dict "manager" (dict "addr" . "schedulerClusterID" 1)) }}{{ end }}
 {{- with include "skimmer.redis" . | fromYaml }}{{ $out = mergeOverwrite $out (dict "database" (dict "redis" .)) }}{{ end }}
 {{- $out = mergeOverwrite $out (include "skimmer.tracing" . | fromYaml) }}
+{{- $out = mergeOverwrite $out (include "skimmer.schedulerTLS" . | fromYaml) }}
 {{- $dropped := list "verbose" "jaeger" "trainer" "networkTopology" "security" "dynConfig.type" "server.workHome" "server.cacheDir" "server.dataDir" }}
 {{- toYaml (mergeOverwrite $out (include "skimmer.without" (dict "config" $values.config "dropped" $dropped) | fromYaml)) }}
 {{- end }}
@@ -124,6 +177,7 @@ sentinelPassword: {{ .sentinelPassword | quote }}
 {{- $out = mergeOverwrite $out (dict "database" $database) }}
 {{- with include "skimmer.redis" . | fromYaml }}{{ $out = mergeOverwrite $out (dict "database" (dict "redis" .)) }}{{ end }}
 {{- $out = mergeOverwrite $out (include "skimmer.tracing" . | fromYaml) }}
+{{- $out = mergeOverwrite $out (include "skimmer.managerTLS" . | fromYaml) }}
 {{- $dropped := list "verbose" "jaeger" "trainer" "objectStorage" "security" "server.workHome" "server.cacheDir" }}
 {{- toYaml (mergeOverwrite $out (include "skimmer.without" (dict "config" $values.config "dropped" $dropped) | fromYaml)) }}
 {{- end }}
