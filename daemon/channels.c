@@ -89,6 +89,11 @@ void channels_secure(const struct rpc_tls *tls)
 	pool.tls = tls;
 }
 
+bool channels_are_secured(void)
+{
+	return !rpc_tls_is_off(pool.tls);
+}
+
 struct rpc_channel *channels_take(const char *target)
 {
 	struct pooled *p;

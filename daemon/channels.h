@@ -7,6 +7,7 @@
 
 /* How all of them are secured, before the first is taken; kept. Without: plaintext. */
 void channels_secure(const struct rpc_tls *tls);
+bool channels_are_secured(void);
 /* "ip:port" or "[v6]:port". Give it back. */
 struct rpc_channel *channels_take(const char *target);
 void channels_give(struct rpc_channel *ch);

@@ -162,6 +162,7 @@ static void begin(struct fetch *f)
 	f->began_from_origin = f->from_origin;
 	f->began_from_peers = f->from_peers;
 	f->giver_count = 0;
+	f->unwitnessed_since_ms = 0;
 	f->wasted = 0;
 	forget_candidates(f);
 	fetch_trace_begin(f);
@@ -651,6 +652,7 @@ static void copy_options(struct fetch *f, const struct fetch_options *o)
 	f->options.filtered_params = (const char *const *)f->filtered_params;
 	f->options.content_for_id = f->content_for_id = mem_strdup(o->content_for_id);
 	f->need_origin = o->need_back_to_source;
+	f->needs_witness = o->needs_witness;
 }
 
 struct fetch *fetch_new(struct fetchers *all, struct store_task *st, struct pieces *p,
@@ -694,7 +696,7 @@ struct fetch *fetch_new(struct fetchers *all, struct store_task *st, struct piec
 	if (all->c.scheduler)
 		f->talk = talk_new(all->c.scheduler, &f->lock, on_told, f);
 	f->verified = f->told_complete = store_task_is_verified(st);
-	if (f->meta->digest && !f->verified)
+	if ((f->meta->digest || f->needs_witness) && !f->verified)
 		f->prefix = prefix_new(store_task_fd(st), &f->meta->geometry);
 	return f;
 }
@@ -750,6 +752,11 @@ void fetch_need_origin(struct fetch *f)
 		go_to_origin(f, "told to");
 	lock_drop(&f->lock);
 	fetch_kick(f, true);
+}
+
+void fetch_need_witness(struct fetch *f)
+{
+	__atomic_store_n(&f->needs_witness, true, __ATOMIC_RELAXED);
 }
 
 void fetch_announce(struct fetch *f)

@@ -48,6 +48,7 @@ struct fetchers_config {
 	int64_t linger_ms;   /* parents and scheduler are kept for so long after the last want */
 	int64_t retry_ms;    /* a task that failed is not tried again sooner */
 	int64_t mismatch_retry_ms; /* ... whose origin sends wrong bytes */
+	int64_t witness_ms;	   /* what needs a witness and finds none in so long is dropped */
 	struct history *history;   /* is told of all; NULL = nobody */
 };
 
@@ -84,6 +85,9 @@ struct fetch_options { /* copied */
 	size_t filtered_param_count;
 	uint32_t piece_length;	    /* as the request set it, 0 = it did not */
 	const char *content_for_id; /* NULL = none */
+	/* What comes from peers is believed by the word of a member alone, where members are
+	 * authenticated. */
+	bool needs_witness;
 };
 
 /* st, p and ops are borrowed. */
@@ -101,6 +105,8 @@ void fetch_kick(struct fetch *f, bool urgent);
 void fetch_cancel(struct fetch *f);
 /* It is asked for again with need_back_to_source: the scheduler counts on us. */
 void fetch_need_origin(struct fetch *f);
+/* It is asked for by a name that wants needs_witness. */
+void fetch_need_witness(struct fetch *f);
 /* Tells the scheduler that a complete task is here (announcer.h does so for what it does not know).
  */
 void fetch_announce(struct fetch *f);

@@ -12,6 +12,7 @@
 #include "daemon/swarm.h"
 #include "daemon/talk.h"
 #include "daemon/transfer.h"
+#include "daemon/witness.h"
 
 struct fetchers {
 	struct fetchers_config c; /* constant */
@@ -47,6 +48,7 @@ struct flight {
 /* Who gave pieces, for the log and for blame. */
 struct giver {
 	char host_id[256];
+	struct witness witness;
 	uint32_t pieces;
 };
 
@@ -65,6 +67,7 @@ struct fetch {
 	struct timer timer;
 
 	bool cancelled;	       /* atomic */
+	bool needs_witness;    /* atomic */
 	int64_t progress_ms;   /* atomic: when something last arrived or was announced */
 	uint64_t origin_bytes; /* atomic: that the origin sent, in this daemon's time */
 
@@ -119,6 +122,7 @@ struct fetch {
 	bool hashing;
 	unsigned mismatches;
 	int64_t verify_after_ms, disk_after_ms; /* not sooner */
+	int64_t unwitnessed_since_ms; /* nobody could vouch for the whole; 0 = nobody was asked */
 	bool disk_full;
 	struct err failing;  /* code != 0: the steering worker ends the attempt */
 	bool failing_softly; /* ... and begins anew, from the origin */
@@ -153,6 +157,13 @@ void fetch_trace_end(struct fetch *f, const char *why); /* why NULL: it went wel
 /* A transfer's span, which t is told of too. */
 void fetch_trace_transfer(struct fetch *f, struct transfer *t, const char *name, struct span *span);
 void fetch_trace_transferred(struct span *span, enum transfer_fault fault, const struct err *e);
+
+/* ---- fetch_witness.c; without the lock */
+
+/* Whether the whole that is here may be believed. sha256_hex: what it is, NULL = not known.
+ * EBADMSG: no, it is dropped from the store; EHOSTUNREACH: nobody can tell yet. Blocks on the
+ * network. */
+must_check int fetch_witnessed(struct fetch *f, const char *sha256_hex, struct err *e);
 
 enum work_kind { PROVE, FROM_PARENT, SECOND, FROM_ORIGIN, STREAM, PROBE, HASH, VERIFY };
 

@@ -21,6 +21,7 @@
 #define RUN_CORES	 4
 #define DISK_PAUSE_MS	 200
 #define VERIFY_PAUSE_MS	 60000
+#define WITNESS_PAUSE_MS 200 /* somebody who is asked may be waiting likewise */
 #define PROBE_TIMEOUT_MS 30000
 
 const size_t fetch_work_size = sizeof(struct work);
@@ -248,6 +249,8 @@ static void count_giver(struct fetch *f, const struct feeder *feeder)
 		return;
 	struct giver *one = &f->givers[f->giver_count++];
 	memcpy(one->host_id, feeder->info.host_id, sizeof(one->host_id));
+	memcpy(one->witness.ip, feeder->info.ip, sizeof(one->witness.ip));
+	one->witness.port = feeder->info.port;
 	one->pieces = 1;
 }
 
@@ -553,13 +556,15 @@ static void whole_is_wrong(struct fetch *f, const struct err *e)
 {
 	char hosts[300] = "";
 	size_t len = 0;
+	/* What daemons made has no origin. */
+	bool elsewhere = !__atomic_load_n(&f->needs_witness, __ATOMIC_RELAXED);
 
 	__atomic_add_fetch(&f->all->tally.digest_failures, 1, __ATOMIC_RELAXED);
 	lock_take(&f->lock);
 	/* From here on no parent is asked any more, so none of their pieces outlives this. */
-	f->failing_softly = f->mismatches++ % 2 == 0;
+	f->failing_softly = f->mismatches++ % 2 == 0 && elsewhere;
 	f->failing = *e;
-	f->origin_only = true;
+	f->origin_only = elsewhere;
 	f->told_complete = false;
 	for (unsigned i = 0; i < f->giver_count && len < sizeof(hosts); i++)
 		len += (size_t)snprintf(hosts + len, sizeof(hosts) - len, "%s%s", i ? "," : "",
@@ -596,11 +601,13 @@ static void verify(struct fetch *f)
 	bool hashed = f->prefix && prefix_finish(f->prefix, hex);
 	struct err e = {0};
 	int64_t since_us = clock_us();
-	int r = store_task_verify_as(f->st, hashed ? hex : NULL, &e);
+	int r = fetch_witnessed(f, hashed ? hex : NULL, &e);
 
+	if (r == 0)
+		r = store_task_verify_as(f->st, hashed ? hex : NULL, &e);
 	if (r == -EBADMSG)
 		whole_is_wrong(f, &e);
-	else if (r < 0)
+	else if (r < 0 && r != -EHOSTUNREACH)
 		log_error(err_fault(&e), "task cannot be verified", "task=%s why=\"%s\"",
 			  f->meta->id, e.text);
 	lock_guard(&f->lock);
@@ -608,7 +615,8 @@ static void verify(struct fetch *f)
 	f->verifying = false;
 	f->verified = r == 0;
 	if (r < 0 && r != -EBADMSG)
-		f->verify_after_ms = clock_ms() + VERIFY_PAUSE_MS;
+		f->verify_after_ms =
+			clock_ms() + (r == -EHOSTUNREACH ? WITNESS_PAUSE_MS : VERIFY_PAUSE_MS);
 }
 
 void fetch_perform(struct gang *g, void *work)

@@ -47,6 +47,9 @@ static const struct rpc_method upload_methods[] = {
 	 .client_streams = true,
 	 .message = tell_room,
 	 .half_closed = tell_room_ended},
+	{.path = "/skimmer.v1.Feeding/TellDigest",
+	 .request = &skimmer__v1__tell_digest_request__descriptor,
+	 .message = peer_tell_digest},
 	{.path = NULL},
 };
 

@@ -47,6 +47,7 @@ void peer_fail(struct rpc_call *call, const struct err *e);
 /* Handlers; arg is the server. Those of streams keep their state in the call. */
 void peer_stat_task(struct rpc_call *call, const ProtobufCMessage *req, void *arg);
 void peer_stat_local_task(struct rpc_call *call, const ProtobufCMessage *req, void *arg);
+void peer_tell_digest(struct rpc_call *call, const ProtobufCMessage *req, void *arg);
 void peer_list_local_tasks(struct rpc_call *call, const ProtobufCMessage *req, void *arg);
 void peer_delete_task(struct rpc_call *call, const ProtobufCMessage *req, void *arg);
 void peer_delete_local_task(struct rpc_call *call, const ProtobufCMessage *req, void *arg);

@@ -6,14 +6,17 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "daemon/peer_server_private.h"
+#include "daemon/prefix.h"
 #include "daemon/task_message.h"
 #include "proto/message.h"
 
 #include <errno.h>
 #include <google/protobuf/empty.pb-c.h>
+#include <skimmer_v1.pb-c.h>
 #include <string.h>
 
-#define LISTED_MAX 50000 /* tasks in one answer: keeps it below what clients accept */
+#define LISTED_MAX   50000 /* tasks in one answer: keeps it below what clients accept */
+#define TOLD_LEN_MAX (256u << 20)
 
 struct unary;
 
@@ -189,6 +192,53 @@ void peer_stat_local_task(struct rpc_call *call, const ProtobufCMessage *req, vo
 	static const struct question question =
 		QUESTION(answer_stat_local, "stat_local_task", "What is here of a task");
 	const Dfdaemon__V2__StatLocalTaskRequest *rq = (const void *)req;
+
+	unary_start(call, arg, rq->task_id, &question);
+}
+
+/* It costs reading and hashing, which strangers may not ask for, and nobody for what has a digest
+ * of its own or is large: indexes and records are neither. */
+static int digest_of(const struct unary *u, char hex_out[DIGEST_HEX_LEN + 1], struct err *e)
+{
+	const struct rpc_tls *tls = u->server->config.tls;
+	struct store_task *t cleanup(store_task_unref_at) = NULL;
+	int r;
+
+	if (rpc_tls_is_off(tls) || !tls->ca)
+		return err_set(e, EPERM, "nobody is asked for a certificate here");
+	r = store_find(u->server->parts.store, u->task_id, &t, e);
+	if (r < 0)
+		return r;
+	if (!store_task_is_verified(t))
+		return err_set(e, ENOENT, "task %s is not believed here yet", u->task_id);
+	if (store_task_meta(t)->geometry.content_length > TOLD_LEN_MAX)
+		return err_set(e, EINVAL, "task %s is too long", u->task_id);
+	return prefix_whole(store_task_fd(t), &store_task_meta(t)->geometry, hex_out, e);
+}
+
+static void answer_digest(struct unary *u)
+{
+	Skimmer__V1__TellDigestResponse m = SKIMMER__V1__TELL_DIGEST_RESPONSE__INIT;
+	char hex[DIGEST_HEX_LEN + 1];
+	struct err e;
+
+	if (digest_of(u, hex, &e) < 0) {
+		unary_fail(u, &e);
+		return;
+	}
+	m.sha256 = hex;
+	rpc_call_reply(u->call, &m.base);
+}
+
+void peer_tell_digest(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
+{
+	static const struct question question = {
+		.answer = answer_digest,
+		.asked = {METRIC_COUNTER, "skimmer_tell_digest_total",
+			  "What the whole of a task is here, asked by gRPC.", "type"},
+		.failed = {METRIC_COUNTER, "skimmer_tell_digest_failure_total",
+			   "What the whole of a task is here, asked by gRPC in vain.", "type"}};
+	const Skimmer__V1__TellDigestRequest *rq = (const void *)req;
 
 	unary_start(call, arg, rq->task_id, &question);
 }

@@ -22,7 +22,7 @@
 
 char *start_pack_name(const char *digest)
 {
-	return mem_printf(TASK_OWN_NAMES "start-pack/1/sha256:%s", digest);
+	return mem_printf(TASK_PACK_NAMES "1/sha256:%s", digest);
 }
 
 /* ---- the blocks of a record */

@@ -166,7 +166,8 @@ struct task *task_new(struct tasks *ts, struct store_task *st, const struct requ
 				  .filtered_params = (const char *const *)rq->filtered_params,
 				  .filtered_param_count = rq->filtered_param_count,
 				  .piece_length = rq->piece_length,
-				  .content_for_id = rq->content_for_id};
+				  .content_for_id = rq->content_for_id,
+				  .needs_witness = task_needs_witness(rq->content_for_id)};
 
 	t->all = ts;
 	t->st = st;
@@ -213,6 +214,8 @@ void task_apply(struct task *t, const struct request *rq)
 	}
 	source_unref(old);
 	fetch_asked_by(t->fetch, &rq->trace);
+	if (task_needs_witness(rq->content_for_id))
+		fetch_need_witness(t->fetch);
 	if (rq->need_back_to_source && store_task_is_verified(t->st))
 		fetch_announce(t->fetch);
 	else if (rq->need_back_to_source)

@@ -28,6 +28,16 @@ static inline bool task_is_own_name(const char *content_for_id)
 	return strncmp(content_for_id, TASK_OWN_NAMES, sizeof(TASK_OWN_NAMES) - 1) == 0;
 }
 
+/* Packs of starts are trusted with nothing (start_pack.h); all else of that kind is believed as it
+ * came, and so needs the word of a member where members are authenticated (fetch_witness.c). */
+#define TASK_PACK_NAMES TASK_OWN_NAMES "start-pack/"
+
+static inline bool task_needs_witness(const char *content_for_id)
+{
+	return content_for_id && task_is_own_name(content_for_id) &&
+	       strncmp(content_for_id, TASK_PACK_NAMES, sizeof(TASK_PACK_NAMES) - 1) != 0;
+}
+
 enum task_priority { TASK_URGENT, TASK_NEAR, TASK_REST };
 
 /* What is asked for. Everything is copied by task_open(). */

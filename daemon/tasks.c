@@ -192,6 +192,7 @@ static struct fetchers *make_fetchers(const struct tasks_config *c)
 				     .linger_ms = ms_or_else(c->linger_ms, LINGER_MS),
 				     .retry_ms = ms_or_else(c->retry_ms, RETRY_MS),
 				     .mismatch_retry_ms = MISMATCH_MS,
+				     .witness_ms = ms_or_else(c->witness_ms, 10000),
 				     .history = c->history};
 
 	return fetchers_new(&fc);

@@ -48,6 +48,7 @@ struct tasks_config {
 				each MiB of a piece, 30 s at most: others are asked for; 5 s */
 	int64_t linger_ms;   /* parents are kept for so long after the last want; 10 s */
 	int64_t retry_ms;    /* a task that failed is not tried again sooner; 1 s */
+	int64_t witness_ms;  /* what no member vouches for in so long is dropped; 0 = 10 s */
 	struct history *history; /* is told of downloads; NULL = nobody */
 };
 

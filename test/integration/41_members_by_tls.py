@@ -8,6 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import story
+from bad_parent import BadParent
 from certificates import Authority
 from lab import BIN, Lab, wait_for
 from skimmer import Daemon, Manager, Nginx, Scheduler, random_file, varint
@@ -143,6 +144,28 @@ def test_a_stranger_is_no_parent():
     # That of a member is taken: it is the stranger, not the name, that was refused.
     check(download(seed, f"http://{nginx.addr}/blob", index), "the seed has it")
     wait_for("the member's", lambda: download(node, f"http://{nginx.addr}/blob", index, from_origin=False))
+
+
+def test_bytes_that_are_changed_under_way():
+    """Pieces have no TLS. What daemons make themselves has no digest either: a member's word is asked for."""
+    url = f"http://{nginx.addr}/made"
+    random_file(web / "made", 3 << 20)
+    index, record = ("skimmer/" + name + "/2/sha256:" + "2" * 64 for name in ("layer-index", "start-record"))
+    for name in ("no/name/of/ours", index, record):
+        check(download(seed, url, name), f"the seed has {name}")
+    with BadParent(seed, "forge") as bad:
+        check(download(node, url, "no/name/of/ours", from_origin=False), "what has no digest is taken as it comes")
+        equal(bad.count(), 1, "forged pieces")
+        for count, name in enumerate((index, record), 2):
+            check(not download(node, url, name, from_origin=False), f"the node believes no forged {name}")
+            equal(bad.count(), count, "forged pieces")
+    dropped = [l for l in node.process.log_text().splitlines() if "all of it is dropped" in l]
+    check(len(dropped) == 2 and all("has other bytes" in l for l in dropped), "and its log says why")
+    node.restart()
+    node.in_swarm()
+    for name in (index, record):
+        check(download(node, url, name, from_origin=False), f"it takes {name} as it is")
+    equal(seed.metric("skimmer_tell_digest_total"), 5, "questions that the seed was asked")
 
 
 def test_wrong_files_are_told_at_the_start():

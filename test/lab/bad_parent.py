@@ -1,19 +1,22 @@
 #!/usr/bin/python3
 """A real daemon whose piece port is reached through a go-between that spoils what it sends.
 
-    with BadParent(daemon, "stall") as bad:     # or "lie"
+    with BadParent(daemon, "stall") as bad:     # or "lie", "forge"
         ...
         bad.count()                             # how often it did
 
 stall: of every answer only the first tenth of a piece passes, then nothing more and no end.
 lie:   one byte of every 64 KiB is another one.
+forge: one byte of every piece is another one, and the piece's checksum is right again.
 All else of the daemon (its announcements, its gRPC) is as healthy as can be, which is worse than a
 dead parent. As a program: bad_parent.py KIND LISTEN_PORT TARGET_PORT, a line of output for each deed.
 """
 import socket
+import struct
 import sys
 import threading
 import time
+import zlib
 
 PIECE_PORT, SPOILED_PORT = 4005, 5005
 TENTH = (4 << 20) // 10
@@ -48,6 +51,7 @@ class Connection:
         self.child, self.spoil = child, getattr(self, kind)
         self.parent = socket.create_connection(("127.0.0.1", target))
         self.passed = 0  # of the answer to the last request
+        self.held = b""  # of a piece that is to be forged
         for fn in (self.requests, self.answers):
             threading.Thread(target=fn, daemon=True).start()
 
@@ -83,6 +87,30 @@ class Connection:
             print("lies", flush=True)
         self.passed += len(data)
         return data[:-1] + bytes([data[-1] ^ 1])
+
+    def forge(self, data):
+        """Packets of daemon/vortex.h: a header, a value, and behind the value of tag 1 the piece."""
+        self.held += data
+        out = b""
+        while len(self.held) >= 6:
+            kind, tag, length = struct.unpack(">BBI", self.held[:6])
+            end = 6 + length
+            if tag == 1 and len(self.held) >= end:
+                end += struct.unpack(">Q", self.held[22:30])[0]
+            if len(self.held) < end:
+                break
+            packet, self.held = self.held[:end], self.held[end:]
+            out += self.forged(kind, packet[6:6 + length], packet[6 + length:]) if tag == 1 else packet
+        return out
+
+    def forged(self, kind, value, piece):
+        print("forges", flush=True)
+        piece = piece[:-1] + bytes([piece[-1] ^ 1])
+        digest = f"crc32:{zlib.crc32(piece)}".encode()
+        old = struct.unpack(">I", value[24:28])[0]
+        value = value[4:24] + struct.pack(">I", len(digest)) + digest + value[28 + old:]
+        value = struct.pack(">I", len(value)) + value
+        return struct.pack(">BBI", kind, 1, len(value)) + value + piece
 
 
 def main(kind, listen_port, target):

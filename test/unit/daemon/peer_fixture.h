@@ -53,10 +53,11 @@ struct door {
 	char socket[128];
 };
 
-static inline void door_open(struct door *d, void **state)
+/* tls: of the port for peers, and of the client; NULL = plaintext. */
+static inline void door_open_by(struct door *d, void **state, const struct rpc_tls *tls)
 {
 	struct peer_server_parts parts;
-	struct peer_server_config c = {.ip = "127.0.0.1", .piece_port = 4005};
+	struct peer_server_config c = {.ip = "127.0.0.1", .piece_port = 4005, .tls = tls};
 	char target[160];
 
 	d->s = *state;
@@ -68,9 +69,14 @@ static inline void door_open(struct door *d, void **state)
 					   .scheduler = d->s->config.scheduler};
 	assert_ok(peer_server_new(&c, &parts, &d->server, &d->s->e));
 	snprintf(target, sizeof(target), "127.0.0.1:%u", peer_server_port(d->server));
-	d->tcp = rpc_channel_new(target, NULL);
+	d->tcp = rpc_channel_new(target, tls);
 	snprintf(target, sizeof(target), "unix:%s", d->socket);
 	d->local = rpc_channel_new(target, NULL);
+}
+
+static inline void door_open(struct door *d, void **state)
+{
+	door_open_by(d, state, NULL);
 }
 
 static inline void door_close(struct door *d)

@@ -369,6 +369,72 @@ static void unknown_tasks_and_ids_are_told_apart(void **state)
 	door_close(&d);
 }
 
+/* The answer's text, or NULL with the code. The caller frees. */
+static char *ask_digest(struct rpc_channel *ch, const char *task_id, int *code_out)
+{
+	Skimmer__V1__TellDigestRequest rq = SKIMMER__V1__TELL_DIGEST_REQUEST__INIT;
+	ProtobufCMessage *m;
+	char *text;
+
+	rq.task_id = (char *)task_id;
+	*code_out = ask(ch, "/skimmer.v1.Feeding/TellDigest", &rq.base,
+			&skimmer__v1__tell_digest_response__descriptor, &m);
+	if (!m)
+		return NULL;
+	text = mem_strdup(((const Skimmer__V1__TellDigestResponse *)m)->sha256);
+	protobuf_c_message_free_unpacked(m, NULL);
+	return text;
+}
+
+/* A certificate that is its own authority's: its files below dir. */
+static struct rpc_tls make_member(const char *dir)
+{
+	struct rpc_tls t = {.ca = mem_printf("%s/member.pem", dir),
+			    .key = mem_printf("%s/member.key", dir)};
+	cleanup(free_at) char *command =
+		mem_printf("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+			   "-days 2 -subj /CN=member -addext subjectAltName=IP:127.0.0.1 "
+			   "-keyout %s -out %s 2>/dev/null",
+			   t.key, t.ca);
+
+	assert_int_equal(system(command), 0);
+	t.cert = t.ca;
+	return t;
+}
+
+/* Which it costs to read and hash. */
+static void what_a_whole_is_is_told_to_members_alone(void **state)
+{
+	unsigned char *bytes cleanup(free_at) = mem_alloc(LENGTH);
+	char *told cleanup(free_at) = NULL;
+	char hex[DIGEST_HEX_LEN + 1];
+	struct rpc_tls tls;
+	struct task *t;
+	struct door d;
+	int code;
+
+	door_open(&d, state);
+	tls = make_member(d.s->f->dir);
+	t = open_url(d.s, URL);
+	assert_null(ask_digest(d.tcp, task_meta(t)->id, &code));
+	assert_int_equal(code, RPC_FAILED_PRECONDITION);
+	door_close(&d);
+	door_open_by(&d, state, &tls);
+	assert_null(ask_digest(d.tcp, task_meta(t)->id, &code));
+	assert_int_equal(code, RPC_NOT_FOUND); /* not all of it is here */
+	task_want_all(t, TASK_REST);
+	await(task_complete_fd(t) >= 0);
+	fake_bytes(SEED, 0, LENGTH, bytes);
+	sha256_hex(bytes, LENGTH, hex);
+	told = ask_digest(d.tcp, task_meta(t)->id, &code);
+	assert_int_equal(code, RPC_OK);
+	assert_string_equal(told, hex);
+	task_unref(t);
+	door_close(&d);
+	free(tls.ca);
+	free(tls.key);
+}
+
 static void tasks_and_hosts_are_forgotten(void **state)
 {
 	Dfdaemon__V2__DeleteTaskRequest rq = DFDAEMON__V2__DELETE_TASK_REQUEST__INIT;
@@ -453,6 +519,7 @@ int main(void)
 		peer_test(hosts_link_is_told_again_and_again),
 		scheduled_test(tasks_are_looked_up),
 		scheduled_test(unknown_tasks_and_ids_are_told_apart),
+		scheduled_test(what_a_whole_is_is_told_to_members_alone),
 		scheduled_test(tasks_and_hosts_are_forgotten),
 		peer_test(each_door_has_its_own_service),
 	};
