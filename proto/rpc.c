@@ -4,18 +4,21 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "proto/rpc_credentials.h"
 #include "proto/rpc_queue.h"
 
 #include <errno.h>
 #include <grpc/support/log.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define SHUTDOWN_MS	  2000
+#define SHUTDOWN_S	  1
 #define LOG_GAP_MS	  1000
 #define CLIENT_MEMORY_MAX (256 << 20)
 
@@ -129,6 +132,40 @@ void rpc_init(void)
 	rpc_queue_start(&client.queue, "rpc-client");
 }
 
+/* Core closes its last connections on threads of its own, and offers nothing to wait on. */
+static void *shut_core(void *arg)
+{
+	(void)arg;
+	grpc_shutdown();
+	while (grpc_is_initialized())
+		usleep(1000);
+	return NULL;
+}
+
+/* Threads of core are still there: what is static in it must not be taken from under them. */
+static void end_at_once(int code, void *arg)
+{
+	(void)arg;
+	fflush(NULL);
+	_exit(code);
+}
+
+/* A write that did not go at once leaves a thread of core's in a poll of up to ten seconds, and
+ * core joins it. Nothing of ours is left by then, so the process need not wait for that. */
+static void leave_core(void)
+{
+	struct timespec until;
+	pthread_t thread;
+
+	thread_start(&thread, "rpc-shutdown", shut_core, NULL);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += SHUTDOWN_S;
+	if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+		return;
+	pthread_detach(thread);
+	on_exit(end_at_once, NULL);
+}
+
 void rpc_shutdown(void)
 {
 	lock_take(&client.lock);
@@ -140,11 +177,7 @@ void rpc_shutdown(void)
 	rpc_credentials_stop();
 	lock_release(&client.lock);
 	cond_release(&client.left);
-	grpc_shutdown();
-	/* Core closes its last connections on threads of its own, which must not be cut off by the
-	 * process's end, and offers nothing to wait on. */
-	for (int ms = 0; ms < SHUTDOWN_MS && grpc_is_initialized(); ms++)
-		usleep(1000);
+	leave_core();
 }
 
 grpc_completion_queue *rpc_client_queue(void)

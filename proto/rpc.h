@@ -53,8 +53,8 @@ enum rpc_code rpc_code_of_errno(int err_no);
 
 /* Once in main, before the first server or channel and after any fork. */
 void rpc_init(void);
-/* Every channel, stream and server has been freed; waits for connections that are being made, at
- * most some 4 s. */
+/* Once, before the process ends, when every channel, stream and server has been freed. Waits for
+ * connections that are being made, and at most 1 s for core's own threads. */
 void rpc_shutdown(void);
 
 /* ---- server ---- */

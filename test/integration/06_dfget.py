@@ -18,8 +18,8 @@ from skimmer import Daemon, Nginx, Registry, Scheduler, random_file
 from story import check, equal
 
 SIZE = 48 << 20
-BRISK_BYTES = 12 << 20  # a second and connection
-SLOW_BYTES = 2 << 20  # the daemon has several connections
+BRISK_BYTES = 24 << 20  # a second and connection
+SLOW_BYTES = 4 << 20  # the daemon has several connections
 PIECE = 4 << 20
 HTTP_SLACK = 64 << 10  # probes and what a closed connection had in flight
 
@@ -50,8 +50,8 @@ class World:
         self.dir.mkdir()
         self.out = self.dir / "file"
         self.socket = self.dir / "no.sock"
+        self.daemon = Daemon(self.host) if daemon else None
         if daemon:
-            self.daemon = Daemon(self.host)
             self.socket = self.daemon.socket
 
     def url(self, path="blob"):
@@ -91,7 +91,10 @@ class World:
 @contextlib.contextmanager
 def world(**kw):
     with Lab() as lab:
-        yield World(lab, **kw)
+        w = World(lab, **kw)
+        yield w
+        if w.daemon:
+            equal(w.daemon.process.stop(timeout_s=8), 0, "exit code of the daemon, which ends when it is told to")
 
 
 def test_file_comes_from_the_origin_and_then_from_here():
