@@ -69,14 +69,21 @@ class World:
 def test_jobs():
     with Lab() as lab:
         w = World(lab)
+        nobody = a_cluster_without_a_scheduler_is_asked(w)
         an_image_is_preheated_and_a_pull_finds_it(w)
         a_file_is_preheated_on_all_peers(w)
         peers_are_synced_and_found(w)
         tasks_are_found_and_deleted(w)
-        what_cannot_be_done_fails_with_a_reason(w)
+        what_cannot_be_done_fails_with_a_reason(w, nobody)
         a_killed_manager_goes_on(w)
         rows_are_old_at_some_time(w)
         secrets_are_kept(w)
+
+
+def a_cluster_without_a_scheduler_is_asked(w):
+    """The job, which gives up after some 20 s: other things are done meanwhile."""
+    empty = w.manager.add_cluster("empty", {"idc": "x"})
+    return w.start("preheat", {"type": "image", "url": w.image_url()}, scheduler_cluster_ids=[empty])
 
 
 def an_image_is_preheated_and_a_pull_finds_it(w):
@@ -139,7 +146,7 @@ def tasks_are_found_and_deleted(w):
     equal(holders(), [], "who has it now")
 
 
-def what_cannot_be_done_fails_with_a_reason(w):
+def what_cannot_be_done_fails_with_a_reason(w, nobody):
     row = w.wait(w.start("preheat", {"type": "image", "url": w.image_url() + "0"}), "FAILURE")
     check(row["result"]["job_states"][0]["error"], "a reason")
     url = f"http://{w.origin.ip}/no/such.bin?signature=planted-query-secret"
@@ -150,9 +157,7 @@ def what_cannot_be_done_fails_with_a_reason(w):
         equal({r["hostname"] for r in rows}, hosts, "who has failed")
         for text in (state["error"], *(r["description"] for r in rows)):
             check("404" in text and "planted" not in text, text)
-    empty = w.manager.add_cluster("empty", {"idc": "x"})
-    row = w.wait(w.start("preheat", {"type": "image", "url": w.image_url()},
-                         scheduler_cluster_ids=[empty]), "FAILURE")
+    row = w.wait(nobody, "FAILURE")
     check("no active scheduler" in row["result"]["job_states"][0]["error"], "a reason")
 
 
