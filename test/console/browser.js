@@ -1,5 +1,6 @@
 // The browser that tests of the console play in. Any request that leaves the manager and anything the
-// browser complains of is kept; finish() ends with "console N passed, N failed".
+// browser complains of is kept; finish() ends with "console N passed, N failed". After the third failure
+// nothing more is played: what comes after it is likely to be its consequence.
 import { chromium } from 'playwright-core';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -31,6 +32,8 @@ export async function open(url, pictures, executablePath) {
 			failed++;
 			console.log(`FAIL  ${name}\n${e.stack}`);
 			await page.screenshot({ path: join(pictures, `failed-${failed}.png`) });
+			if (failed === 3)
+				await finish();
 		}
 	}
 

@@ -126,7 +126,8 @@ function App() {
 	const session = useLoad(loadSession, []);
 	const [, setLang] = useState(language());
 	const wasIn = useRef(false);
-	wasIn.current ||= !!session.value;
+	// Not at each drawing: who signs out is still there while the session is asked for once more.
+	useEffect(() => { wasIn.current ||= !!session.value; }, [session.value]);
 	useEffect(() => {
 		whenRefused(session.reload);
 		addEventListener('languagechange-console', () => setLang(language()));

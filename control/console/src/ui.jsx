@@ -281,14 +281,21 @@ export function Pages({ page, pages, total }) {
 	</nav>;
 }
 
+// What is typed stays while the page is loaded anew, until it is meant.
+function Sought({ value, onChange, ...rest }) {
+	const [typed, setTyped] = useState(value);
+	useEffect(() => setTyped(value), [value]);
+	return <Field {...rest} type="search" value={typed} onInput={(e) => setTyped(e.target.value)}
+		onChange={(e) => onChange(e.target.value.trim())} />;
+}
+
 // A line of filters that live in the address: [[key, label, options?, help?]].
 export function Filters({ of, query }) {
 	return <form class="filters" role="search" onSubmit={(e) => e.preventDefault()}>
 		{of.map(([key, label, options, help]) => (options
 			? <Select key={key} label={label} value={query[key] ?? ''} options={[['', t('All')], ...options]}
 				onChange={(e) => setQuery({ [key]: e.target.value, page: '' })} />
-			: <Field key={key} label={label} help={help} value={query[key] ?? ''} type="search"
-				onChange={(e) => setQuery({ [key]: e.target.value.trim(), page: '' })} />))}
+			: <Sought key={key} label={label} help={help} value={query[key] ?? ''} onChange={(text) => setQuery({ [key]: text, page: '' })} />))}
 	</form>;
 }
 
