@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 
 #define LOG_FILE_MAX  (1u << 30)
 #define LOG_FILES_MAX 6
@@ -55,6 +56,20 @@ static int set_log(const struct program *p, const struct cli *c, const struct op
 	return o->log_dir ? log_open_dir(p->name, o->log_dir, LOG_FILE_MAX, LOG_FILES_MAX, e) : 0;
 }
 
+/* Connections, and what a daemon has open besides, all want descriptors; a shell and newer
+ * container runtimes allow 1,024 unless more are asked for. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warn("descriptor limit stays", "limit=%llu",
+			 (unsigned long long)limit.rlim_cur);
+}
+
 static int run(const struct program *p, const void *config, struct err *e)
 {
 	sigset_t ends;
@@ -64,6 +79,7 @@ static int run(const struct program *p, const void *config, struct err *e)
 	sigaddset(&ends, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &ends, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	raise_descriptor_limit();
 	return p->run(config, &ends, e);
 }
 

@@ -10,21 +10,7 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
-
-/* Tasks, connections and backing files all want descriptors. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		log_warn("descriptor limit stays", "limit=%llu",
-			 (unsigned long long)limit.rlim_cur);
-}
 
 /* Waits for a signal, and tells when the mount is taken away from outside. */
 static void wait_for_end(struct daemon *d, const sigset_t *ends)
@@ -70,7 +56,6 @@ static int run(const void *config, const sigset_t *ends, struct err *e)
 	struct daemon *d = NULL;
 	int r;
 
-	raise_descriptor_limit();
 	timer_start();
 	rpc_init();
 	start_tracing(config);

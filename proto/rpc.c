@@ -108,6 +108,9 @@ static void core_log(gpr_log_func_args *args)
 	int64_t now = clock_ms(), last = atomic_load(&shown_ms);
 
 	file = file ? file + 1 : args->file;
+	if (args->severity == GPR_LOG_SEVERITY_ERROR && strstr(args->message, "Failed accept"))
+		log_error("SK199", "a port with TLS takes no more connections until a restart",
+			  "why=\"%s\"", args->message);
 	if (args->severity == GPR_LOG_SEVERITY_ERROR && (last == 0 || now - last >= LOG_GAP_MS)) {
 		atomic_store(&shown_ms, now);
 		log_warn("grpc", "at=%s:%d why=\"%s\"", file, args->line, args->message);

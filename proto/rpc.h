@@ -5,7 +5,9 @@
  * Fixed by this module: no http_proxy, no SO_REUSEPORT (a second server on the port fails), unix
  * sockets guarded by an flock, message size and metadata limits, keepalive, unknown methods
  * answered UNIMPLEMENTED at once, grpc.health.v1.Health served by every server, core's log sent to
- * ours, connections refused while 7/8 of the process's descriptors are open.
+ * ours, connections refused while 7/8 of the process's descriptors are open (but not on ports with
+ * TLS: core accepts there itself, and after the last descriptor such a port is deaf until the
+ * process is started anew, which the log tells).
  *
  * Traces (base/trace.h): each call of a server has a span, whose parent is what the client's
  * traceparent says, and which callbacks run within; each call of a client that is made within a

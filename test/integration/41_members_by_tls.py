@@ -3,6 +3,7 @@ another CA, is no member: it announces nothing, is told to nobody, gets no answe
 import hashlib
 import json
 import os
+import resource
 import subprocess
 import sys
 
@@ -17,6 +18,8 @@ from story import check, equal
 SIZE = 24 << 20
 NAME = "members.example"  # that the daemons' one certificate is made out for, as a DaemonSet's would be
 
+# As a shell and newer container runtimes start a program.
+resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 lab = Lab()
 origin, control = lab.host("origin"), lab.host("control")
 web = origin.dir / "web"
@@ -73,6 +76,14 @@ def doctor(daemon):
 
 def tls(files):
     return ("--cacert", files["caCert"], "--cert", files["cert"], "--key", files["key"])
+
+
+def test_servers_take_all_descriptors_they_may():
+    """A port with TLS is gRPC's own to accept on, and deaf for ever after the first accept that finds none."""
+    for server in (manager, scheduler, seed, node):
+        limits = server.host.run("cat", f"/proc/{server.process.pid}/limits")
+        soft, hard = next(l for l in limits.splitlines() if l.startswith("Max open files")).split()[3:5]
+        equal(soft, hard, f"limit of {server.process.name}")
 
 
 def test_members_feed_each_other():
