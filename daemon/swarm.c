@@ -4,10 +4,12 @@
 
 #include "base/bits.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #define BANNED_MAX     64
@@ -159,6 +161,7 @@ static void on_closed(struct parent *p, const struct err *e, void *arg)
 {
 	struct feeder *f = arg;
 	struct swarm *s = f->swarm;
+	bool dropped = false;
 
 	(void)p;
 	lock_take(s->c.lock);
@@ -166,8 +169,12 @@ static void on_closed(struct parent *p, const struct err *e, void *arg)
 	/* What was to be offered later is not any more. */
 	memcpy(f->offered, f->have, s->words * sizeof(uint64_t));
 	if (e && !f->told)
-		swarm_drop(s, f, false);
+		dropped = swarm_drop(s, f, false);
 	lock_drop(s->c.lock);
+	/* One that has the task no more is nothing to tell of. */
+	if (dropped && e->code == EHOSTUNREACH)
+		log_warn("parent dropped", "task=%s host=%s why=\"%s\"", s->c.task_id,
+			 f->info.host_id, e->text);
 	s->c.changed(s->c.arg);
 }
 

@@ -173,14 +173,35 @@ static void look_alive(struct look *l)
 			l->out, FINDING_ERROR, "scheduler", "SK210",
 			mem_strdup("none of those that the manager named answers the daemon"),
 			mem_strdup("the manager's console shows the schedulers of the cluster; "
-				   "start one (systemctl start skimmer-scheduler), or let its "
-				   "port through the firewall"));
+				   "start one (systemctl start skimmer-scheduler), let its port "
+				   "through the firewall, or, if they want TLS, set "
+				   "scheduler.caCert, cert and key: the daemon's log says why"));
+}
+
+/* A daemon whose port wants certificates is one of many: theirs do, too. */
+static void look_links(struct look *l)
+{
+	const struct daemon_config *c = &l->settings.config;
+	char *where cleanup(free_at) = settings_origin(&l->settings, "upload.client.caCert");
+
+	if (rpc_tls_is_off(&c->upload.server_tls) == rpc_tls_is_off(&c->upload.client_tls))
+		return;
+	findings_add(l->out, FINDING_WARNING, "peers", "SK235",
+		     mem_strdup(rpc_tls_is_off(&c->upload.client_tls)
+					? "this host's port for peers has TLS, its links to the "
+					  "others have none"
+					: "this host's links to other peers have TLS, its own port "
+					  "has none"),
+		     mem_printf("set caCert, cert and key below both upload.server and "
+				"upload.client (%s)",
+				where));
 }
 
 void look_schedulers(struct look *l)
 {
 	const struct daemon_config *c = &l->settings.config;
 
+	look_links(l);
 	for (size_t i = 0; !c->manager.addr && i < c->scheduler.addrs.count; i++)
 		look_scheduler(l, c->scheduler.addrs.items[i]);
 	if (c->manager.addr)

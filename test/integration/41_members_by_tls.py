@@ -157,6 +157,20 @@ def test_a_stranger_is_no_parent():
     wait_for("the member's", lambda: download(node, f"http://{nginx.addr}/blob", index, from_origin=False))
 
 
+def test_a_member_that_forgets_its_links_to_peers():
+    """It reads the origin, and hears why."""
+    half = Daemon(lab.host("half"), manager, config={"scheduler": to_servers, "manager": to_servers,
+                                                     "upload": {"server": port}})
+    half.in_swarm()
+    check(download(half, f"http://{nginx.addr}/blob", "a/name/of/ours"), "it has the file")
+    check(download(node, f"http://{nginx.addr}/blob", "another/name"), "as the node has another")
+    check(download(half, f"http://{nginx.addr}/blob", "another/name"), "which it has, too")
+    equal(half.traffic("REMOTE_PEER"), 0, "bytes that it had from peers")
+    check('"parent dropped"' in half.process.log_text() and "may want TLS" in half.process.log_text(), "its log says why")
+    found = doctor(half)
+    equal((found["peers"]["code"], found["peers"]["level"]), ("SK235", "warning"), "what doctor says")
+
+
 def test_bytes_that_are_changed_under_way():
     """Pieces have no TLS. What daemons make themselves has no digest either: a member's word is asked for."""
     url = f"http://{nginx.addr}/made"
