@@ -104,6 +104,41 @@ uint32_t crc32_update(uint32_t crc, const void *data, size_t len)
 	return crc;
 }
 
+/* a * b modulo CRC-32's polynomial; the highest bit is x^0. */
+static uint32_t crc32_multiply(uint32_t a, uint32_t b)
+{
+	uint32_t product = 0;
+
+	for (uint32_t bit = UINT32_C(1) << 31; bit; bit >>= 1) {
+		if (a & bit)
+			product ^= b;
+		b = b >> 1 ^ (b & 1 ? UINT32_C(0xedb88320) : 0);
+	}
+	return product;
+}
+
+/* x^(8 * bytes): what a CRC-32 is multiplied by when so many bytes follow. */
+static uint32_t crc32_power(uint64_t bytes)
+{
+	uint32_t power = UINT32_C(1) << 31, square = UINT32_C(1) << 23;
+
+	for (; bytes; bytes >>= 1) {
+		if (bytes & 1)
+			power = crc32_multiply(power, square);
+		square = crc32_multiply(square, square);
+	}
+	return power;
+}
+
+uint32_t crc32_of_parts(const uint32_t *parts, uint32_t part_len, uint64_t len)
+{
+	uint32_t crc = 0, power = crc32_power(part_len);
+
+	for (; len > part_len; len -= part_len)
+		crc = crc32_multiply(crc, power) ^ *parts++;
+	return crc32_multiply(crc, crc32_power(len)) ^ *parts;
+}
+
 _Static_assert(sizeof(XXH3_state_t) <= sizeof(((struct xxh3 *)0)->state), "xxh3 state fits");
 
 void xxh3_init(struct xxh3 *x)

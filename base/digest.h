@@ -26,6 +26,9 @@ void sha256_hex(const void *data, size_t len, char hex_out[DIGEST_HEX_LEN + 1]);
 
 /* Continues crc (start with 0). */
 uint32_t crc32_update(uint32_t crc, const void *data, size_t len);
+/* Of len > 0 bytes in parts, one after the other, each part_len bytes long but the last, from the
+ * CRC-32 of each part. */
+uint32_t crc32_of_parts(const uint32_t *parts, uint32_t part_len, uint64_t len);
 
 /* A running XXH3-64, embedded. */
 struct xxh3 {

@@ -44,3 +44,15 @@ uint32_t geometry_index(const struct geometry *g, uint64_t off)
 	assert(off < g->content_length);
 	return (uint32_t)(off / g->piece_length);
 }
+
+uint32_t geometry_block_length(const struct geometry *g)
+{
+	return g->piece_length / PIECE_BLOCKS + (g->piece_length % PIECE_BLOCKS != 0);
+}
+
+unsigned geometry_block_count(const struct geometry *g, uint32_t index)
+{
+	uint32_t block = geometry_block_length(g), len = geometry_length(g, index);
+
+	return len / block + (len % block != 0);
+}

@@ -8,6 +8,7 @@
 
 #define PIECE_LENGTH_MIN (4u << 20)
 #define PIECE_LENGTH_MAX (64u << 20)
+#define PIECE_BLOCKS	 16 /* of a whole piece; a short one has fewer of the same length */
 
 struct geometry {
 	uint64_t content_length;
@@ -25,5 +26,9 @@ uint64_t geometry_offset(const struct geometry *g, uint32_t index);
 uint32_t geometry_length(const struct geometry *g, uint32_t index);
 /* off < content_length. */
 uint32_t geometry_index(const struct geometry *g, uint64_t off);
+
+/* Blocks of a piece, which are verified one by one (docs/adr/0006-part-of-piece-reads.md). */
+uint32_t geometry_block_length(const struct geometry *g);
+unsigned geometry_block_count(const struct geometry *g, uint32_t index);
 
 #endif

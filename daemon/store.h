@@ -8,6 +8,7 @@
  *
  * The record: a head (magic, version, length, checksum, JSON of struct store_meta), then a table
  * with a 64-byte place for each piece, each entry with its own checksum (layout in store_record.h).
+ * Behind it a second table has the CRC-32s of each piece's blocks.
  * An entry is written after the piece's bytes. Nothing is synced per piece: the entry holds CRC-32
  * and XXH3-64 of the bytes, and after an unclean stop a piece counts as "unproven" until its bytes
  * have been read and compared. A torn or wrong entry costs that piece only; a wrong head costs the
@@ -104,20 +105,28 @@ bool store_task_is_verified(const struct store_task *t);
 struct store *store_task_store(const struct store_task *t);
 enum store_piece_state store_piece_get(const struct store_task *t, uint32_t index,
 				       struct store_piece *out /* may be NULL */);
+/* The CRC-32s of the blocks (geometry_block_length()) of a PRESENT piece, as old as its own: piece
+ * is what store_piece_get() said. Together they make the piece's. False: they are not known. Reads
+ * the record. */
+bool store_piece_blocks(const struct store_task *t, uint32_t index, const struct store_piece *piece,
+			uint32_t crc32_out[PIECE_BLOCKS]);
 /* Reads the piece and compares: UNPROVEN becomes PRESENT, or ABSENT (EBADMSG, also when it cannot
  * be read). A PRESENT one is compared again; ENOENT if there is none. Blocks on disk. */
 must_check int store_piece_prove(struct store_task *t, uint32_t index, struct err *e);
 /* Forgets a piece whose bytes turned out wrong. */
 void store_piece_drop(struct store_task *t, uint32_t index);
 
-/* A place for one piece's bytes, lent by the store, written in order by one thread. Bytes are
- * hashed as they are written; nothing is visible before store_slot_commit(). */
+/* A place for one piece's bytes, lent by the store, written in order by one thread: from its start
+ * to its end, or from any block to the end and then from the start to that block. Bytes are hashed
+ * as they are written; nothing is visible before store_slot_commit(). */
 struct store_slot {
 	struct store_task *task;
 	uint32_t index, length, written;
+	uint32_t begin; /* where the first byte that is written belongs */
 	int fd;		/* where it is written: the task's file, or a memory file when volatile_ */
-	uint32_t crc32; /* running */
-	uint64_t xxh3;	/* after commit */
+	uint32_t blocks[PIECE_BLOCKS]; /* CRC-32 of what is written of each */
+	uint32_t crc32;		       /* when all is written */
+	uint64_t xxh3;		       /* after commit */
 	bool volatile_; /* disk full: lives in memory, gone when the last extent of it is */
 	void *private_;
 };
@@ -126,6 +135,11 @@ struct store_slot {
  * is closed). The piece is not PRESENT and nobody else writes it. Holds the task. */
 must_check int store_slot_open(struct store_task *t, uint32_t index, struct store_slot *out,
 			       struct err *e);
+/* The first byte that is written will be that of this block. Before anything is written. */
+void store_slot_begin_at(struct store_slot *slot, unsigned block);
+/* Which block the next byte belongs to, and how many bytes of that block are missing. Not when all
+ * is written. */
+unsigned store_slot_block(const struct store_slot *slot, uint32_t *left_out);
 /* EMSGSIZE if it would pass the piece's length. A disk error or a full disk on the way turns the
  * slot volatile, keeping what was written. */
 must_check int store_slot_write(struct store_slot *slot, const void *data, size_t len,
@@ -138,9 +152,12 @@ must_check int store_slot_commit(struct store_slot *slot, const uint32_t *expect
 				 enum store_source source, uint32_t cost_ms, int *volatile_fd_out,
 				 struct err *e);
 void store_slot_abort(struct store_slot *slot);
-/* Closes what store_slot_commit() gave in *volatile_fd_out and makes room for the next volatile
- * piece. A plain close() would leak that room. */
+/* Closes what store_slot_commit() or store_shown_open() gave and makes room for the next one of its
+ * kind. A plain close() would leak that room. */
 void store_volatile_close(struct store *s, int fd);
+/* A memory file for the bytes of a piece that readers are shown while it comes (piece_show()), at
+ * the piece's own offset. EBUSY: 64 MiB or 256 of them are in use. */
+must_check int store_shown_open(struct store *s, uint32_t length, int *fd_out, struct err *e);
 
 /* Hashes the whole of a complete task and compares it with meta.digest (or just marks it when there
  * is none). EBADMSG: every piece is dropped. EINVAL: not complete. EIO: cannot be read, nothing

@@ -132,6 +132,32 @@ void store_piece_write(struct store_task *t, uint32_t index, const struct store_
 	write_place(t, index, place);
 }
 
+bool store_piece_blocks(const struct store_task *t, uint32_t index, const struct store_piece *piece,
+			uint32_t crc32_out[PIECE_BLOCKS])
+{
+	const struct geometry *g = &t->meta.geometry;
+	unsigned char place[STORE_PLACE_SIZE];
+	off_t at = (off_t)store_record_blocks(t->table, g->piece_count, index);
+
+	return t->record_fd >= 0 &&
+	       pread(t->record_fd, place, sizeof(place), at) == (ssize_t)sizeof(place) &&
+	       store_blocks_parse(place, geometry_block_length(g), piece->length, piece->crc32,
+				  crc32_out);
+}
+
+void store_piece_write_blocks(struct store_task *t, uint32_t index,
+			      const uint32_t crc32[PIECE_BLOCKS])
+{
+	unsigned char place[STORE_PLACE_SIZE];
+	off_t at = (off_t)store_record_blocks(t->table, t->meta.geometry.piece_count, index);
+
+	store_blocks_print(crc32, place);
+	if (t->record_fd >= 0 &&
+	    pwrite(t->record_fd, place, sizeof(place), at) != (ssize_t)sizeof(place))
+		log_debug("piece is served whole only, its blocks cannot be recorded",
+			  "task=%s piece=%u errno=%d", t->meta.id, index, errno);
+}
+
 /* Without the lock; whatever it was, the piece is absent afterwards. False if it was before. */
 bool store_piece_forget(struct store_task *t, uint32_t index)
 {

@@ -24,6 +24,12 @@
 
 #define STORE_NAME_SIZE 80 /* "abc/<id>.rec.tmp" and its NUL */
 
+/* What is kept in memory of one kind. */
+struct store_memory {
+	uint64_t bytes;
+	unsigned count;
+};
+
 struct store {
 	struct store_config config; /* dir is dir below */
 	char *dir;
@@ -39,9 +45,8 @@ struct store {
 	uint64_t others; /* bytes that are not in tasks and count all the same */
 	bool drained;	 /* nothing was left to evict, until some task becomes idle */
 	uint64_t evicted, torn_entries, dropped_pieces, volatile_pieces;
-	struct list volatiles; /* struct store_volatile */
-	uint64_t volatile_bytes;
-	unsigned volatile_count;
+	struct list volatiles; /* struct store_volatile, of both kinds */
+	struct store_memory slots, shown;
 	bool record_warned; /* that entries could not be written */
 	bool full;	    /* an episode of volatile slots goes on */
 	uint64_t slots_opened;
@@ -121,6 +126,9 @@ uint64_t store_whole_xxh3(const struct store_piece_row *rows, uint32_t count);
 /* Writes the piece's place in the record (zeros if row is NULL). A failure is logged once; the
  * piece then stays for this run only. */
 void store_piece_write(struct store_task *t, uint32_t index, const struct store_piece_row *row);
+/* Before the piece's place. Without them it is served all the same. */
+void store_piece_write_blocks(struct store_task *t, uint32_t index,
+			      const uint32_t crc32[PIECE_BLOCKS]);
 /* The piece becomes absent, here and in the record. False if it was. */
 bool store_piece_forget(struct store_task *t, uint32_t index);
 /* Under t->lock: sets meta's whole_verified by what is here. */

@@ -68,7 +68,12 @@ int store_record_table(const void *prefix, size_t *table_out, struct err *e)
 
 size_t store_record_size(size_t table, uint32_t piece_count)
 {
-	return table + ((size_t)piece_count + 1) * STORE_PLACE_SIZE;
+	return store_record_blocks(table, piece_count, piece_count);
+}
+
+size_t store_record_blocks(size_t table, uint32_t piece_count, uint32_t index)
+{
+	return table + ((size_t)piece_count + 1 + index) * STORE_PLACE_SIZE;
 }
 
 /* Bytes to UTF-8, each byte b as U+00b. */
@@ -233,11 +238,11 @@ void store_entry_print(const struct store_entry *x, const char *id,
 	put32(out + 60, place_crc(out, id));
 }
 
+static const unsigned char zeros[STORE_PLACE_SIZE];
+
 enum store_place store_entry_parse(const unsigned char place[STORE_PLACE_SIZE], const char *id,
 				   uint32_t index, uint32_t length, struct store_entry *out)
 {
-	static const unsigned char zeros[STORE_PLACE_SIZE];
-
 	if (memcmp(place, zeros, STORE_PLACE_SIZE) == 0)
 		return STORE_PLACE_EMPTY;
 	*out = (struct store_entry){
@@ -254,4 +259,22 @@ enum store_place store_entry_parse(const unsigned char place[STORE_PLACE_SIZE], 
 	    out->length != length || out->source > STORE_FROM_PEER)
 		return STORE_PLACE_TORN;
 	return STORE_PLACE_TAKEN;
+}
+
+_Static_assert(PIECE_BLOCKS * sizeof(uint32_t) == STORE_PLACE_SIZE, "a place holds the blocks");
+
+void store_blocks_print(const uint32_t crc32[PIECE_BLOCKS], unsigned char out[STORE_PLACE_SIZE])
+{
+	for (unsigned i = 0; i < PIECE_BLOCKS; i++)
+		put32(out + i * sizeof(*crc32), crc32[i]);
+}
+
+bool store_blocks_parse(const unsigned char place[STORE_PLACE_SIZE], uint32_t block_length,
+			uint32_t length, uint32_t crc32, uint32_t out[PIECE_BLOCKS])
+{
+	if (memcmp(place, zeros, STORE_PLACE_SIZE) == 0)
+		return false;
+	for (unsigned i = 0; i < PIECE_BLOCKS; i++)
+		out[i] = get32(place + i * sizeof(*out));
+	return crc32_of_parts(out, block_length, length) == crc32;
 }

@@ -26,6 +26,12 @@
  *
  * A place that is all zeros is an absent piece. Places never cross a disk sector, so a stop in the
  * middle of a write leaves the old one or the new one.
+ *
+ * Behind the table, a second one with a place of 64 bytes per piece: the CRC-32s of its blocks
+ * (geometry_block_length()), 4 bytes each. They need no checksum of their own: together they make
+ * the CRC-32 in the piece's entry, or they are not believed, and the piece is served whole only.
+ * All zeros: not known. A record that ends before it is one of an earlier version, which would
+ * cut it off again and lose nothing else.
  */
 #ifndef DAEMON_STORE_RECORD_H
 #define DAEMON_STORE_RECORD_H
@@ -52,6 +58,8 @@ enum store_place { STORE_PLACE_EMPTY, STORE_PLACE_TAKEN, STORE_PLACE_TORN };
 must_check int store_record_table(const void *prefix, size_t *table_out, struct err *e);
 /* Bytes of the whole record. */
 size_t store_record_size(size_t table, uint32_t piece_count);
+/* Where the CRC-32s of a piece's blocks stand: STORE_PLACE_SIZE bytes. */
+size_t store_record_blocks(size_t table, uint32_t piece_count, uint32_t index);
 
 /* The head's bytes up to the table, *len_out of them; the caller frees. E2BIG when the texts are
  * too long. Times other than created_ms and whole_verified are not kept here. */
@@ -67,5 +75,10 @@ void store_entry_print(const struct store_entry *x, const char *id,
 /* TORN: damaged, or not the entry of this id, index and length. */
 enum store_place store_entry_parse(const unsigned char place[STORE_PLACE_SIZE], const char *id,
 				   uint32_t index, uint32_t length, struct store_entry *out);
+
+void store_blocks_print(const uint32_t crc32[PIECE_BLOCKS], unsigned char out[STORE_PLACE_SIZE]);
+/* False: not known, or not of a piece of this length and CRC-32. */
+bool store_blocks_parse(const unsigned char place[STORE_PLACE_SIZE], uint32_t block_length,
+			uint32_t length, uint32_t crc32, uint32_t out[PIECE_BLOCKS]);
 
 #endif

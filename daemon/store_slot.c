@@ -26,6 +26,7 @@
 
 struct store_volatile {
 	struct list link;
+	struct store_memory *memory; /* counted there */
 	int fd;
 	uint32_t length;
 };
@@ -79,34 +80,40 @@ static void free_room(struct store_task *t, uint32_t index)
 
 /* ---- volatile slots */
 
-static int volatile_open(struct store *s, uint32_t length, int *fd_out, struct err *e)
+static int volatile_open(struct store *s, struct store_memory *memory, uint32_t length, int *fd_out,
+			 struct err *e)
 {
 	struct store_volatile *v;
 	int fd;
 
 	{
 		lock_guard(&s->lock);
-		if (s->volatile_count == VOLATILE_COUNT_MAX ||
-		    (s->volatile_count > 0 && s->volatile_bytes + length > VOLATILE_BYTES_MAX))
-			return err_set(e, EBUSY, "disk full and %u pieces in memory already",
-				       s->volatile_count);
-		s->volatile_count++;
-		s->volatile_bytes += length;
+		if (memory->count == VOLATILE_COUNT_MAX ||
+		    (memory->count > 0 && memory->bytes + length > VOLATILE_BYTES_MAX))
+			return err_set(e, EBUSY, "%u pieces in memory already", memory->count);
+		memory->count++;
+		memory->bytes += length;
 	}
 	fd = memfd_create("skimmer-piece", MFD_CLOEXEC);
 	if (fd < 0) {
 		lock_guard(&s->lock);
-		s->volatile_count--;
-		s->volatile_bytes -= length;
+		memory->count--;
+		memory->bytes -= length;
 		return err_set(e, errno, "memory for a piece");
 	}
 	v = mem_new(struct store_volatile);
+	v->memory = memory;
 	v->fd = fd;
 	v->length = length;
 	lock_guard(&s->lock);
 	list_push_back(&s->volatiles, &v->link);
 	*fd_out = fd;
 	return 0;
+}
+
+int store_shown_open(struct store *s, uint32_t length, int *fd_out, struct err *e)
+{
+	return volatile_open(s, &s->shown, length, fd_out, e);
 }
 
 void store_volatile_close(struct store *s, int fd)
@@ -127,36 +134,100 @@ void store_volatile_close(struct store *s, int fd)
 	/* Closed before its room is given away: the bound is on memory. */
 	close(fd);
 	lock_guard(&s->lock);
-	s->volatile_count--;
-	s->volatile_bytes -= found->length;
+	found->memory->count--;
+	found->memory->bytes -= found->length;
 	free(found);
 }
 
-/* What was written to the disk goes to the memory file, if it is still the same. */
-static int copy_written(const struct store_slot *slot, int to_fd, struct err *e)
-{
-	size_t size = slot->written < HOT_SIZE ? slot->written : HOT_SIZE;
-	cleanup(free_at) char *data = mem_alloc(size);
-	uint32_t crc32 = 0;
+/* ---- blocks */
 
-	for (uint32_t at = 0; at < slot->written;) {
-		size_t want = slot->written - at < size ? slot->written - at : size;
-		ssize_t n = pread(slot->task->write_fd, data, want, (off_t)(offset_of(slot) + at));
-		int r;
+/* Where the next byte belongs. */
+static uint32_t position(const struct store_slot *slot)
+{
+	uint32_t to_end = slot->length - slot->begin;
+
+	return slot->written < to_end ? slot->begin + slot->written : slot->written - to_end;
+}
+
+static uint32_t block_length(const struct store_slot *slot)
+{
+	return geometry_block_length(&slot->task->meta.geometry);
+}
+
+/* How much of a block that begins there is written. */
+static uint32_t block_written(const struct store_slot *slot, uint32_t start)
+{
+	uint32_t left = slot->length - start, length = block_length(slot);
+	uint32_t before =
+		start < slot->begin ? slot->length - slot->begin + start : start - slot->begin;
+	uint32_t after = slot->written > before ? slot->written - before : 0;
+
+	length = left < length ? left : length;
+	return after < length ? after : length;
+}
+
+void store_slot_begin_at(struct store_slot *slot, unsigned block)
+{
+	assert(slot->written == 0 && block * block_length(slot) < slot->length);
+	slot->begin = block * block_length(slot);
+}
+
+unsigned store_slot_block(const struct store_slot *slot, uint32_t *left_out)
+{
+	uint32_t at = position(slot), block = block_length(slot);
+	uint32_t left = block - at % block;
+
+	assert(slot->written < slot->length);
+	*left_out = left < slot->length - at ? left : slot->length - at;
+	return at / block;
+}
+
+/* Where bytes that are read back go. */
+struct back {
+	int fd;		   /* a memory file, or -1 */
+	struct xxh3 *xxh3; /* or NULL */
+};
+
+/* What was written of the block that begins there, if it is still the same. */
+static int read_back(const struct store_slot *slot, uint32_t start, const struct back *to,
+		     struct err *e)
+{
+	uint32_t written = block_written(slot, start), crc32 = 0;
+	size_t size = written < HOT_SIZE ? written : HOT_SIZE;
+	cleanup(free_at) char *data = mem_alloc(size);
+
+	for (uint32_t at = 0; at < written;) {
+		size_t want = written - at < size ? written - at : size;
+		uint64_t off = offset_of(slot) + start + at;
+		ssize_t n = pread(slot->fd, data, want, (off_t)off);
+		int r = 0;
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return err_set(e, EIO, "read back what was written");
-		r = store_write_at(to_fd, data, (size_t)n, offset_of(slot) + at);
+		if (to->fd >= 0)
+			r = store_write_at(to->fd, data, (size_t)n, off);
 		if (r < 0)
 			return err_set(e, -r, "copy a piece to memory");
+		if (to->xxh3)
+			xxh3_update(to->xxh3, data, (size_t)n);
 		crc32 = crc32_update(crc32, data, (size_t)n);
 		at += (uint32_t)n;
 	}
-	if (crc32 != slot->crc32)
+	if (crc32 != slot->blocks[start / block_length(slot)])
 		return err_set(e, EIO, "disk does not give back what was written");
 	return 0;
+}
+
+static int read_back_from(const struct store_slot *slot, uint32_t start, const struct back *to,
+			  struct err *e)
+{
+	int r = 0;
+
+	for (; start < slot->length && r == 0; start += block_length(slot))
+		r = read_back(slot, start, to, e);
+	return r;
 }
 
 static void begin_episode(struct store *s, const char *why)
@@ -194,12 +265,12 @@ static int go_volatile(struct store_slot *slot, const char *why, struct err *e)
 	struct store_task *t = slot->task;
 	struct store *s = t->store;
 	int fd = -1;
-	int r = volatile_open(s, slot->length, &fd, e);
+	int r = volatile_open(s, &s->slots, slot->length, &fd, e);
 
 	begin_episode(s, why);
 	if (r < 0)
 		return r;
-	r = copy_written(slot, fd, e);
+	r = read_back_from(slot, 0, &(struct back){.fd = fd}, e);
 	if (r < 0) {
 		store_volatile_close(s, fd);
 		return r;
@@ -262,10 +333,11 @@ int store_slot_open(struct store_task *t, uint32_t index, struct store_slot *out
 	return r;
 }
 
-/* One stretch, hashed afterwards. */
+/* One stretch inside a block, hashed afterwards. */
 static int write_hot(struct store_slot *slot, const char *data, size_t len, struct err *e)
 {
-	uint64_t off = offset_of(slot) + slot->written;
+	uint32_t at = position(slot), *crc32 = &slot->blocks[at / block_length(slot)];
+	uint64_t off = offset_of(slot) + at;
 	int r = store_write_at(slot->fd, data, len, off);
 
 	if ((r == -ENOSPC || r == -EDQUOT) && !slot->volatile_ &&
@@ -280,9 +352,13 @@ static int write_hot(struct store_slot *slot, const char *data, size_t len, stru
 	}
 	if (r < 0)
 		return err_set(e, -r, "write task %s piece %u", slot->task->meta.id, slot->index);
-	slot->crc32 = crc32_update(slot->crc32, data, len);
-	xxh3_update(&private_of(slot)->xxh3, data, len);
+	*crc32 = crc32_update(*crc32, data, len);
+	/* In order; what came before the start is read back for it in the end. */
+	if (slot->begin == 0 || at < slot->begin)
+		xxh3_update(&private_of(slot)->xxh3, data, len);
 	slot->written += (uint32_t)len;
+	if (slot->written == slot->length)
+		slot->crc32 = crc32_of_parts(slot->blocks, block_length(slot), slot->length);
 	return 0;
 }
 
@@ -295,7 +371,12 @@ int store_slot_write(struct store_slot *slot, const void *data, size_t len, stru
 			       slot->length);
 	while (len > 0) {
 		size_t part = len < HOT_SIZE ? len : HOT_SIZE;
-		int r = write_hot(slot, p, part, e);
+		uint32_t left;
+		int r;
+
+		(void)store_slot_block(slot, &left);
+		part = part < left ? part : left;
+		r = write_hot(slot, p, part, e);
 
 		if (r < 0)
 			return r;
@@ -322,6 +403,7 @@ static void publish(struct store_slot *slot, enum store_source source, uint32_t 
 		.backed = true,
 	};
 
+	store_piece_write_blocks(t, slot->index, slot->blocks);
 	store_piece_write(t, slot->index, &next);
 	store_task_touch(t);
 	lock_guard(&t->lock);
@@ -345,6 +427,9 @@ int store_slot_commit(struct store_slot *slot, const uint32_t *expected_crc32,
 	else if (expected_crc32 && *expected_crc32 != slot->crc32)
 		r = err_set(e, EBADMSG, "piece %u has crc32 %08x, not %08x", slot->index,
 			    slot->crc32, *expected_crc32);
+	else if (slot->begin > 0 && !slot->volatile_)
+		r = read_back_from(slot, slot->begin,
+				   &(struct back){.fd = -1, .xxh3 = &private_of(slot)->xxh3}, e);
 	if (r < 0) {
 		store_slot_abort(slot);
 		return r;

@@ -47,8 +47,8 @@ int store_write_at(int fd, const void *data, size_t len, uint64_t off)
 	return 0;
 }
 
-/* Whole before it has its name. Its table is allocated now, so that a full disk cannot keep a piece
- * that found room from being recorded. */
+/* Whole before it has its name. Its tables are allocated now, so that a full disk cannot keep a
+ * piece that found room from being recorded. */
 static int make_record(struct store_task *t, int *fd_out, struct err *e)
 {
 	const struct store_meta *m = &t->meta;

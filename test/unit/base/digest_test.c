@@ -66,6 +66,26 @@ static void crc32_gives_the_published_values_in_any_parts(void **state)
 				 0xcbf43926);
 }
 
+static void crc32_of_parts_is_that_of_the_whole(void **state)
+{
+	unsigned char data[5000];
+	uint32_t parts[5000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (unsigned char)(i * 7 + i / 256);
+	for (size_t len = 1; len <= sizeof(data); len += len / 3 + 1)
+		for (uint32_t part = 1; part < 6000; part = part * 2 + 1) {
+			unsigned n = 0;
+
+			for (size_t at = 0; at < len; at += part)
+				parts[n++] = crc32_update(0, data + at,
+							  len - at < part ? len - at : part);
+			assert_int_equal(crc32_of_parts(parts, part, len),
+					 crc32_update(0, data, len));
+		}
+}
+
 static void xxh3_gives_the_same_in_any_parts(void **state)
 {
 	unsigned char data[5000];
@@ -107,6 +127,7 @@ int main(void)
 		cmocka_unit_test(sha256_gives_the_published_values),
 		cmocka_unit_test(a_sum_goes_on_from_where_another_stood),
 		cmocka_unit_test(crc32_gives_the_published_values_in_any_parts),
+		cmocka_unit_test(crc32_of_parts_is_that_of_the_whole),
 		cmocka_unit_test(xxh3_gives_the_same_in_any_parts),
 		cmocka_unit_test(names_of_digests_are_recognised),
 	};

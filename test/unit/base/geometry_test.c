@@ -44,6 +44,27 @@ static void pieces_cover_the_content_exactly(void **state)
 	}
 }
 
+static void blocks_cover_a_piece_exactly(void **state)
+{
+	static const uint32_t lengths[] = {1, 15, 16, 17, 300, PIECE_LENGTH_MIN, PIECE_LENGTH_MAX};
+	struct geometry g;
+
+	(void)state;
+	for (unsigned i = 0; i < array_len(lengths); i++)
+		for (uint32_t last = 1; last <= lengths[i]; last += last / 2 + 1) {
+			assert_true(geometry_init(&g, lengths[i] + last, lengths[i]));
+			uint64_t block = geometry_block_length(&g);
+			unsigned count = geometry_block_count(&g, 1);
+
+			assert_true(geometry_block_count(&g, 0) <= PIECE_BLOCKS);
+			assert_true(geometry_block_count(&g, 0) * block >= lengths[i]);
+			assert_true(count >= 1 && count * block >= last);
+			assert_true((count - 1) * block < last);
+		}
+	assert_true(geometry_init(&g, PIECE_LENGTH_MIN, PIECE_LENGTH_MIN));
+	assert_int_equal(geometry_block_length(&g), 256 << 10);
+}
+
 static void empty_content_has_no_piece(void **state)
 {
 	struct geometry g;
@@ -71,6 +92,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(piece_lengths_are_those_of_dragonfly),
 		cmocka_unit_test(pieces_cover_the_content_exactly),
+		cmocka_unit_test(blocks_cover_a_piece_exactly),
 		cmocka_unit_test(empty_content_has_no_piece),
 		cmocka_unit_test(what_does_not_fit_is_refused),
 	};

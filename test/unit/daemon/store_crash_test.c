@@ -197,7 +197,7 @@ static void every_flipped_bit_of_an_entry_costs_that_piece_only(void **state)
 
 	task_made_whole(f, 1);
 	record = file_read(path, &len);
-	entry = len - (COUNT + 1 - 1) * STORE_PLACE_SIZE; /* of piece 1 */
+	entry = len - (2 * COUNT + 1 - 1) * STORE_PLACE_SIZE; /* of piece 1 */
 	for (size_t bit = 0; bit < STORE_PLACE_SIZE * 8; bit++) {
 		unsigned char *at = &record[entry + bit / 8];
 
@@ -251,7 +251,7 @@ static void a_record_cut_anywhere_costs_what_was_cut(void **state)
 
 	task_made_whole(f, 1);
 	record = file_read(path, &len);
-	table = len - (COUNT + 1) * STORE_PLACE_SIZE;
+	table = len - (2 * COUNT + 1) * STORE_PLACE_SIZE;
 	for (size_t cut = len - 1; cut > table; cut--) {
 		size_t end = cut; /* zeros that were cut are as good as there */
 		unsigned left;
@@ -304,7 +304,7 @@ static void an_entry_in_another_place_is_torn(void **state)
 	task_made_whole(f, 2);
 	record = file_read(path, &len);
 	foreign = file_read(other, &len);
-	table = len - (COUNT + 1) * STORE_PLACE_SIZE;
+	table = len - (2 * COUNT + 1) * STORE_PLACE_SIZE;
 	fixture_stop_unclean(f);
 	file_write(path, record + table, STORE_PLACE_SIZE, (off_t)(table + STORE_PLACE_SIZE));
 	file_write(path, foreign + table + 2 * STORE_PLACE_SIZE, STORE_PLACE_SIZE,
@@ -323,7 +323,8 @@ static void a_record_changed_under_a_running_store_is_not_believed(void **state)
 
 	task_made_whole(f, 1);
 	assert_ok(stat(path, &st));
-	file_write(path, "\xff\xff\xff", 3, st.st_size - 3 * STORE_PLACE_SIZE); /* of piece 2 */
+	file_write(path, "\xff\xff\xff", 3,
+		   st.st_size - (COUNT + 3) * STORE_PLACE_SIZE); /* of piece 2 */
 	t = task_find(f, 1);
 	assert_int_equal(store_piece_get(t, 2, NULL), STORE_ABSENT);
 	assert_int_equal(store_task_present_count(t), COUNT - 1);

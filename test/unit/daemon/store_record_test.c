@@ -70,7 +70,8 @@ static void a_head_is_read_as_it_was_written(void **state)
 	assert_int_equal(store_record_table(head, &table, &e), 0);
 	assert_int_equal(table, len);
 	assert_int_equal(table % STORE_PLACE_SIZE, 0);
-	assert_int_equal(store_record_size(table, 4), table + 5 * STORE_PLACE_SIZE);
+	assert_int_equal(store_record_size(table, 4), table + 9 * STORE_PLACE_SIZE);
+	assert_int_equal(store_record_blocks(table, 4, 1), table + 6 * STORE_PLACE_SIZE);
 	assert_int_equal(store_head_parse(head, len, id, &got, &e), 0);
 	assert_string_equal(got.id, id);
 	assert_memory_equal(&got.geometry, &m.geometry, sizeof(m.geometry));
@@ -191,6 +192,31 @@ static void an_entry_fits_its_place_only(void **state)
 	assert_int_equal(store_entry_parse(place, id, 3, 100, &got), STORE_PLACE_EMPTY);
 }
 
+static void blocks_are_believed_if_they_make_the_piece(void **state)
+{
+	unsigned char data[1000], place[STORE_PLACE_SIZE] = {0};
+	uint32_t crc32[PIECE_BLOCKS] = {0}, got[PIECE_BLOCKS], whole;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(data); i++)
+		data[i] = (unsigned char)(i * i);
+	for (unsigned i = 0; i < 10; i++)
+		crc32[i] = crc32_update(0, data + i * 100, 100);
+	whole = crc32_update(0, data, sizeof(data));
+	assert_false(store_blocks_parse(place, 100, 1000, whole, got));
+	assert_false(store_blocks_parse(place, 100, 1000, 0, got));
+	store_blocks_print(crc32, place);
+	assert_true(store_blocks_parse(place, 100, 1000, whole, got));
+	assert_memory_equal(got, crc32, sizeof(crc32));
+	assert_false(store_blocks_parse(place, 100, 1000, whole + 1, got));
+	assert_false(store_blocks_parse(place, 100, 999, whole, got));
+	for (unsigned bit = 0; bit < 10 * 32; bit++) {
+		place[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		assert_false(store_blocks_parse(place, 100, 1000, whole, got));
+		place[bit / 8] ^= (unsigned char)(1u << bit % 8);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +225,7 @@ int main(void)
 		cmocka_unit_test(nonsense_in_a_head_is_refused),
 		cmocka_unit_test(a_head_cut_short_or_too_long_is_refused),
 		cmocka_unit_test(an_entry_fits_its_place_only),
+		cmocka_unit_test(blocks_are_believed_if_they_make_the_piece),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

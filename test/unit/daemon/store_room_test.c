@@ -419,6 +419,57 @@ static void a_disk_that_fills_on_the_way_turns_the_slot_volatile(void **state)
 	store_task_unref(t);
 }
 
+static void a_piece_that_began_in_its_middle_turns_volatile_all_the_same(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(free_at) unsigned char *data = mem_alloc(6 * MIB);
+	struct store_task *t;
+	struct store_slot slot;
+	int fd;
+
+	skip_unless_mounted();
+	t = task_make(f, 1, 6 * MIB, 3 * MIB);
+	assert_int_equal(piece_fill(f, t, 1, 0), -1);
+	bytes_of(1, 3 * MIB, 3 * MIB, data);
+	memcpy(data + 3 * MIB, data, 3 * MIB);
+	assert_ok(store_slot_open(t, 1, &slot, &f->e));
+	store_slot_begin_at(&slot, 14);
+	/* Round the end and into the middle of a block. */
+	assert_ok(store_slot_write(&slot, data + 14 * (3 * MIB / 16), MIB / 2, &f->e));
+	assert_false(slot.volatile_);
+	assert_ok(store_slot_write(&slot, data + 14 * (3 * MIB / 16) + MIB / 2, 2 * MIB + MIB / 2,
+				   &f->e));
+	assert_true(slot.volatile_);
+	assert_ok(store_slot_commit(&slot, NULL, STORE_FROM_PEER, 0, &fd, &f->e));
+	assert_int_equal(slot.crc32, crc32_update(0, data, 3 * MIB));
+	assert_true(piece_is_right(t, fd, 1, 1));
+	store_volatile_close(f->store, fd);
+	store_task_unref(t);
+}
+
+/* What readers are shown early has its own bound: it takes nothing from pieces of a full disk. */
+static void what_is_shown_and_what_is_volatile_are_counted_apart(void **state)
+{
+	struct fixture *f = *state;
+	int shown[64], one, fd;
+	struct store_task *t;
+
+	f->config.quota = 1;
+	fixture_reopen(f);
+	for (unsigned i = 0; i < 64; i++)
+		assert_ok(store_shown_open(f->store, MIB, &shown[i], &f->e));
+	assert_int_equal(store_shown_open(f->store, 1, &one, &f->e), -EBUSY);
+	t = task_make(f, 1, MIB, MIB);
+	fd = piece_fill(f, t, 1, 0);
+	assert_true(fd >= 0);
+	store_volatile_close(f->store, fd);
+	store_task_unref(t);
+	store_volatile_close(f->store, shown[0]);
+	assert_ok(store_shown_open(f->store, MIB, &shown[0], &f->e));
+	for (unsigned i = 0; i < 64; i++)
+		store_volatile_close(f->store, shown[i]);
+}
+
 static void what_the_disk_does_not_give_back_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -543,6 +594,8 @@ int main(void)
 		with_store(one_piece_always_fits_in_memory),
 		with_store(the_reason_is_told_once_per_episode),
 		with_small(a_disk_that_fills_on_the_way_turns_the_slot_volatile),
+		with_small(a_piece_that_began_in_its_middle_turns_volatile_all_the_same),
+		with_store(what_is_shown_and_what_is_volatile_are_counted_apart),
 		with_small(what_the_disk_does_not_give_back_is_refused),
 		with_small(a_full_disk_evicts_first),
 		with_small(a_disk_without_room_for_a_file_gives_a_task_without),

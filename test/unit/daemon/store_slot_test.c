@@ -55,6 +55,124 @@ static void little_writes_give_the_sums_of_the_whole(void **state)
 	store_task_unref(t);
 }
 
+/* In parts of so many bytes: from a block to the end, then from the start to it. */
+static void fill_from(struct fixture *f, struct store_task *t, uint32_t index, unsigned block,
+		      size_t part, int *volatile_fd)
+{
+	const struct geometry *g = &store_task_meta(t)->geometry;
+	uint32_t len = geometry_length(g, index), begin = block * geometry_block_length(g), left;
+	cleanup(free_at) unsigned char *data = mem_alloc(2 * (size_t)len);
+	struct store_slot slot;
+
+	bytes_of(1, geometry_offset(g, index), len, data);
+	memcpy(data + len, data, len);
+	assert_ok(store_slot_open(t, index, &slot, &f->e));
+	store_slot_begin_at(&slot, block);
+	for (size_t at = 0; at < len; at += part) {
+		assert_int_equal(store_slot_block(&slot, &left),
+				 (begin + at) % len / geometry_block_length(g));
+		assert_true(left > 0 && left <= geometry_block_length(g));
+		part = part < len - at ? part : len - at;
+		assert_ok(store_slot_write(&slot, data + begin + at, part, &f->e));
+	}
+	assert_int_equal(slot.crc32, crc32_update(0, data, len));
+	assert_ok(store_slot_commit(&slot, NULL, STORE_FROM_PEER, 0, volatile_fd, &f->e));
+	if (*volatile_fd < 0)
+		assert_true(slot.xxh3 == xxh3_of(data, len));
+}
+
+static void assert_blocks(struct store_task *t, uint32_t index)
+{
+	const struct geometry *g = &store_task_meta(t)->geometry;
+	uint32_t len = geometry_length(g, index), block = geometry_block_length(g);
+	cleanup(free_at) unsigned char *data = mem_alloc(len);
+	uint32_t crc32[PIECE_BLOCKS];
+	struct store_piece piece;
+
+	bytes_of(1, geometry_offset(g, index), len, data);
+	assert_int_equal(store_piece_get(t, index, &piece), STORE_PRESENT);
+	assert_true(store_piece_blocks(t, index, &piece, crc32));
+	for (unsigned i = 0; i < geometry_block_count(g, index); i++) {
+		uint32_t left = len - i * block;
+
+		assert_int_equal(crc32[i],
+				 crc32_update(0, data + i * block, left < block ? left : block));
+	}
+}
+
+static void a_piece_may_begin_at_any_of_its_blocks(void **state)
+{
+	struct fixture *f = *state;
+	const uint32_t last = PIECE / 3;
+	struct store_task *t = task_make(f, 1, 16 * PIECE + last, PIECE);
+	int fd;
+
+	for (unsigned block = 0; block < PIECE_BLOCKS; block++)
+		fill_from(f, t, block, block, 1 + 7001 * block, &fd);
+	fill_from(f, t, 16, 5, last, &fd);
+	for (uint32_t i = 0; i < 17; i++) {
+		assert_true(piece_is_right(t, store_task_fd(t), 1, i));
+		assert_blocks(t, i);
+	}
+	store_task_unref(t);
+	fixture_crash(f);
+	t = task_find(f, 1);
+	for (uint32_t i = 0; i < 17; i++) {
+		assert_int_equal(store_piece_get(t, i, NULL), STORE_UNPROVEN);
+		assert_ok(store_piece_prove(t, i, &f->e));
+		assert_blocks(t, i);
+	}
+	store_task_unref(t);
+}
+
+/* What an earlier version wrote, and what it leaves of ours. */
+static void a_record_without_blocks_has_its_pieces(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(free_at) char *path = path_of(f, 1, ".rec");
+	struct store_task *t = task_make(f, 1, 2 * PIECE, PIECE);
+	uint32_t crc32[PIECE_BLOCKS];
+	struct store_piece piece;
+	struct stat st;
+
+	task_fill(f, t, 1);
+	store_task_unref(t);
+	store_close(f->store);
+	assert_ok(stat(path, &st));
+	assert_ok(truncate(path, st.st_size - 2 * 64));
+	fixture_open(f);
+	t = task_find(f, 1);
+	assert_int_equal(store_piece_get(t, 0, &piece), STORE_PRESENT);
+	assert_false(store_piece_blocks(t, 0, &piece, crc32));
+	/* A piece that comes anew has them. */
+	store_piece_drop(t, 1);
+	assert_int_equal(piece_fill(f, t, 1, 1), -1);
+	assert_blocks(t, 1);
+	store_task_unref(t);
+}
+
+static void damaged_digests_of_blocks_are_not_believed(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(free_at) char *path = path_of(f, 1, ".rec");
+	struct store_task *t = task_make(f, 1, 2 * PIECE, PIECE);
+	uint32_t crc32[PIECE_BLOCKS];
+	struct store_piece piece, other;
+	struct stat st;
+
+	task_fill(f, t, 1);
+	assert_ok(stat(path, &st));
+	file_write(path, "?", 1, st.st_size - 2 * 64 + 9);
+	assert_int_equal(store_piece_get(t, 0, &piece), STORE_PRESENT);
+	assert_false(store_piece_blocks(t, 0, &piece, crc32));
+	assert_blocks(t, 1);
+	/* Nor those of other bytes. */
+	store_piece_get(t, 1, &other);
+	other.crc32++;
+	assert_false(store_piece_blocks(t, 1, &other, crc32));
+	store_task_unref(t);
+}
+
 static void more_than_the_piece_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -325,6 +443,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_store(nothing_shows_before_commit),
 		with_store(little_writes_give_the_sums_of_the_whole),
+		with_store(a_piece_may_begin_at_any_of_its_blocks),
+		with_store(a_record_without_blocks_has_its_pieces),
+		with_store(damaged_digests_of_blocks_are_not_believed),
 		with_store(more_than_the_piece_is_refused),
 		with_store(a_short_piece_is_refused_and_can_be_had_again),
 		with_store(commit_with_wrong_digest_is_refused),
