@@ -1,19 +1,17 @@
 /*
- * Piece states (table in piece.h), a byte per piece, and two bitmaps that make looking for work
- * cheap. Waiters hang on a struct want, which exists only while somebody waits, so memory follows
- * readers and not the length of the content. One lock; done() and everything else that may take
- * long happens after it was dropped: a waiter is claimed under the lock (state), then its timer is
- * cancelled, then done() is called, so it is answered once whoever comes first.
+ * Piece states (table in piece.h), a byte per piece. Waiters hang on a struct want, which exists
+ * only while somebody waits, so memory follows readers and not the length of the content. One lock;
+ * done() and everything else that may take long happens after it was dropped: a waiter is claimed
+ * under the lock (state), then its timer is cancelled, then done() is called, so it is answered
+ * once whoever comes first.
  */
 #include "daemon/piece.h"
 
 #include "base/bits.h"
 #include "base/clock.h"
-#include "base/geometry.h"
-#include "base/lock.h"
 #include "base/mem.h"
-#include "daemon/ahead.h"
 #include "daemon/hold.h"
+#include "daemon/piece_private.h"
 #include "daemon/store.h"
 
 #include <assert.h>
@@ -22,46 +20,13 @@
 #include <string.h>
 
 #define RANK_PIECES   30
-#define BUCKETS	      64
 #define VOLATILE_KEEP 4 /* of one task */
 
-enum { ABSENT, UNPROVEN, WANTED, RESERVED, FETCHING, READY, VOLATILE };
 enum { WAITER_WAITING = 1, WAITER_ANSWERED };
-
-/* Somebody waits for this piece. */
-struct want {
-	uint32_t index;
-	int64_t since_ms;
-	struct list link;   /* in wanted, oldest first; alone while the piece is FETCHING */
-	struct list bucket; /* in buckets */
-	struct list waiters;
-};
-
-struct pieces {
-	struct geometry g;	   /* constant */
-	struct store_task *st;	   /* constant */
-	struct piece_tally *tally; /* constant */
-	struct lock lock;	   /* rank 30, for all below */
-	uint8_t *state;
-	uint64_t *open;	    /* bit: may be taken */
-	uint64_t *unproven; /* bit: is UNPROVEN; NULL if none ever was */
-	uint32_t ready_count, fetching_count;
-	uint64_t ready_bytes;
-	uint32_t low; /* all below are READY */
-	enum piece_rank all_rank;
-	uint32_t hurried[PIECE_HURRIED_MAX]; /* + 1; 0 = none */
-	unsigned hurried_next;
-	struct ahead ahead;
-	unsigned waiters;
-	struct list wanted;
-	struct list buckets[BUCKETS];
-	struct list volatiles;
-	unsigned volatile_count;
-};
 
 /* ---- bitmaps and states; all with the lock */
 
-static void set_state(struct pieces *p, uint32_t index, int state)
+void piece_set_state(struct pieces *p, uint32_t index, int state)
 {
 	int was = p->state[index];
 	uint32_t len = geometry_length(&p->g, index);
@@ -102,14 +67,17 @@ struct pieces *pieces_new(struct store_task *st, struct piece_tally *tally)
 	p->all_rank = PIECE_NONE;
 	list_init(&p->wanted);
 	list_init(&p->volatiles);
-	for (unsigned i = 0; i < BUCKETS; i++)
+	for (unsigned i = 0; i < PIECE_BUCKETS; i++)
 		list_init(&p->buckets[i]);
 	for (uint32_t i = 0; i < count; i++) {
 		enum store_piece_state s = store_piece_get(st, i, NULL);
 
 		if (s == STORE_UNPROVEN && !p->unproven)
 			p->unproven = mem_array(count / 64 + 1, sizeof(uint64_t));
-		set_state(p, i, s == STORE_PRESENT ? READY : s == STORE_ABSENT ? ABSENT : UNPROVEN);
+		piece_set_state(p, i,
+				s == STORE_PRESENT  ? READY
+				: s == STORE_ABSENT ? ABSENT
+						    : UNPROVEN);
 	}
 	return p;
 }
@@ -148,7 +116,7 @@ struct extent extent_keep(const struct extent *x)
 /* The piece is not here any more; what is left of it goes when the last reader does. */
 static void hold_retire(struct pieces *p, struct hold *h, struct list *gone)
 {
-	set_state(p, h->index, ABSENT);
+	piece_set_state(p, h->index, ABSENT);
 	p->volatile_count--;
 	__atomic_sub_fetch(&p->tally->volatiles, 1, __ATOMIC_RELAXED);
 	list_remove(&h->link);
@@ -184,9 +152,9 @@ void pieces_drop_volatile(struct pieces *p, int64_t idle_ms)
 
 /* ---- wants and waiters */
 
-static struct want *want_find(struct pieces *p, uint32_t index)
+struct want *piece_want_find(struct pieces *p, uint32_t index)
 {
-	list_each (it, &p->buckets[index % BUCKETS]) {
+	list_each (it, &p->buckets[index % PIECE_BUCKETS]) {
 		struct want *w = list_entry(it, struct want, bucket);
 
 		if (w->index == index)
@@ -197,7 +165,7 @@ static struct want *want_find(struct pieces *p, uint32_t index)
 
 static struct want *want_make(struct pieces *p, uint32_t index)
 {
-	struct want *w = want_find(p, index);
+	struct want *w = piece_want_find(p, index);
 
 	if (w)
 		return w;
@@ -206,11 +174,11 @@ static struct want *want_make(struct pieces *p, uint32_t index)
 	w->since_ms = clock_ms();
 	list_init(&w->link);
 	list_init(&w->waiters);
-	list_push_back(&p->buckets[index % BUCKETS], &w->bucket);
+	list_push_back(&p->buckets[index % PIECE_BUCKETS], &w->bucket);
 	if (p->state[index] != FETCHING)
 		list_push_back(&p->wanted, &w->link);
 	if (p->state[index] == ABSENT)
-		set_state(p, index, WANTED);
+		piece_set_state(p, index, WANTED);
 	return w;
 }
 
@@ -219,7 +187,7 @@ static void want_free(struct pieces *p, struct want *w)
 	list_remove(&w->link);
 	list_remove(&w->bucket);
 	if (p->state[w->index] == WANTED)
-		set_state(p, w->index, ABSENT);
+		piece_set_state(p, w->index, ABSENT);
 	free(w);
 }
 
@@ -253,7 +221,7 @@ static void expire(struct timer *t)
 		lock_drop(&p->lock);
 		return;
 	}
-	struct want *want = want_find(p, w->index);
+	struct want *want = piece_want_find(p, w->index);
 	waiter_claim(p, w);
 	if (list_empty(&want->waiters))
 		want_free(p, want);
@@ -311,8 +279,6 @@ static bool join(struct pieces *p, struct waiter *w, int64_t timeout_ms)
 	return true;
 }
 
-static bool window_has_work(struct pieces *p);
-
 bool piece_read(struct pieces *p, uint64_t off, uint32_t len, struct waiter *w, int64_t timeout_ms)
 {
 	struct hold *h = NULL;
@@ -333,7 +299,7 @@ bool piece_read(struct pieces *p, uint64_t off, uint32_t len, struct waiter *w, 
 	w->index = geometry_index(&p->g, off);
 	here = p->state[w->index] == READY || p->state[w->index] == VOLATILE;
 	if (!w->follows && p->ready_count < p->g.piece_count)
-		moved = ahead_read(&p->ahead, &p->g, off, len) && window_has_work(p);
+		moved = ahead_read(&p->ahead, &p->g, off, len) && pieces_have_ahead(p);
 	if (p->state[w->index] == VOLATILE) {
 		h = hold_find(&p->volatiles, w->index);
 		h->used_ms = clock_ms();
@@ -364,7 +330,7 @@ bool piece_read_cancel(struct waiter *w)
 	lock_take(&p->lock);
 	mine = w->state == WAITER_WAITING;
 	if (mine) {
-		struct want *want = want_find(p, w->index);
+		struct want *want = piece_want_find(p, w->index);
 
 		waiter_claim(p, w);
 		if (list_empty(&want->waiters))
@@ -401,7 +367,7 @@ bool piece_is_ready(struct pieces *p, uint32_t index)
 bool piece_is_awaited(struct pieces *p, uint32_t index)
 {
 	lock_guard(&p->lock);
-	return want_find(p, index) != NULL;
+	return piece_want_find(p, index) != NULL;
 }
 
 uint32_t pieces_ready_count(struct pieces *p)
@@ -416,237 +382,7 @@ uint64_t pieces_ready_bytes(struct pieces *p)
 	return p->ready_bytes;
 }
 
-/* ---- looking for work; all with the lock */
-
-/* What a fetcher looks for: pieces to prove, or pieces to fetch out of have (NULL = any). */
-struct filter {
-	bool proof;
-	bool near; /* nothing but what readers want */
-	const uint64_t *have;
-	const struct piece_offer *offer; /* NULL = in ascending order */
-};
-
-static uint64_t allowed(const struct pieces *p, const struct filter *f, uint32_t word)
-{
-	uint64_t unproven = p->unproven ? p->unproven[word] : 0;
-
-	if (f->proof)
-		return unproven;
-	return (f->have ? f->have[word] : UINT64_MAX) & ~unproven;
-}
-
-/* only: NULL, or a bitmap of those that count. */
-static bool scan(const struct pieces *p, const struct filter *f, const uint64_t *only,
-		 uint32_t from, uint32_t end, uint32_t *index_out)
-{
-	for (uint32_t at = from; at < end; at = (at / 64 + 1) * 64) {
-		uint64_t bits = p->open[at / 64] & allowed(p, f, at / 64);
-
-		bits &= UINT64_MAX << (at % 64) & (only ? only[at / 64] : UINT64_MAX);
-		if (!bits)
-			continue;
-		*index_out = at / 64 * 64 + (uint32_t)__builtin_ctzll(bits);
-		return *index_out < end;
-	}
-	return false;
-}
-
-/* A piece that another's run will come to only after one more: a reader need not wait for that. */
-static bool may_steal(const struct pieces *p, uint32_t index)
-{
-	return p->state[index] == RESERVED && index > 0 && p->state[index - 1] == RESERVED;
-}
-
-static bool may_take(const struct pieces *p, const struct filter *f, uint32_t index)
-{
-	return (allowed(p, f, index / 64) >> index % 64 & 1) &&
-	       (bit_get(p->open, index) || may_steal(p, index));
-}
-
-static bool find_urgent(const struct pieces *p, const struct filter *f, uint32_t *index_out)
-{
-	list_each (it, &p->wanted) {
-		*index_out = list_entry(it, struct want, link)->index;
-		if (may_take(p, f, *index_out))
-			return true;
-	}
-	for (unsigned i = 0; i < PIECE_HURRIED_MAX && p->all_rank != PIECE_NONE; i++) {
-		*index_out = p->hurried[i] - 1;
-		if (p->hurried[i] && may_take(p, f, *index_out))
-			return true;
-	}
-	return false;
-}
-
-/* The one that has been waited for longest among those that are not in have. */
-static const struct want *find_stuck(const struct pieces *p, const uint64_t *have)
-{
-	const struct want *stuck = NULL;
-
-	list_each (it, &p->wanted) {
-		const struct want *w = list_entry(it, struct want, link);
-
-		if (p->state[w->index] == WANTED && !(have && bit_get(have, w->index)) &&
-		    (!stuck || w->since_ms < stuck->since_ms))
-			stuck = w;
-	}
-	return stuck;
-}
-
-static bool find_near(const struct pieces *p, const struct filter *f, uint32_t *index_out)
-{
-	for (unsigned n = 0; n < AHEAD_STREAMS; n++) {
-		uint32_t first, end;
-
-		if (ahead_window(&p->ahead, &p->g, n, &first, &end) &&
-		    scan(p, f, NULL, first, end, index_out))
-			return true;
-	}
-	return false;
-}
-
-/* The rarest first, so that those who download the same soon have what others lack. */
-static bool find_rare(const struct pieces *p, const struct filter *f, uint32_t *index_out)
-{
-	const struct piece_offer *o = f->offer;
-	const uint64_t *const sets[] = {o->rare[0], o->rare[1], o->have};
-	uint32_t from = o->from > p->low ? o->from : p->low, end = p->g.piece_count;
-
-	for (unsigned i = 0; i < 3; i++)
-		if (scan(p, f, sets[i], from, end, index_out) ||
-		    scan(p, f, sets[i], p->low, from, index_out))
-			return true;
-	return false;
-}
-
-/* In ascending order, for those who stream, unless there is a choice. */
-static bool find_any(const struct pieces *p, const struct filter *f, uint32_t *index_out)
-{
-	if (f->near)
-		return false;
-	if (f->offer)
-		return find_rare(p, f, index_out);
-	return scan(p, f, NULL, p->low, p->g.piece_count, index_out);
-}
-
-static const struct filter anything = {0}, proofs = {.proof = true};
-
-static bool find(const struct pieces *p, enum piece_rank least, const struct filter *f,
-		 struct piece_job *out)
-{
-	for (enum piece_rank rank = PIECE_URGENT; rank <= least && rank < PIECE_NONE; rank++) {
-		out->rank = rank;
-		if (rank == PIECE_URGENT && find_urgent(p, f, &out->index))
-			return true;
-		if (rank == PIECE_NEAR && find_near(p, f, &out->index))
-			return true;
-		/* What is on disk is proved sooner or later, asked for or not. */
-		if ((p->all_rank <= rank || (f->proof && rank == PIECE_REST)) &&
-		    find_any(p, f, &out->index))
-			return true;
-	}
-	return false;
-}
-
-static bool window_has_work(struct pieces *p)
-{
-	uint32_t index;
-
-	return find_near(p, &anything, &index) || find_near(p, &proofs, &index);
-}
-
 /* ---- fetchers */
-
-static void start(struct pieces *p, uint32_t index)
-{
-	struct want *w = want_find(p, index);
-
-	if (w)
-		list_remove(&w->link);
-	set_state(p, index, FETCHING);
-}
-
-static bool take(struct pieces *p, enum piece_rank least, const struct filter *f,
-		 struct piece_job *out)
-{
-	lock_guard(&p->lock);
-	if (!find(p, least, f, out))
-		return false;
-	start(p, out->index);
-	return true;
-}
-
-bool piece_take(struct pieces *p, enum piece_rank least, const uint64_t *have,
-		struct piece_job *out)
-{
-	return take(p, least, &(struct filter){.have = have}, out);
-}
-
-bool piece_take_near(struct pieces *p, enum piece_rank least, const uint64_t *have,
-		     struct piece_job *out)
-{
-	return take(p, least, &(struct filter){.near = true, .have = have}, out);
-}
-
-bool piece_take_rare(struct pieces *p, enum piece_rank least, const struct piece_offer *offer,
-		     struct piece_job *out)
-{
-	return take(p, least, &(struct filter){.have = offer->have, .offer = offer}, out);
-}
-
-bool piece_take_overdue(struct pieces *p, const uint64_t *have, int64_t before_ms,
-			struct piece_job *out)
-{
-	const struct want *w;
-
-	lock_guard(&p->lock);
-	w = find_stuck(p, have);
-	if (!w || w->since_ms > before_ms)
-		return false;
-	out->index = w->index;
-	out->rank = PIECE_URGENT;
-	start(p, out->index);
-	return true;
-}
-
-bool piece_take_proof(struct pieces *p, enum piece_rank least, struct piece_job *out)
-{
-	return take(p, least, &proofs, out);
-}
-
-static bool is_wanted(struct pieces *p, uint32_t index, enum piece_rank least)
-{
-	if (p->all_rank <= least || want_find(p, index))
-		return true;
-	return least >= PIECE_NEAR && ahead_has(&p->ahead, &p->g, index);
-}
-
-uint32_t piece_reserve(struct pieces *p, uint32_t index, enum piece_rank least, uint32_t count_max,
-		       uint64_t bytes_max)
-{
-	uint64_t bytes = 0;
-	uint32_t n = 0;
-
-	lock_guard(&p->lock);
-	for (uint32_t i = index + 1; i < p->g.piece_count && n < count_max; i++) {
-		bytes += geometry_length(&p->g, i);
-		if (bytes > bytes_max || !bit_get(p->open, i) || p->state[i] == UNPROVEN ||
-		    !is_wanted(p, i, least))
-			break;
-		set_state(p, i, RESERVED);
-		n++;
-	}
-	return n;
-}
-
-bool piece_claim(struct pieces *p, uint32_t index)
-{
-	lock_guard(&p->lock);
-	if (p->state[index] != RESERVED && p->state[index] != ABSENT && p->state[index] != WANTED)
-		return false;
-	start(p, index);
-	return true;
-}
 
 void piece_publish(struct pieces *p, uint32_t index, int volatile_fd)
 {
@@ -656,13 +392,13 @@ void piece_publish(struct pieces *p, uint32_t index, int volatile_fd)
 
 	lock_take(&p->lock);
 	assert(p->state[index] == FETCHING);
-	set_state(p, index, volatile_fd < 0 ? READY : VOLATILE);
+	piece_set_state(p, index, volatile_fd < 0 ? READY : VOLATILE);
 	if (volatile_fd >= 0) {
 		hold_add(p, index, volatile_fd, &gone);
 		h = hold_find(&p->volatiles, index);
 		hold_ref(h);
 	}
-	want = want_find(p, index);
+	want = piece_want_find(p, index);
 	if (want) {
 		claim_all(p, want, &claimed);
 		want_free(p, want);
@@ -682,9 +418,9 @@ void piece_publish(struct pieces *p, uint32_t index, int volatile_fd)
 
 static void put_back(struct pieces *p, uint32_t index)
 {
-	struct want *w = want_find(p, index);
+	struct want *w = piece_want_find(p, index);
 
-	set_state(p, index, w ? WANTED : ABSENT);
+	piece_set_state(p, index, w ? WANTED : ABSENT);
 	if (w && list_empty(&w->link))
 		list_push_front(&p->wanted, &w->link);
 }
@@ -709,7 +445,7 @@ void pieces_fail(struct pieces *p, const struct err *e)
 	struct list claimed = LIST_INIT(claimed);
 
 	lock_take(&p->lock);
-	for (unsigned i = 0; i < BUCKETS; i++)
+	for (unsigned i = 0; i < PIECE_BUCKETS; i++)
 		list_each_safe (it, &p->buckets[i]) {
 			struct want *want = list_entry(it, struct want, bucket);
 
@@ -733,7 +469,7 @@ void piece_forget(struct pieces *p, uint32_t index)
 {
 	lock_guard(&p->lock);
 	if (p->state[index] == READY)
-		set_state(p, index, ABSENT);
+		piece_set_state(p, index, ABSENT);
 }
 
 void pieces_forget_all(struct pieces *p)
@@ -741,41 +477,7 @@ void pieces_forget_all(struct pieces *p)
 	lock_guard(&p->lock);
 	for (uint32_t i = 0; i < p->g.piece_count; i++)
 		if (p->state[i] == READY)
-			set_state(p, i, ABSENT);
-}
-
-void pieces_need(struct pieces *p, const uint64_t *have, struct pieces_need *out)
-{
-	const struct filter f = {.have = have};
-	const struct want *stuck;
-	struct piece_job job;
-
-	lock_guard(&p->lock);
-	stuck = find_stuck(p, have);
-	out->urgent = find_urgent(p, &anything, &job.index) || find_urgent(p, &proofs, &job.index);
-	out->proof = find(p, PIECE_REST, &proofs, &job);
-	out->fetch = find(p, PIECE_REST, &anything, &job);
-	out->possible = out->fetch && find(p, PIECE_REST, &f, &job);
-	out->fetching = p->fetching_count > 0;
-	out->stuck_since_ms = stuck ? stuck->since_ms : 0;
-	out->stuck = stuck ? stuck->index : 0;
-	out->complete = p->ready_count == p->g.piece_count;
-	out->waiters = p->waiters;
-}
-
-unsigned pieces_stuck(struct pieces *p, const uint64_t *have, struct piece_stuck *out, unsigned max)
-{
-	unsigned n = 0;
-
-	lock_guard(&p->lock);
-	list_each (it, &p->wanted) {
-		const struct want *w = list_entry(it, struct want, link);
-
-		if (n < max && p->state[w->index] == WANTED && !(have && bit_get(have, w->index)))
-			out[n++] = (struct piece_stuck){w->index, w->since_ms,
-							bits_alone(p->open, have, w->index)};
-	}
-	return n;
+			piece_set_state(p, i, ABSENT);
 }
 
 uint32_t *pieces_missing(struct pieces *p, size_t *count_out)

@@ -20,11 +20,11 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/net.h"
+#include "daemon/complaints.h"
 #include "daemon/vortex.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -32,44 +32,20 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
-#define LOOPS_MAX	   8
-#define BACKLOG		   1024
-#define ACCEPT_BATCH	   64
-#define ACCEPT_PAUSE_MS	   100
-#define CHUNK_MAX	   (512u << 10) /* one sendfile */
-#define CHUNK_MIN	   (16u << 10)
-#define TURN_BYTES	   (2u << 20)	/* then the others on the loop have their turn */
-#define AHEAD_BYTES	   (4u << 20)	/* asked of the disk when a piece begins */
-#define UNSENT_MAX	   (256u << 10) /* that the kernel keeps: what is there is sent in its turn */
-#define GIVE_WAY_CHUNK	   (16u << 10) /* while a reader's piece is being sent, the others send */
-#define GIVE_WAY_MS	   50	       /* ... so much, so often */
-#define GIVE_WAY_MS_MAX	   1000	       /* a child that takes its piece slowly is not waited for */
-#define COMPLAINT_EVERY_MS 60000
-#define RECENT_MAX	   8
-#define RECENT_MS	   1000
-
-enum complaint {
-	BAD_TAG,
-	BAD_LENGTH,
-	BAD_TASK_ID,
-	SLOW_HEADER,
-	SLOW_READER,
-	TOO_MANY,
-	NO_DESCRIPTORS,
-	DISK_FAILED,
-	COMPLAINTS,
-};
-
-static const char *const complaint_text[COMPLAINTS] = {
-	[BAD_TAG] = "a packet of an unknown kind",
-	[BAD_LENGTH] = "a request of a wrong length",
-	[BAD_TASK_ID] = "a task id that is none",
-	[SLOW_HEADER] = "no whole request in time",
-	[SLOW_READER] = "takes nothing for too long",
-	[TOO_MANY] = "too many connections, none of them idle",
-	[NO_DESCRIPTORS] = "no descriptor left for a connection",
-	[DISK_FAILED] = "a piece cannot be read from the disk",
-};
+#define LOOPS_MAX	8
+#define BACKLOG		1024
+#define ACCEPT_BATCH	64
+#define ACCEPT_PAUSE_MS 100
+#define CHUNK_MAX	(512u << 10) /* one sendfile */
+#define CHUNK_MIN	(16u << 10)
+#define TURN_BYTES	(2u << 20)   /* then the others on the loop have their turn */
+#define AHEAD_BYTES	(4u << 20)   /* asked of the disk when a piece begins */
+#define UNSENT_MAX	(256u << 10) /* that the kernel keeps: what is there is sent in its turn */
+#define GIVE_WAY_CHUNK	(16u << 10)  /* while a reader's piece is being sent, the others send */
+#define GIVE_WAY_MS	50	     /* ... so much, so often */
+#define GIVE_WAY_MS_MAX 1000	     /* a child that takes its piece slowly is not waited for */
+#define RECENT_MAX	8
+#define RECENT_MS	1000
 
 struct worker {
 	struct piece_server *server;
@@ -97,11 +73,10 @@ struct piece_server {
 	struct worker workers[LOOPS_MAX];
 	struct bucket bucket;
 	size_t chunk;
-	unsigned urgent;		       /* atomic: pieces being sent that readers wait for */
-	int64_t urgent_since_ms;	       /* atomic: when the last of them began */
-	struct piece_server_stat stat;	       /* atomic */
-	int64_t complained_at_ms[COMPLAINTS];  /* atomic */
-	uint64_t complaints_since[COMPLAINTS]; /* atomic: not told yet */
+	unsigned urgent;	       /* atomic: pieces being sent that readers wait for */
+	int64_t urgent_since_ms;       /* atomic: when the last of them began */
+	struct piece_server_stat stat; /* atomic */
+	struct complaints complaints;
 };
 
 enum conn_state { CONN_READING, CONN_SENDING, CONN_WAITING };
@@ -132,26 +107,6 @@ static void conn_turn(struct conn *c);
 static void count(uint64_t *counter, uint64_t n)
 {
 	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
-}
-
-/* One line per kind and minute, with how many there were. */
-static void complain(struct piece_server *s, enum complaint kind, int fd)
-{
-	int64_t now_ms = clock_ms(),
-		last_ms = __atomic_load_n(&s->complained_at_ms[kind], __ATOMIC_RELAXED);
-	char ip[64];
-
-	count(&s->complaints_since[kind], 1);
-	if (last_ms != 0 && now_ms - last_ms < COMPLAINT_EVERY_MS)
-		return;
-	if (!__atomic_compare_exchange_n(&s->complained_at_ms[kind], &last_ms, now_ms, false,
-					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		return; /* another loop tells it */
-	if (fd < 0 || !net_peer_ip(fd, ip, sizeof(ip)))
-		strcpy(ip, "-");
-	log_warn("piece server complains", "why=\"%s\" peer=%s times=%" PRIu64,
-		 complaint_text[kind], ip,
-		 __atomic_exchange_n(&s->complaints_since[kind], 0, __ATOMIC_RELAXED));
 }
 
 static void conn_release_piece(struct conn *c)
@@ -249,7 +204,8 @@ static void conn_timed_out(struct loop_timer *t)
 	/* A child that has had its piece and says nothing more is no fault. */
 	if (c->state == CONN_SENDING || c->in_len > 0) {
 		count(&s->stat.timed_out, 1);
-		complain(s, c->state == CONN_SENDING ? SLOW_READER : SLOW_HEADER, c->watch.fd);
+		complain(&s->complaints, c->state == CONN_SENDING ? SLOW_READER : SLOW_HEADER,
+			 c->watch.fd);
 	}
 	conn_close(c);
 }
@@ -296,9 +252,9 @@ static void conn_refuse(struct conn *c, enum complaint kind)
 	struct piece_server *s = c->worker->server;
 
 	count(&s->stat.garbage, 1);
-	complain(s, kind, c->watch.fd);
+	complain(&s->complaints, kind, c->watch.fd);
 	c->last = true;
-	conn_answer_error(c, VORTEX_INVALID_ARGUMENT, complaint_text[kind]);
+	conn_answer_error(c, VORTEX_INVALID_ARGUMENT, complaint_text(kind));
 }
 
 static void recent_forget(struct worker *w)
@@ -428,7 +384,7 @@ static bool conn_flush_head(struct conn *c)
 
 static void conn_disk_failed(struct conn *c)
 {
-	complain(c->worker->server, DISK_FAILED, c->watch.fd);
+	complain(&c->worker->server->complaints, DISK_FAILED, c->watch.fd);
 	conn_close(c);
 }
 
@@ -577,7 +533,7 @@ static void conn_drop_new(struct conn *c, enum complaint kind)
 	struct piece_server *s = c->worker->server;
 
 	count(&s->stat.refused, 1);
-	complain(s, kind, c->watch.fd);
+	complain(&s->complaints, kind, c->watch.fd);
 	close(c->watch.fd);
 	free(c);
 }
@@ -648,7 +604,7 @@ static void accept_ready(struct watch *w, uint32_t events)
 		if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
 			return;
 		/* The listener stays readable: make room, and look again a little later. */
-		complain(s, NO_DESCRIPTORS, -1);
+		complain(&s->complaints, NO_DESCRIPTORS, -1);
 		(void)worker_make_room(&s->workers[0]);
 		loop_rewatch(s->workers[0].loop, w, 0);
 		loop_timer_arm(s->workers[0].loop, &s->accept_timer, ACCEPT_PAUSE_MS);
