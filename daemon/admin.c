@@ -39,6 +39,7 @@ enum figure {
 	SECONDS_USED,
 	WASTED,
 	PIECES_SERVED,
+	SERVED_BY_BLOCKS,
 	PIECE_CONNECTIONS,
 	STORE_BYTES,
 	STORE_QUOTA,
@@ -92,6 +93,10 @@ static const struct {
 	[PIECES_SERVED] = {{METRIC_COUNTER, "skimmer_pieces_served_total",
 			    "Pieces sent whole to peers.", NULL},
 			   NULL},
+	[SERVED_BY_BLOCKS] = {{METRIC_COUNTER, "skimmer_pieces_served_by_blocks_total",
+			       "Pieces sent to peers with the block first that a reader waits for.",
+			       NULL},
+			      NULL},
 	[PIECE_CONNECTIONS] = {{METRIC_GAUGE, "skimmer_piece_connections",
 				"Open connections of the piece server.", NULL},
 			       NULL},
@@ -145,6 +150,7 @@ static void show_pieces(const struct piece_server *server)
 	piece_server_stat(server, &s);
 	show(UPLOADED, s.bytes);
 	show(PIECES_SERVED, s.pieces);
+	show(SERVED_BY_BLOCKS, s.by_blocks);
 	show(PIECE_CONNECTIONS, s.open);
 }
 

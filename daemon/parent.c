@@ -48,12 +48,16 @@ static void pieces_message(struct rpc_stream *stream, const ProtobufCMessage *ms
 {
 	const Dfdaemon__V2__SyncPiecesResponse *answer = (const void *)msg;
 	struct parent *p = arg;
-	struct net_addr addr = piece_addr(p, answer);
+	const struct parent_piece piece = {.number = answer->number,
+					   .offset = answer->offset,
+					   .length = answer->length,
+					   .later = answer->later,
+					   .by_blocks = answer->by_blocks,
+					   .addr = piece_addr(p, answer)};
 
 	(void)stream;
 	if (!atomic_load(&p->muted))
-		p->ops->piece(p, answer->number, answer->offset, answer->length, answer->later,
-			      &addr, p->arg);
+		p->ops->piece(p, &piece, p->arg);
 }
 
 static void pieces_closed(struct rpc_stream *stream, enum rpc_code code, const char *text,

@@ -16,11 +16,17 @@ struct parent_info {
 	bool is_seed;
 };
 
+/* What a parent says that it has. */
+struct parent_piece {
+	uint32_t number;
+	uint64_t offset, length;
+	bool later;	/* only for who waits for it; it is told again when it may be had anyway */
+	bool by_blocks; /* may be asked for so (vortex.h) */
+	struct net_addr addr; /* where */
+};
+
 struct parent_ops {
-	/* It has piece number (length and offset as it says), to be had at addr. later: only if
-	 * somebody waits for it; it is told again when it may be had in any case. */
-	void (*piece)(struct parent *p, uint32_t number, uint64_t offset, uint64_t length,
-		      bool later, const struct net_addr *addr, void *arg);
+	void (*piece)(struct parent *p, const struct parent_piece *piece, void *arg);
 	/* Its link: bytes per second, 0 = unknown. */
 	void (*bandwidth)(struct parent *p, uint64_t tx, uint64_t tx_max, void *arg);
 	/* Its piece stream is over (all told, or it is gone: e set). Once. */

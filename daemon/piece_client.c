@@ -234,21 +234,29 @@ static int read_full(struct exchange *x, void *data, size_t len, struct err *e)
 static int refusal(const uint8_t *value, size_t len, struct err *e)
 {
 	struct vortex_error error;
+	int code = EPROTO;
 
 	if (vortex_error_read(value, len, &error, e) < 0)
 		return -e->code;
-	return err_set(e, error.code == VORTEX_NOT_FOUND ? ENOENT : EPROTO,
-		       "parent refuses (code %u): %s", error.code, error.message);
+	if (error.code == VORTEX_NOT_FOUND)
+		code = ENOENT;
+	else if (error.code == VORTEX_INVALID_ARGUMENT)
+		code = EOPNOTSUPP;
+	return err_set(e, code, "parent refuses (code %u): %s", error.code, error.message);
 }
 
 static int check_head(const struct vortex_content *c, const struct piece_ask *expected,
 		      struct err *e)
 {
-	if (c->number == expected->number && c->offset == expected->offset &&
-	    c->length == expected->length)
-		return 0;
-	return err_set(e, EPROTO, "parent offers piece %u at %ju of %ju bytes", c->number,
-		       (uintmax_t)c->offset, (uintmax_t)c->length);
+	if (c->number != expected->number || c->offset != expected->offset ||
+	    c->length != expected->length)
+		return err_set(e, EPROTO, "parent offers piece %u at %ju of %ju bytes", c->number,
+			       (uintmax_t)c->offset, (uintmax_t)c->length);
+	if (c->blocks.count > 0 && (c->blocks.length != expected->block_length ||
+				    c->blocks.first != expected->first_block))
+		return err_set(e, EPROTO, "parent offers blocks of %u bytes, from block %u",
+			       c->blocks.length, c->blocks.first);
+	return 0;
 }
 
 /* The packet before the content. */
@@ -257,14 +265,15 @@ static int read_head(struct exchange *x, struct piece_head *head_out, struct err
 	uint8_t packet[VORTEX_PACKET_MAX];
 	struct vortex_header h;
 	struct vortex_content c;
-	bool keep;
+	bool keep, by_blocks;
 
 	if (read_full(x, packet, VORTEX_HEADER_LEN, e) < 0)
 		return -e->code;
 	vortex_header_read(packet, &h);
 	if (h.length > VORTEX_VALUE_MAX)
 		return err_set(e, EPROTO, "parent answers with a packet of %u bytes", h.length);
-	if (h.tag != VORTEX_PIECE_CONTENT && h.tag != VORTEX_ERROR)
+	by_blocks = h.tag == VORTEX_BLOCKS_CONTENT && x->ask->block_length > 0;
+	if (h.tag != VORTEX_PIECE_CONTENT && h.tag != VORTEX_ERROR && !by_blocks)
 		return err_set(e, EPROTO, "parent answers with tag %u", h.tag);
 	if (read_full(x, packet, h.length, e) < 0)
 		return -e->code;
@@ -273,14 +282,16 @@ static int read_head(struct exchange *x, struct piece_head *head_out, struct err
 		x->keep = keep;
 		return refusal(packet, h.length, e);
 	}
-	if (vortex_content_read(packet, h.length, &c, e) < 0 || check_head(&c, x->ask, e) < 0)
+	if ((by_blocks ? vortex_blocks_read : vortex_content_read)(packet, h.length, &c, e) < 0 ||
+	    check_head(&c, x->ask, e) < 0)
 		return -e->code;
 	x->keep = keep;
 	*head_out = (struct piece_head){.number = c.number,
 					.offset = c.offset,
 					.length = c.length,
 					.has_crc32 = c.has_crc32,
-					.crc32 = c.crc32};
+					.crc32 = c.crc32,
+					.blocks = c.blocks};
 	memcpy(head_out->parent_id, c.parent_id, sizeof(head_out->parent_id));
 	return 0;
 }
@@ -326,7 +337,7 @@ static bool skip_rest(struct exchange *x, void *buffer)
 static int put_question(struct exchange *x, const struct vortex_request *rq,
 			struct piece_head *head_out, struct err *e)
 {
-	uint8_t packet[VORTEX_REQUEST_LEN];
+	uint8_t packet[VORTEX_REQUEST_MAX];
 	size_t len = vortex_request_write(packet, x->id, rq);
 
 	if (net_write_full(x->fd, packet, len, stall_deadline(x), e) < 0)
@@ -368,13 +379,21 @@ int piece_client_fetch(struct piece_client *c, const struct net_addr *addr,
 		       void *arg, struct err *e)
 {
 	struct exchange x = {.fd = -1, .ask = ask, .id = request_id(ask)};
-	struct vortex_request rq = {.number = ask->number};
+	struct vortex_request rq = {.number = ask->number,
+				    .by_blocks = ask->block_length > 0,
+				    .first_block = (uint8_t)ask->first_block};
 	void *buffer;
 	int r;
 
 	assert(strlen(ask->task_id) == sizeof(rq.task_id) - 1);
 	memcpy(rq.task_id, ask->task_id, sizeof(rq.task_id));
 	r = open_and_ask(c, addr, &x, &rq, head_out, e);
+	/* An earlier version of ours came back at this address, and closes now. */
+	if (r == -EOPNOTSUPP && rq.by_blocks) {
+		close_at(&x.fd);
+		x.answered = rq.by_blocks = false;
+		r = open_and_ask(c, addr, &x, &rq, head_out, e);
+	}
 	if (r == 0) {
 		buffer = buffer_take(c);
 		r = read_content(&x, buffer, sink, arg, e);

@@ -88,9 +88,9 @@ struct conn {
 	struct watch watch;
 	struct loop_timer timer;
 	enum conn_state state;
-	bool last; /* close after what is being sent */
-	unsigned in_len;
-	uint8_t in[VORTEX_REQUEST_LEN];
+	bool last;		  /* close after what is being sent */
+	unsigned in_len, in_want; /* of a request; in_want its header until that is here */
+	uint8_t in[VORTEX_REQUEST_MAX];
 	uint8_t *head; /* rest of a packet that the socket did not take at once; NULL mostly */
 	size_t head_at, head_len;
 	struct store_task *task; /* while its piece is being sent */
@@ -98,7 +98,8 @@ struct conn {
 	int64_t took_ms;	 /* ... when the child took something last */
 	struct loop_timer stuck; /* ... to see whether it does */
 	bool urgent;		 /* ... and a reader waits for it */
-	off_t off;
+	off_t start, end;	 /* ... where it is in the file */
+	off_t off;		 /* ... and what goes next; from the end on to the start */
 	uint64_t left;
 };
 
@@ -170,6 +171,7 @@ static void conn_await_request(struct conn *c)
 {
 	conn_end_piece(c);
 	c->in_len = 0;
+	c->in_want = VORTEX_HEADER_LEN;
 	conn_set_state(c, CONN_READING);
 	loop_timer_arm(c->worker->loop, &c->timer, c->worker->server->config.idle_timeout_ms);
 }
@@ -293,6 +295,21 @@ static struct store_task *worker_find_task(struct worker *w, const char *id)
 	return task;
 }
 
+_Static_assert(PIECE_BLOCKS == VORTEX_BLOCKS_MAX, "all blocks of a piece fit an answer");
+
+/* Leaves *out alone when their digests are not known: the piece goes in order then. */
+static void conn_find_blocks(const struct conn *c, const struct vortex_request *rq,
+			     const struct store_piece *piece, struct vortex_blocks *out)
+{
+	const struct geometry *g = &store_task_meta(c->task)->geometry;
+	struct vortex_blocks b = {.count = (uint8_t)geometry_block_count(g, rq->number),
+				  .first = rq->first_block,
+				  .length = geometry_block_length(g)};
+
+	if (b.first < b.count && store_piece_blocks(c->task, rq->number, piece, b.crc32))
+		*out = b;
+}
+
 /* Looks the piece up; fills *out when it may be sent. */
 static bool conn_find_piece(struct conn *c, const struct vortex_request *rq,
 			    struct vortex_content *out)
@@ -302,7 +319,7 @@ static bool conn_find_piece(struct conn *c, const struct vortex_request *rq,
 
 	if (host_config(c->worker->server->host)->disable_shared)
 		return false;
-	if (c->in[1] != VORTEX_DOWNLOAD_PIECE)
+	if (c->in[1] != VORTEX_DOWNLOAD_PIECE && c->in[1] != VORTEX_DOWNLOAD_BLOCKS)
 		return false; /* persistent and cache tasks: none here */
 	c->task = worker_find_task(c->worker, rq->task_id);
 	if (!c->task)
@@ -319,6 +336,8 @@ static bool conn_find_piece(struct conn *c, const struct vortex_request *rq,
 				       .traffic_type = 1, /* REMOTE_PEER, as Dragonfly says */
 				       .cost_s = piece.cost_ms / 1000,
 				       .created_at_s = piece.created_s};
+	if (rq->by_blocks)
+		conn_find_blocks(c, rq, &piece, &out->blocks);
 	return true;
 }
 
@@ -331,6 +350,14 @@ static void conn_hurry(struct conn *c)
 	__atomic_add_fetch(&s->urgent, 1, __ATOMIC_RELAXED);
 }
 
+/* So that the loop does not wait for a cold disk page by page. */
+static void conn_read_ahead(const struct conn *c)
+{
+	off_t len = c->end - c->off < AHEAD_BYTES ? c->end - c->off : AHEAD_BYTES;
+
+	(void)posix_fadvise(store_task_fd(c->task), c->off, len, POSIX_FADV_WILLNEED);
+}
+
 static void conn_request(struct conn *c)
 {
 	struct vortex_content content;
@@ -338,7 +365,8 @@ static void conn_request(struct conn *c)
 	uint8_t packet[VORTEX_PACKET_MAX];
 	struct err e;
 
-	if (vortex_request_read(c->in + VORTEX_HEADER_LEN, VORTEX_REQUEST_VALUE_LEN, &rq, &e) < 0) {
+	if (vortex_request_read(c->in + VORTEX_HEADER_LEN, c->in_len - VORTEX_HEADER_LEN, &rq, &e) <
+	    0) {
 		conn_refuse(c, BAD_TASK_ID);
 		return;
 	}
@@ -348,18 +376,19 @@ static void conn_request(struct conn *c)
 		conn_answer_error(c, VORTEX_NOT_FOUND, "piece not found");
 		return;
 	}
-	c->off = (off_t)content.offset;
+	c->start = (off_t)content.offset;
+	c->end = c->start + (off_t)content.length;
+	c->off = c->start + (off_t)content.blocks.first * content.blocks.length;
 	c->left = content.length;
+	if (content.blocks.count > 0)
+		count(&c->worker->server->stat.by_blocks, 1);
 	c->sending = true;
 	c->took_ms = clock_ms();
 	loop_timer_arm(c->worker->loop, &c->stuck, c->worker->server->config.stuck_ms);
 	host_sending_begun(c->worker->server->host, rq.number);
 	if (c->in[0] == VORTEX_URGENT_ID)
 		conn_hurry(c);
-	/* So that the loop does not wait for a cold disk page by page. */
-	(void)posix_fadvise(store_task_fd(c->task), c->off,
-			    (off_t)(c->left < AHEAD_BYTES ? c->left : AHEAD_BYTES),
-			    POSIX_FADV_WILLNEED);
+	conn_read_ahead(c);
 	conn_answer(c, packet, vortex_content_write(packet, vortex_kept_id(c->in[0]), &content));
 }
 
@@ -411,8 +440,13 @@ static int64_t conn_pause_ms(struct conn *c, size_t sent, bool gives_way)
 static bool conn_send_some(struct conn *c, size_t chunk, size_t *sent_out)
 {
 	struct piece_server *s = c->worker->server;
-	ssize_t n = sendfile(c->watch.fd, store_task_fd(c->task), &c->off,
-			     c->left < chunk ? (size_t)c->left : chunk);
+	uint64_t stretch = (uint64_t)(c->end - c->off);
+	ssize_t n;
+
+	if (stretch > c->left)
+		stretch = c->left;
+	n = sendfile(c->watch.fd, store_task_fd(c->task), &c->off,
+		     stretch < chunk ? (size_t)stretch : chunk);
 
 	if (n < 0) {
 		if (errno == EIO)
@@ -428,6 +462,10 @@ static bool conn_send_some(struct conn *c, size_t chunk, size_t *sent_out)
 	*sent_out = (size_t)n;
 	c->took_ms = clock_ms();
 	c->left -= (uint64_t)n;
+	if (c->off == c->end && c->left > 0) {
+		c->off = c->start;
+		conn_read_ahead(c);
+	}
 	count(&s->stat.bytes, (uint64_t)n);
 	host_count_tx(s->host, (uint64_t)n);
 	return true;
@@ -479,16 +517,24 @@ static bool conn_check_header(struct conn *c)
 		conn_close(c);
 		return false;
 	}
-	if (vortex_is_request(h.tag) && h.length == VORTEX_REQUEST_VALUE_LEN)
-		return true;
-	conn_refuse(c, vortex_is_request(h.tag) ? BAD_LENGTH : BAD_TAG);
-	return false;
+	if (vortex_request_value_len(h.tag) == 0) {
+		conn_refuse(c, BAD_TAG);
+		return false;
+	}
+	if (vortex_request_value_len(h.tag) != h.length) {
+		conn_refuse(c, BAD_LENGTH);
+		return false;
+	}
+	c->in_want = VORTEX_HEADER_LEN + h.length;
+	return true;
 }
 
 static void conn_read(struct conn *c)
 {
 	struct piece_server *s = c->worker->server;
-	ssize_t n = recv(c->watch.fd, c->in + c->in_len, sizeof(c->in) - c->in_len, MSG_DONTWAIT);
+	/* Not more than the request that it is, at the least. */
+	size_t room = c->in_want > VORTEX_HEADER_LEN ? c->in_want : VORTEX_REQUEST_LEN;
+	ssize_t n = recv(c->watch.fd, c->in + c->in_len, room - c->in_len, MSG_DONTWAIT);
 	unsigned before = c->in_len;
 
 	if (n <= 0) {
@@ -497,11 +543,11 @@ static void conn_read(struct conn *c)
 		return;
 	}
 	c->in_len += (unsigned)n;
-	if (before == 0 && c->in_len < VORTEX_REQUEST_LEN)
+	if (before == 0)
 		loop_timer_arm(c->worker->loop, &c->timer, s->config.header_timeout_ms);
 	if (before < VORTEX_HEADER_LEN && c->in_len >= VORTEX_HEADER_LEN && !conn_check_header(c))
 		return;
-	if (c->in_len == VORTEX_REQUEST_LEN)
+	if (c->in_len == c->in_want)
 		conn_request(c);
 }
 
@@ -574,6 +620,7 @@ static void conn_start(struct piece_server *s, int fd)
 	c->timer = (struct loop_timer){.fire = conn_timed_out, .arg = c};
 	c->stuck = (struct loop_timer){.fire = conn_look_at_progress};
 	c->adopt = (struct loop_job){.run = conn_adopt, .arg = c};
+	c->in_want = VORTEX_HEADER_LEN;
 	list_init(&c->link);
 	list_init(&c->timer.link);
 	list_init(&c->stuck.link);

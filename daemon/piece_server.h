@@ -6,6 +6,8 @@
  * A host that does not share (host_config) has none for anybody.
  * What a child's reader waits for goes before the rest (docs/adr/0003-urgent-requests.md).
  * Connections stay open after an answer (docs/adr/0002-kept-piece-connections.md).
+ * A child that asks by blocks gets the block that it wants first, and the digests of all
+ * (docs/adr/0006-part-of-piece-reads.md).
  */
 #ifndef DAEMON_PIECE_SERVER_H
 #define DAEMON_PIECE_SERVER_H
@@ -37,6 +39,7 @@ uint16_t piece_server_port(const struct piece_server *s);
 struct piece_server_stat {
 	uint64_t accepted, open; /* connections */
 	uint64_t pieces, bytes;	 /* sent whole; of content */
+	uint64_t by_blocks;	 /* begun, of pieces */
 	uint64_t not_found;
 	uint64_t failed;	     /* pieces that broke off: the child left, or our disk failed */
 	uint64_t garbage;	     /* requests that were none */

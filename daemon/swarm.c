@@ -119,24 +119,25 @@ static void note_pace(struct feeder *f)
 	f->told_ms = now;
 }
 
-static void on_piece(struct parent *p, uint32_t number, uint64_t offset, uint64_t length,
-		     bool later, const struct net_addr *addr, void *arg)
+static void on_piece(struct parent *p, const struct parent_piece *piece, void *arg)
 {
 	struct feeder *f = arg;
 	struct swarm *s = f->swarm;
 	const struct geometry *g = &s->c.geometry;
+	uint32_t number = piece->number;
 
 	(void)p;
 	lock_take(s->c.lock);
-	if (number >= g->piece_count || offset != geometry_offset(g, number) ||
-	    length != geometry_length(g, number)) {
+	if (number >= g->piece_count || piece->offset != geometry_offset(g, number) ||
+	    piece->length != geometry_length(g, number)) {
 		/* It speaks of other content, or nonsense. */
 		swarm_drop(s, f, true);
 	} else if (!f->dropped) {
 		f->told = true;
-		f->addr = *addr;
+		f->addr = piece->addr;
+		f->by_blocks = piece->by_blocks;
 		bit_set(f->have, number);
-		if (!later) {
+		if (!piece->later) {
 			note_pace(f);
 			bit_set(f->offered, number);
 		}

@@ -30,6 +30,7 @@ struct feeder {
 	unsigned refs, in_flight, misses;
 	struct parent *parent; /* NULL while opening and once reaped */
 	struct net_addr addr;  /* where it said its pieces are */
+	bool by_blocks;	       /* ... and may be asked for so */
 	uint64_t *have;	       /* bitmap */
 	uint64_t *offered;     /* bitmap, of these: may be had though nobody waits for them */
 	uint64_t tx, tx_max;

@@ -25,7 +25,8 @@ struct sync {
 	/* set before opened: */
 	struct task *task;
 	struct err open_e;
-	char *host_id; /* constant */
+	char *host_id;	 /* constant */
+	bool is_skimmer; /* constant: the child takes what is ours */
 	/* the actor's alone */
 	uint32_t *interested;
 	size_t interested_count;
@@ -94,6 +95,7 @@ static bool tell_piece(struct sync *s, uint32_t number, uint64_t length, bool la
 	m.length = length;
 	m.ip = (char *)c->ip;
 	m.later = later;
+	m.by_blocks = s->is_skimmer;
 	message_set(&m, tcp_port, DFDAEMON__V2__SYNC_PIECES_RESPONSE__TCP_PORT__TCP_PORT,
 		    port ? port : c->piece_port);
 	return rpc_call_send(s->call, &m.base);
@@ -232,6 +234,7 @@ void sync_pieces(struct rpc_call *call, const ProtobufCMessage *req, void *arg)
 	actor_init(&s->actor);
 	s->retry = (struct timer){.fire = sync_retry, .arg = s};
 	s->host_id = mem_strdup(rq->host_id);
+	s->is_skimmer = rq->takes_later;
 	/* A short list is of what readers wait for: all of it goes out as soon as may be. */
 	s->paced = rq->takes_later && rq->n_interested_piece_numbers > HERALD_URGENT_MAX;
 	s->interested_count = rq->n_interested_piece_numbers;

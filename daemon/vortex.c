@@ -4,7 +4,7 @@
  * PieceContent's value:
  *	4 metadata length (what comes after this field), 4 number, 8 offset, 8 length,
  *	4+n digest "crc32:<decimal>", 4+n parent id, 1 traffic type, 8 cost in seconds,
- *	8 created at in seconds since 1970, signed.
+ *	8 created at in seconds since 1970, signed; by blocks, what vortex.h says.
  */
 #include "daemon/vortex.h"
 
@@ -78,10 +78,19 @@ static size_t put_header(uint8_t *out, uint8_t id, enum vortex_tag tag, const ui
 	return len;
 }
 
-bool vortex_is_request(uint8_t tag)
+uint32_t vortex_request_value_len(uint8_t tag)
 {
-	return tag == VORTEX_DOWNLOAD_PIECE || tag == VORTEX_DOWNLOAD_PERSISTENT_PIECE ||
-	       tag == VORTEX_DOWNLOAD_PERSISTENT_CACHE_PIECE || tag == VORTEX_DOWNLOAD_CACHE_PIECE;
+	switch (tag) {
+	case VORTEX_DOWNLOAD_PIECE:
+	case VORTEX_DOWNLOAD_PERSISTENT_PIECE:
+	case VORTEX_DOWNLOAD_PERSISTENT_CACHE_PIECE:
+	case VORTEX_DOWNLOAD_CACHE_PIECE:
+		return VORTEX_REQUEST_VALUE_LEN;
+	case VORTEX_DOWNLOAD_BLOCKS:
+		return VORTEX_REQUEST_VALUE_LEN + 1;
+	default:
+		return 0;
+	}
 }
 
 void vortex_header_read(const uint8_t in[VORTEX_HEADER_LEN], struct vortex_header *out)
@@ -93,28 +102,43 @@ void vortex_header_read(const uint8_t in[VORTEX_HEADER_LEN], struct vortex_heade
 	out->length = (uint32_t)take_int(&r, 4);
 }
 
-size_t vortex_request_write(uint8_t out[VORTEX_REQUEST_LEN], uint8_t id,
+size_t vortex_request_write(uint8_t out[VORTEX_REQUEST_MAX], uint8_t id,
 			    const struct vortex_request *rq)
 {
 	uint8_t *at = out + VORTEX_HEADER_LEN;
 
 	memcpy(at, rq->task_id, 64);
 	at = put_int(at + 64, rq->number, 4);
-	return put_header(out, id, VORTEX_DOWNLOAD_PIECE, at);
+	if (!rq->by_blocks)
+		return put_header(out, id, VORTEX_DOWNLOAD_PIECE, at);
+	at = put_int(at, rq->first_block, 1);
+	return put_header(out, id, VORTEX_DOWNLOAD_BLOCKS, at);
 }
 
 int vortex_request_read(const uint8_t *value, size_t len, struct vortex_request *out, struct err *e)
 {
 	struct reader r = {.at = value, .left = len};
 
-	if (len != VORTEX_REQUEST_VALUE_LEN)
+	if (len != VORTEX_REQUEST_VALUE_LEN && len != VORTEX_REQUEST_VALUE_LEN + 1)
 		return err_set(e, EPROTO, "a piece request of %zu bytes", len);
 	memcpy(out->task_id, take(&r, 64), 64);
 	out->task_id[64] = 0;
 	out->number = (uint32_t)take_int(&r, 4);
+	out->by_blocks = len > VORTEX_REQUEST_VALUE_LEN;
+	out->first_block = out->by_blocks ? (uint8_t)take_int(&r, 1) : 0;
 	if (!digest_is_hex64(out->task_id))
 		return err_set(e, EPROTO, "a task id that is not 64 hex digits");
 	return 0;
+}
+
+static uint8_t *put_blocks(uint8_t *at, const struct vortex_blocks *b)
+{
+	at = put_int(at, b->first, 1);
+	at = put_int(at, b->count, 1);
+	at = put_int(at, b->length, 4);
+	for (unsigned i = 0; i < b->count; i++)
+		at = put_int(at, b->crc32[i], 4);
+	return at;
 }
 
 size_t vortex_content_write(uint8_t out[VORTEX_PACKET_MAX], uint8_t id,
@@ -133,8 +157,11 @@ size_t vortex_content_write(uint8_t out[VORTEX_PACKET_MAX], uint8_t id,
 	at = put_int(at, c->traffic_type, 1);
 	at = put_int(at, c->cost_s, 8);
 	at = put_int(at, (uint64_t)c->created_at_s, 8);
+	if (c->blocks.count > 0)
+		at = put_blocks(at, &c->blocks);
 	put_int(out + VORTEX_HEADER_LEN, (uint64_t)(at - meta), 4);
-	return put_header(out, id, VORTEX_PIECE_CONTENT, at);
+	return put_header(out, id,
+			  c->blocks.count > 0 ? VORTEX_BLOCKS_CONTENT : VORTEX_PIECE_CONTENT, at);
 }
 
 /* "crc32:<decimal>": true. Another digest is none that we know: false. */
@@ -163,31 +190,59 @@ static bool is_printable(const uint8_t *text, size_t len)
 	return true;
 }
 
-int vortex_content_read(const uint8_t *value, size_t len, struct vortex_content *out, struct err *e)
+static int take_content(struct reader *r, struct vortex_content *out, struct err *e)
 {
-	struct reader r = {.at = value, .left = len};
 	const uint8_t *digest, *parent;
 	size_t digest_len, parent_len;
 	uint64_t meta_len;
 
 	memset(out, 0, sizeof(*out));
-	meta_len = take_int(&r, 4);
-	if (r.bad || meta_len != r.left)
+	meta_len = take_int(r, 4);
+	if (r->bad || meta_len != r->left)
 		return err_set(e, EPROTO, "piece metadata of a length that is not the packet's");
-	out->number = (uint32_t)take_int(&r, 4);
-	out->offset = take_int(&r, 8);
-	out->length = take_int(&r, 8);
-	digest = take_text(&r, &digest_len);
-	parent = take_text(&r, &parent_len);
-	out->traffic_type = (uint8_t)take_int(&r, 1);
-	out->cost_s = take_int(&r, 8);
-	out->created_at_s = (int64_t)take_int(&r, 8);
-	if (r.bad)
+	out->number = (uint32_t)take_int(r, 4);
+	out->offset = take_int(r, 8);
+	out->length = take_int(r, 8);
+	digest = take_text(r, &digest_len);
+	parent = take_text(r, &parent_len);
+	out->traffic_type = (uint8_t)take_int(r, 1);
+	out->cost_s = take_int(r, 8);
+	out->created_at_s = (int64_t)take_int(r, 8);
+	if (r->bad)
 		return err_set(e, EPROTO, "piece metadata that ends too early");
 	if (parent_len >= sizeof(out->parent_id) || !is_printable(parent, parent_len))
 		return err_set(e, EPROTO, "a parent id that is none");
 	memcpy(out->parent_id, parent, parent_len);
 	out->has_crc32 = parse_crc32(digest, digest_len, &out->crc32);
+	return 0;
+}
+
+int vortex_content_read(const uint8_t *value, size_t len, struct vortex_content *out, struct err *e)
+{
+	struct reader r = {.at = value, .left = len};
+
+	return take_content(&r, out, e);
+}
+
+int vortex_blocks_read(const uint8_t *value, size_t len, struct vortex_content *out, struct err *e)
+{
+	struct reader r = {.at = value, .left = len};
+	struct vortex_blocks *b = &out->blocks;
+	int result = take_content(&r, out, e);
+
+	if (result < 0)
+		return result;
+	b->first = (uint8_t)take_int(&r, 1);
+	b->count = (uint8_t)take_int(&r, 1);
+	b->length = (uint32_t)take_int(&r, 4);
+	if (r.bad || b->count > VORTEX_BLOCKS_MAX || b->first >= b->count || b->length == 0 ||
+	    out->length <= (uint64_t)(b->count - 1) * b->length ||
+	    out->length > (uint64_t)b->count * b->length)
+		return err_set(e, EPROTO, "blocks that are not those of the piece");
+	for (unsigned i = 0; i < b->count; i++)
+		b->crc32[i] = (uint32_t)take_int(&r, 4);
+	if (r.bad || !out->has_crc32)
+		return err_set(e, EPROTO, "blocks without their digests");
 	return 0;
 }
 

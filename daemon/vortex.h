@@ -10,6 +10,14 @@
  * (docs/adr/0002-kept-piece-connections.md). A Skimmer child gives a request that a reader waits
  * for the id VORTEX_URGENT_ID, and no other one (docs/adr/0003-urgent-requests.md).
  *
+ * Two of the reserved tags are ours: a request by blocks, and its answer. The value of the request
+ * is that of any other and one byte, the block to begin with. The metadata of the answer are those
+ * of PIECE_CONTENT, then 1 byte the block that the content begins with, 1 how many blocks there
+ * are, 4 the length of a block, and 4 for each block's CRC-32. The content goes from the start of
+ * that block to the end of the piece, then from the start of the piece to that block. Who has no
+ * CRC-32s of blocks answers with PIECE_CONTENT. Only parents that said in SyncPieces that they
+ * know it are asked so (docs/adr/0006-part-of-piece-reads.md).
+ *
  * Must not know: sockets, stores, tasks.
  */
 #ifndef DAEMON_VORTEX_H
@@ -29,6 +37,8 @@ enum vortex_tag {
 	VORTEX_PERSISTENT_CACHE_PIECE_CONTENT = 5,
 	VORTEX_DOWNLOAD_CACHE_PIECE = 6,
 	VORTEX_CACHE_PIECE_CONTENT = 7,
+	VORTEX_DOWNLOAD_BLOCKS = 200,
+	VORTEX_BLOCKS_CONTENT = 201,
 	VORTEX_CLOSE = 254,
 	VORTEX_ERROR = 255,
 };
@@ -45,6 +55,8 @@ enum vortex_code {
 #define VORTEX_HEADER_LEN	 6
 #define VORTEX_REQUEST_VALUE_LEN 68
 #define VORTEX_REQUEST_LEN	 (VORTEX_HEADER_LEN + VORTEX_REQUEST_VALUE_LEN)
+#define VORTEX_REQUEST_MAX	 (VORTEX_REQUEST_LEN + 1) /* by blocks */
+#define VORTEX_BLOCKS_MAX	 16
 #define VORTEX_VALUE_MAX	 2048 /* no value we accept or send is longer */
 #define VORTEX_PACKET_MAX	 (VORTEX_HEADER_LEN + VORTEX_VALUE_MAX)
 
@@ -57,6 +69,15 @@ struct vortex_header {
 struct vortex_request {
 	char task_id[65]; /* 64 lower-case hex digits */
 	uint32_t number;
+	bool by_blocks;
+	uint8_t first_block;
+};
+
+/* Of a piece that comes by blocks. */
+struct vortex_blocks {
+	uint8_t count, first; /* count 0: it comes in order, as one */
+	uint32_t length;      /* of each but the last */
+	uint32_t crc32[VORTEX_BLOCKS_MAX];
 };
 
 /* What goes before the content of a piece. */
@@ -69,6 +90,7 @@ struct vortex_content {
 	uint8_t traffic_type;
 	uint64_t cost_s;
 	int64_t created_at_s;
+	struct vortex_blocks blocks;
 };
 
 struct vortex_error {
@@ -82,13 +104,13 @@ static inline uint8_t vortex_kept_id(uint8_t request_id)
 	return (uint8_t)~request_id;
 }
 
-/* True for the four tags that ask for a piece; all carry the same value. */
-bool vortex_is_request(uint8_t tag);
+/* Length of the value of a request of this tag; 0 = the tag asks for no piece. */
+uint32_t vortex_request_value_len(uint8_t tag);
 
 void vortex_header_read(const uint8_t in[VORTEX_HEADER_LEN], struct vortex_header *out);
 
 /* Each writes a whole packet, header included, and returns its length. */
-size_t vortex_request_write(uint8_t out[VORTEX_REQUEST_LEN], uint8_t id,
+size_t vortex_request_write(uint8_t out[VORTEX_REQUEST_MAX], uint8_t id,
 			    const struct vortex_request *rq);
 size_t vortex_content_write(uint8_t out[VORTEX_PACKET_MAX], uint8_t id,
 			    const struct vortex_content *c);
@@ -101,6 +123,9 @@ must_check int vortex_request_read(const uint8_t *value, size_t len, struct vort
 /* Metadata longer than what is known is accepted: a later version may have added to it. */
 must_check int vortex_content_read(const uint8_t *value, size_t len, struct vortex_content *out,
 				   struct err *e);
+/* The same for the answer to a request by blocks. Its numbers fit each other. */
+must_check int vortex_blocks_read(const uint8_t *value, size_t len, struct vortex_content *out,
+				  struct err *e);
 must_check int vortex_error_read(const uint8_t *value, size_t len, struct vortex_error *out,
 				 struct err *e);
 

@@ -37,14 +37,18 @@ struct fake_peer {
 	bool corrupt;	     /* its bytes are not what its digest says */
 	bool lies;	     /* its bytes are wrong and its digest agrees with them */
 	bool no_digest;
-	bool later;	      /* what it announces is only for who waits */
-	bool held;	      /* fetches wait until it is not */
-	uint64_t held_pieces; /* ... of these pieces alone */
-	bool half;	      /* half a piece comes before that */
+	bool later;		/* what it announces is only for who waits */
+	bool held;		/* fetches wait until it is not */
+	uint64_t held_pieces;	/* ... of these pieces alone */
+	bool half;		/* half a piece comes before that */
+	bool by_blocks;		/* it answers requests by blocks */
+	unsigned early_blocks;	/* ... and so many come before it waits */
+	unsigned corrupt_block; /* ... and this one is wrong; 0 = none */
+	bool odd_blocks;	/* ... and its digests of blocks are not those of the piece */
 	int closes; /* > 0: tells this error once it has announced; -1: tells the regular end */
 	uint32_t odd_len;   /* added to the lengths it announces */
 	unsigned cancelled; /* fetches */
-	unsigned fetches, urgent_fetches, opens, frees, announcements, asked_sooner;
+	unsigned fetches, urgent_fetches, block_fetches, opens, frees, announcements, asked_sooner;
 	unsigned full, free; /* times that it was told so */
 };
 
@@ -517,10 +521,16 @@ static inline void fake_announce(void *arg)
 			uint64_t off = (uint64_t)i * fake.piece_length;
 			uint64_t len = fake.length - off < fake.piece_length ? fake.length - off
 									     : fake.piece_length;
+			const struct parent_piece piece = {
+				.number = i,
+				.offset = off,
+				.length = len + fake.peers[p->peer].odd_len,
+				.later = fake.peers[p->peer].later,
+				.by_blocks = fake.peers[p->peer].by_blocks,
+				.addr = addr};
 
 			if (news >> i & 1)
-				p->ops.piece(p, i, off, len + fake.peers[p->peer].odd_len,
-					     fake.peers[p->peer].later, &addr, p->arg);
+				p->ops.piece(p, &piece, p->arg);
 		}
 		if (closes > 0)
 			err_set(&e, closes, "parent closed");
@@ -616,6 +626,30 @@ static inline bool fake_peer_gives(struct fake_peer *peer, const struct piece_as
 	return false;
 }
 
+/* With the lock: turns the bytes into the order in which they come. Returns how many come early. */
+static inline size_t fake_by_blocks(struct fake_peer *peer, const struct piece_ask *ask,
+				    unsigned char *data, struct piece_head *head)
+{
+	cleanup(free_at) unsigned char *in_order = mem_dup(data, ask->length);
+	size_t begin = (size_t)ask->first_block * ask->block_length;
+	struct vortex_blocks *b = &head->blocks;
+
+	*b = (struct vortex_blocks){.first = (uint8_t)ask->first_block,
+				    .length = ask->block_length};
+	for (size_t at = 0; at < ask->length; at += b->length) {
+		size_t n = ask->length - at < b->length ? ask->length - at : b->length;
+
+		b->crc32[b->count++] = crc32_update(0, data + at, n);
+	}
+	b->crc32[0] ^= peer->odd_blocks;
+	if (peer->corrupt_block)
+		in_order[peer->corrupt_block * b->length] ^= 1;
+	memcpy(data, in_order + begin, ask->length - begin);
+	memcpy(data + ask->length - begin, in_order, begin);
+	peer->block_fetches++;
+	return (size_t)peer->early_blocks * b->length;
+}
+
 int piece_client_fetch(struct piece_client *c, const struct net_addr *addr,
 		       const struct piece_ask *ask, struct piece_head *head_out, piece_sink sink,
 		       void *arg, struct err *e)
@@ -638,6 +672,10 @@ int piece_client_fetch(struct piece_client *c, const struct net_addr *addr,
 					.crc32 = crc32_update(0, data, ask->length)};
 	if (peer->corrupt)
 		data[ask->length / 2] ^= 0x40;
+	if (peer->by_blocks && ask->block_length)
+		early = fake_by_blocks(peer, ask, data, head_out);
+	else
+		assert_int_equal(ask->block_length, 0);
 	lock_drop(&fake.lock);
 	if (early && sink(arg, data, early, e) < 0)
 		return -e->code;

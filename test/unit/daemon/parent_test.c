@@ -173,18 +173,18 @@ struct heard {
 	struct err e; /* code 0 = closed without */
 };
 
-static void hear_piece(struct parent *p, uint32_t number, uint64_t offset, uint64_t length,
-		       bool later, const struct net_addr *addr, void *arg)
+static void hear_piece(struct parent *p, const struct parent_piece *piece, void *arg)
 {
 	struct heard *h = arg;
 
 	(void)p;
-	assert_false(later);
-	assert_int_equal(length, 4096);
+	assert_false(piece->later);
+	assert_false(piece->by_blocks); /* as a Dragonfly parent leaves it */
+	assert_int_equal(piece->length, 4096);
 	lock_guard(&h->lock);
-	h->numbers[h->pieces] = number;
-	h->offsets[h->pieces] = offset;
-	net_addr_print(addr, h->addrs[h->pieces], sizeof(h->addrs[0]));
+	h->numbers[h->pieces] = piece->number;
+	h->offsets[h->pieces] = piece->offset;
+	net_addr_print(&piece->addr, h->addrs[h->pieces], sizeof(h->addrs[0]));
 	h->pieces++;
 }
 

@@ -77,6 +77,7 @@ static void who_understands_later_is_told_of_all_at_once_and_again_in_turn(void 
 	assert_int_equal(heard(&h), 10);
 	for (unsigned i = 0; i < 10; i++)
 		assert_int_equal(told(&h, i)->later, i < 5);
+	assert_true(told(&h, 0)->by_blocks);
 	hearing_free(&h);
 	task_unref(t);
 	door_close(&d);
@@ -108,6 +109,7 @@ static void room_may_be_told_by_anybody_at_any_time(void **state)
 	/* Full, but there is nobody else to tell. */
 	assert_int_equal(read_piece(t, 3), 0);
 	assert_int_equal(told(&child, 0)->number, 3);
+	assert_false(told(&child, 0)->by_blocks); /* it takes nothing that is ours */
 	assert_int_equal(await_end(&child), RPC_OK);
 	hearing_free(&h);
 	hearing_free(&child);

@@ -13,6 +13,7 @@
 
 #define ID	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define CONTENT (300u << 10)
+#define BLOCK	(CONTENT / 16)
 
 /* What the parent does with each request it gets. */
 enum behaviour {
@@ -29,6 +30,10 @@ enum behaviour {
 	SILENCE,
 	STALL, /* half the content, then nothing */
 	NO_DIGEST,
+	OLDER,	     /* a Skimmer parent that knows no blocks */
+	IN_ORDER,    /* one that has no digests of blocks */
+	OTHER_BLOCK, /* begins with another than was asked for */
+	OTHER_BLOCKS,
 };
 
 struct parent {
@@ -37,6 +42,7 @@ struct parent {
 	struct net_addr addr;
 	pthread_t thread;
 	unsigned connections, requests, urgent, sent; /* atomic; sent: contents */
+	unsigned by_blocks;			      /* atomic: requests */
 	bool stop;				      /* atomic */
 };
 
@@ -47,6 +53,31 @@ static void send_all(int fd, const void *data, size_t len)
 	struct err e;
 
 	(void)!net_write_full(fd, data, len, clock_ms() + 30000, &e);
+}
+
+/* In two stretches. */
+static void answer_blocks(struct parent *p, int fd, const uint8_t *request, uint8_t first)
+{
+	struct vortex_content c = {.number = 7,
+				   .offset = 7 * CONTENT,
+				   .length = CONTENT,
+				   .has_crc32 = true,
+				   .crc32 = 4242,
+				   .blocks = {.count = 16, .first = first, .length = BLOCK}};
+	uint8_t packet[VORTEX_PACKET_MAX];
+
+	if (p->behaviour == OTHER_BLOCK)
+		c.blocks.first ^= 1;
+	if (p->behaviour == OTHER_BLOCKS) {
+		c.blocks.count /= 2;
+		c.blocks.length *= 2;
+		c.blocks.first /= 2;
+	}
+	for (unsigned i = 0; i < 16; i++)
+		c.blocks.crc32[i] = i;
+	send_all(fd, packet, vortex_content_write(packet, vortex_kept_id(request[0]), &c));
+	send_all(fd, content + first * BLOCK, CONTENT - first * BLOCK);
+	send_all(fd, content, first * BLOCK);
 }
 
 static void answer_piece(struct parent *p, int fd, const uint8_t *request)
@@ -97,19 +128,50 @@ static bool answer(struct parent *p, int fd, const uint8_t *request)
 		return true;
 	default:
 		answer_piece(p, fd, request);
-		return p->behaviour == KEEP || p->behaviour == STALL || p->behaviour == NO_DIGEST;
+		return p->behaviour == KEEP || p->behaviour == STALL || p->behaviour == NO_DIGEST ||
+		       p->behaviour == OLDER || p->behaviour == IN_ORDER;
 	}
+}
+
+/* False: the connection ends. */
+static bool answer_by_blocks(struct parent *p, int fd, const uint8_t *request, uint8_t first)
+{
+	uint8_t packet[VORTEX_PACKET_MAX];
+
+	__atomic_add_fetch(&p->by_blocks, 1, __ATOMIC_SEQ_CST);
+	if (p->behaviour == OLDER) {
+		send_all(fd, packet,
+			 vortex_error_write(packet, request[0], VORTEX_INVALID_ARGUMENT,
+					    "a packet of an unknown kind"));
+		return false;
+	}
+	if (p->behaviour == IN_ORDER)
+		answer_piece(p, fd, request);
+	else
+		answer_blocks(p, fd, request, first);
+	return true;
 }
 
 static void serve_connection(struct parent *p, int fd)
 {
-	uint8_t request[VORTEX_REQUEST_LEN];
+	uint8_t request[VORTEX_REQUEST_MAX];
 	struct vortex_request rq;
 	struct err e;
 
-	while (net_read_full(fd, request, sizeof(request), clock_ms() + 30000, &e) == 0) {
-		assert_int_equal(vortex_request_read(request + 6, 68, &rq, &e), 0);
+	while (net_read_full(fd, request, VORTEX_REQUEST_LEN, clock_ms() + 30000, &e) == 0) {
+		bool by_blocks = request[1] == VORTEX_DOWNLOAD_BLOCKS;
+
+		if (by_blocks)
+			assert_int_equal(net_read_full(fd, request + VORTEX_REQUEST_LEN, 1,
+						       clock_ms() + 30000, &e),
+					 0);
+		assert_int_equal(vortex_request_read(request + 6, by_blocks ? 69 : 68, &rq, &e), 0);
 		assert_string_equal(rq.task_id, ID);
+		if (by_blocks) {
+			if (!answer_by_blocks(p, fd, request, rq.first_block))
+				return;
+			continue;
+		}
 		__atomic_add_fetch(&p->requests, 1, __ATOMIC_SEQ_CST);
 		if (request[0] == VORTEX_URGENT_ID)
 			__atomic_add_fetch(&p->urgent, 1, __ATOMIC_SEQ_CST);
@@ -206,6 +268,100 @@ static int fetch(struct piece_client *c, struct parent *p, struct sink *s, struc
 }
 
 static struct sink sink;
+
+static int fetch_from(struct piece_client *c, struct parent *p, unsigned first_block,
+		      struct piece_head *head, struct err *e)
+{
+	struct piece_ask ask = expected;
+
+	ask.deadline_ms = clock_ms() + 30000;
+	ask.block_length = BLOCK;
+	ask.first_block = first_block;
+	sink.len = 0;
+	return piece_client_fetch(c, &p->addr, &ask, head, take, &sink, e);
+}
+
+static void by_blocks_a_piece_comes_in_two_stretches(void **state)
+{
+	struct piece_client *c = piece_client_new();
+	struct parent p;
+	struct piece_head head;
+	struct err e;
+
+	(void)state;
+	parent_start(&p, KEEP);
+	for (unsigned first = 0; first < 16; first++) {
+		assert_int_equal(fetch_from(c, &p, first, &head, &e), 0);
+		assert_int_equal(sink.len, CONTENT);
+		assert_memory_equal(sink.bytes, content + first * BLOCK, CONTENT - first * BLOCK);
+		assert_memory_equal(sink.bytes + CONTENT - first * BLOCK, content, first * BLOCK);
+		assert_int_equal(head.blocks.first, first);
+		assert_int_equal(head.blocks.count, 16);
+		assert_int_equal(head.blocks.crc32[15], 15);
+	}
+	/* Who does not ask so is not answered so, on the same connection. */
+	assert_int_equal(fetch(c, &p, &sink, &head, &e), 0);
+	assert_int_equal(head.blocks.count, 0);
+	assert_memory_equal(sink.bytes, content, CONTENT);
+	assert_int_equal(now(&p.connections), 1);
+	assert_int_equal(now(&p.by_blocks), 16);
+	piece_client_free(c);
+	parent_stop(&p);
+}
+
+static void a_parent_without_digests_of_blocks_answers_in_order(void **state)
+{
+	struct piece_client *c = piece_client_new();
+	struct parent p;
+	struct piece_head head;
+	struct err e;
+
+	(void)state;
+	parent_start(&p, IN_ORDER);
+	assert_int_equal(fetch_from(c, &p, 9, &head, &e), 0);
+	assert_int_equal(head.blocks.count, 0);
+	assert_memory_equal(sink.bytes, content, CONTENT);
+	piece_client_free(c);
+	parent_stop(&p);
+}
+
+static void a_parent_that_knows_no_blocks_any_more_is_asked_as_ever(void **state)
+{
+	struct piece_client *c = piece_client_new();
+	struct parent p;
+	struct piece_head head;
+	struct err e;
+
+	(void)state;
+	parent_start(&p, OLDER);
+	for (unsigned i = 1; i <= 2; i++) {
+		assert_int_equal(fetch_from(c, &p, 9, &head, &e), 0);
+		assert_int_equal(head.blocks.count, 0);
+		assert_memory_equal(sink.bytes, content, CONTENT);
+		assert_int_equal(now(&p.by_blocks), i);
+		assert_int_equal(now(&p.requests), i);
+	}
+	piece_client_free(c);
+	parent_stop(&p);
+}
+
+static void other_blocks_than_were_asked_for_are_refused(void **state)
+{
+	(void)state;
+	for (enum behaviour b = OTHER_BLOCK; b <= OTHER_BLOCKS; b++) {
+		struct piece_client *c = piece_client_new();
+		struct parent p;
+		struct piece_head head;
+		struct err e;
+
+		parent_start(&p, b);
+		assert_int_equal(fetch_from(c, &p, 9, &head, &e), -EPROTO);
+		assert_non_null(strstr(e.text, "parent offers blocks of"));
+		assert_int_equal(sink.len, 0);
+		piece_client_free(c);
+		parent_stop(&p);
+	}
+}
 
 static void kept_connection_carries_many_pieces(void **state)
 {
@@ -467,6 +623,10 @@ int main(void)
 		cmocka_unit_test(kept_connection_carries_many_pieces),
 		cmocka_unit_test(dragonfly_parent_gets_a_connection_per_piece),
 		cmocka_unit_test(a_closed_kept_connection_is_replaced),
+		cmocka_unit_test(by_blocks_a_piece_comes_in_two_stretches),
+		cmocka_unit_test(a_parent_without_digests_of_blocks_answers_in_order),
+		cmocka_unit_test(a_parent_that_knows_no_blocks_any_more_is_asked_as_ever),
+		cmocka_unit_test(other_blocks_than_were_asked_for_are_refused),
 		cmocka_unit_test(digest_may_be_missing),
 		cmocka_unit_test(truncated_answers_are_refused),
 		cmocka_unit_test(another_piece_or_length_is_refused),

@@ -81,7 +81,7 @@ static void say(int fd, const void *data, size_t len)
 static void ask(int fd, unsigned seed, uint32_t number)
 {
 	struct vortex_request rq = {.number = number};
-	uint8_t packet[VORTEX_REQUEST_LEN];
+	uint8_t packet[VORTEX_REQUEST_MAX];
 
 	id_of(seed, rq.task_id);
 	say(fd, packet, vortex_request_write(packet, 9, &rq));
@@ -223,11 +223,97 @@ static void dragonfly_child_reads_to_its_length_and_closes(void **state)
 	setting_close(&s);
 }
 
+/* Asks for a piece from a block on; its bytes in their order are in got. */
+static struct vortex_content ask_by_blocks(struct setting *s, int fd, uint32_t number,
+					   uint8_t first_block, uint8_t tag, char *got)
+{
+	struct vortex_request rq = {
+		.number = number, .by_blocks = true, .first_block = first_block};
+	uint8_t packet[VORTEX_REQUEST_MAX], value[VORTEX_VALUE_MAX];
+	uint32_t len = geometry_length(&store_task_meta(s->task)->geometry, number), begin;
+	struct vortex_content content;
+	struct vortex_header h;
+	struct err e;
+
+	id_of(1, rq.task_id);
+	say(fd, packet, vortex_request_write(packet, 9, &rq));
+	h = hear_packet(fd, value);
+	assert_int_equal(h.tag, tag);
+	assert_int_equal(h.id, vortex_kept_id(9));
+	assert_ok((tag == VORTEX_BLOCKS_CONTENT ? vortex_blocks_read : vortex_content_read)(
+		value, h.length, &content, &e));
+	assert_int_equal(content.number, number);
+	assert_int_equal(content.length, len);
+	begin = content.blocks.first * content.blocks.length;
+	hear(fd, got + begin, len - begin);
+	hear(fd, got, begin);
+	return content;
+}
+
+static void by_blocks_the_one_that_is_wanted_comes_first(void **state)
+{
+	struct piece_server_config config = {0};
+	cleanup(free_at) char *got = mem_alloc(PIECE), *want = mem_alloc(PIECE);
+	struct setting s;
+	int fd;
+
+	setting_open(&s, state, &config);
+	fd = dial(&s);
+	for (uint8_t first = 0; first < PIECE_BLOCKS; first++)
+		for (uint32_t number = 1; number <= 3; number += 2) {
+			const struct geometry *g = &store_task_meta(s.task)->geometry;
+			uint32_t len = geometry_length(g, number);
+			struct vortex_content c =
+				ask_by_blocks(&s, fd, number, first, VORTEX_BLOCKS_CONTENT, got);
+
+			bytes_of(1, number * PIECE, len, (unsigned char *)want);
+			assert_memory_equal(got, want, len);
+			assert_int_equal(c.crc32, crc32_update(0, want, len));
+			assert_int_equal(c.blocks.first, first);
+			assert_int_equal(c.blocks.count, PIECE_BLOCKS);
+			assert_int_equal(c.blocks.length, PIECE / PIECE_BLOCKS);
+			assert_int_equal(crc32_of_parts(c.blocks.crc32, c.blocks.length, len),
+					 c.crc32);
+			for (unsigned i = 0; i < 15; i++)
+				assert_int_equal(c.blocks.crc32[i],
+						 crc32_update(0, want + i * c.blocks.length,
+							      c.blocks.length));
+		}
+	assert_int_equal(stat_now(&s).by_blocks, 2 * PIECE_BLOCKS);
+	assert_int_equal(stat_now(&s).accepted, 1);
+	close(fd);
+	setting_close(&s);
+}
+
+static void without_digests_of_blocks_a_piece_comes_in_order(void **state)
+{
+	struct piece_server_config config = {0};
+	cleanup(free_at) char *got = mem_alloc(PIECE), *want = mem_alloc(PIECE);
+	cleanup(free_at) char *path = path_of(*state, 1, ".rec");
+	struct setting s;
+	struct stat st;
+	int fd;
+
+	setting_open(&s, state, &config);
+	bytes_of(1, PIECE, PIECE, (unsigned char *)want);
+	fd = dial(&s);
+	/* There is no such block. */
+	ask_by_blocks(&s, fd, 1, PIECE_BLOCKS, VORTEX_PIECE_CONTENT, got);
+	assert_memory_equal(got, want, PIECE);
+	assert_ok(stat(path, &st));
+	assert_ok(truncate(path, st.st_size - 4 * 64));
+	ask_by_blocks(&s, fd, 1, 5, VORTEX_PIECE_CONTENT, got);
+	assert_memory_equal(got, want, PIECE);
+	assert_int_equal(stat_now(&s).by_blocks, 0);
+	close(fd);
+	setting_close(&s);
+}
+
 static void other_kinds_of_tasks_are_not_found(void **state)
 {
 	struct piece_server_config config = {0};
 	struct vortex_request rq = {.number = 0};
-	uint8_t packet[VORTEX_REQUEST_LEN];
+	uint8_t packet[VORTEX_REQUEST_MAX];
 	struct setting s;
 	int fd;
 
@@ -237,7 +323,7 @@ static void other_kinds_of_tasks_are_not_found(void **state)
 	for (uint8_t tag = 2; tag <= 6; tag = (uint8_t)(tag + 2)) {
 		vortex_request_write(packet, 9, &rq);
 		packet[1] = tag;
-		say(fd, packet, sizeof(packet));
+		say(fd, packet, VORTEX_REQUEST_LEN);
 		hear_error(fd, VORTEX_NOT_FOUND);
 	}
 	ask(fd, 1, 4);
@@ -250,6 +336,9 @@ static void other_kinds_of_tasks_are_not_found(void **state)
 
 static void unproven_pieces_are_not_served(void **state)
 {
+	struct vortex_request rq = {.by_blocks = true};
+	uint8_t packet[VORTEX_REQUEST_MAX];
+	int fd;
 	struct piece_server_config config = {0};
 	struct piece_client *c = piece_client_new();
 	struct fixture *f = *state;
@@ -263,6 +352,11 @@ static void unproven_pieces_are_not_served(void **state)
 	assert_ok(piece_server_new(&config, f->store, s.host, &s.server, &f->e));
 	assert_true(net_addr_parse("127.0.0.1", piece_server_port(s.server), &s.addr));
 	assert_int_equal(fetch(&s, c, 1, 0), -ENOENT);
+	id_of(1, rq.task_id);
+	fd = dial(&s);
+	say(fd, packet, vortex_request_write(packet, 9, &rq));
+	hear_error(fd, VORTEX_NOT_FOUND);
+	close(fd);
 	assert_ok(store_piece_prove(s.task, 0, &f->e));
 	assert_ok(fetch(&s, c, 1, 0));
 	piece_client_free(c);
@@ -295,7 +389,7 @@ static void request_in_single_bytes_is_understood(void **state)
 {
 	struct piece_server_config config = {0};
 	struct vortex_request rq = {.number = 2};
-	uint8_t packet[VORTEX_REQUEST_LEN];
+	uint8_t packet[VORTEX_REQUEST_MAX];
 	struct setting s;
 	int fd;
 
@@ -303,7 +397,7 @@ static void request_in_single_bytes_is_understood(void **state)
 	fd = dial(&s);
 	id_of(1, rq.task_id);
 	vortex_request_write(packet, 9, &rq);
-	for (size_t i = 0; i < sizeof(packet); i++)
+	for (size_t i = 0; i < VORTEX_REQUEST_LEN; i++)
 		say(fd, packet + i, 1);
 	hear_error(fd, VORTEX_NOT_FOUND);
 	close(fd);
@@ -313,7 +407,7 @@ static void request_in_single_bytes_is_understood(void **state)
 static void garbage_is_told_and_closed(void **state)
 {
 	struct piece_server_config config = {0};
-	uint8_t packet[VORTEX_REQUEST_LEN] = {1, 0, 0, 0, 0, 68};
+	uint8_t packet[VORTEX_REQUEST_MAX] = {1, 0, 0, 0, 0, 68};
 	struct setting s;
 	int fd;
 
@@ -329,7 +423,7 @@ static void garbage_is_told_and_closed(void **state)
 	hear_end(fd);
 	close(fd);
 	fd = dial(&s);
-	say(fd, packet, sizeof(packet)); /* a task id of zeroes */
+	say(fd, packet, VORTEX_REQUEST_LEN); /* a task id of zeroes */
 	hear_error(fd, VORTEX_INVALID_ARGUMENT);
 	hear_end(fd);
 	close(fd);
@@ -489,7 +583,7 @@ static uint64_t sent_to_others(struct setting *s, struct store_task *task, bool 
 {
 	enum { OTHERS = 8 };
 	struct vortex_request rq = {.number = 0};
-	uint8_t packet[VORTEX_REQUEST_LEN], value[VORTEX_VALUE_MAX];
+	uint8_t packet[VORTEX_REQUEST_MAX], value[VORTEX_VALUE_MAX];
 	const uint32_t len = geometry_length(&store_task_meta(task)->geometry, 1);
 	cleanup(free_at) char *got = mem_alloc(len);
 	uint64_t before = stat_now(s).bytes;
@@ -499,7 +593,7 @@ static uint64_t sent_to_others(struct setting *s, struct store_task *task, bool 
 	vortex_request_write(packet, 9, &rq);
 	for (unsigned i = 0; i < OTHERS; i++) {
 		fds[i] = dial(s);
-		say(fds[i], packet, sizeof(packet));
+		say(fds[i], packet, VORTEX_REQUEST_LEN);
 		hear_packet(fds[i], value);
 	}
 	rq.number = 1;
@@ -665,6 +759,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		serving_test(client_gets_pieces_over_one_connection),
 		serving_test(dragonfly_child_reads_to_its_length_and_closes),
+		serving_test(by_blocks_the_one_that_is_wanted_comes_first),
+		serving_test(without_digests_of_blocks_a_piece_comes_in_order),
 		serving_test(other_kinds_of_tasks_are_not_found),
 		serving_test(unproven_pieces_are_not_served),
 		serving_test(a_host_that_does_not_share_has_nothing_for_anybody),

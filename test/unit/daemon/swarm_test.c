@@ -125,7 +125,10 @@ static void announce(struct parent *p, uint32_t index)
 	uint64_t len = index == COUNT - 1 ? PIECE - 5 : PIECE;
 
 	net_addr_parse("127.0.0.1", (uint16_t)(7000 + index), &addr);
-	p->ops.piece(p, index, off, len, false, &addr, p->arg);
+	p->ops.piece(
+		p,
+		&(struct parent_piece){.number = index, .offset = off, .length = len, .addr = addr},
+		p->arg);
 }
 
 static struct feeder *choose(struct setting *t, uint32_t index)
@@ -419,7 +422,12 @@ static void who_speaks_of_other_content_is_dropped(void **state)
 
 		assert_int_equal(add(t, 10 + i, 10 + i), 1);
 		p = last[opened - 1];
-		p->ops.piece(p, bad[i].number, bad[i].off, bad[i].len, false, &addr, p->arg);
+		p->ops.piece(p,
+			     &(struct parent_piece){.number = bad[i].number,
+						    .offset = bad[i].off,
+						    .length = bad[i].len,
+						    .addr = addr},
+			     p->arg);
 		swarm_reap(t->s);
 		assert_int_equal(freed, i + 1);
 		assert_int_equal(add(t, 10 + i, 50 + i), 0);

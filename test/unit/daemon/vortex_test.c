@@ -10,7 +10,7 @@
 static void request_has_the_known_bytes(void **state)
 {
 	struct vortex_request rq = {.task_id = ID, .number = 0x01020304}, back;
-	uint8_t packet[VORTEX_REQUEST_LEN];
+	uint8_t packet[VORTEX_REQUEST_MAX];
 	struct vortex_header h;
 	struct err e;
 
@@ -24,6 +24,25 @@ static void request_has_the_known_bytes(void **state)
 	assert_int_equal(vortex_request_read(packet + 6, 68, &back, &e), 0);
 	assert_string_equal(back.task_id, ID);
 	assert_int_equal(back.number, 0x01020304);
+}
+
+static void a_request_by_blocks_has_its_own_tag(void **state)
+{
+	struct vortex_request rq = {.task_id = ID,
+				    .number = 7,
+				    .by_blocks = true,
+				    .first_block = 9},
+			      back;
+	uint8_t packet[VORTEX_REQUEST_MAX];
+	struct err e;
+
+	(void)state;
+	assert_int_equal(vortex_request_write(packet, 7, &rq), 75);
+	assert_memory_equal(packet, "\x07\xc8\x00\x00\x00\x45" ID "\x00\x00\x00\x07\x09", 75);
+	assert_int_equal(vortex_request_read(packet + 6, 69, &back, &e), 0);
+	assert_true(back.by_blocks && back.first_block == 9 && back.number == 7);
+	assert_int_equal(vortex_request_read(packet + 6, 68, &back, &e), 0);
+	assert_false(back.by_blocks);
 }
 
 static void request_that_is_no_task_id_is_refused(void **state)
@@ -190,11 +209,83 @@ static void error_is_cut_and_cleaned(void **state)
 	assert_int_equal(vortex_error_read(packet, 0, &error, &e), -EPROTO);
 }
 
+static struct vortex_content content_by_blocks(void)
+{
+	struct vortex_content c = {.number = 5,
+				   .length = 1000,
+				   .has_crc32 = true,
+				   .crc32 = 12345678,
+				   .blocks = {.count = 10, .first = 3, .length = 111}};
+
+	for (unsigned i = 0; i < 10; i++)
+		c.blocks.crc32[i] = 0x01020304u * i;
+	return c;
+}
+
+static void blocks_are_read_as_they_were_written(void **state)
+{
+	struct vortex_content c = content_by_blocks(), back;
+	uint8_t packet[VORTEX_PACKET_MAX];
+	struct err e;
+	size_t len;
+
+	(void)state;
+	len = vortex_content_write(packet, 42, &c);
+	assert_int_equal(packet[1], VORTEX_BLOCKS_CONTENT);
+	assert_int_equal(vortex_blocks_read(packet + 6, len - 6, &back, &e), 0);
+	assert_memory_equal(&back.blocks, &c.blocks, sizeof(c.blocks));
+	assert_int_equal(back.crc32, c.crc32);
+	for (size_t cut = 6; cut < len; cut++) {
+		/* The same with a metadata length that fits. */
+		packet[6 + 2] = (uint8_t)((cut - 10) >> 8);
+		packet[6 + 3] = (uint8_t)(cut - 10);
+		assert_int_equal(vortex_blocks_read(packet + 6, cut - 6, &back, &e), -EPROTO);
+	}
+}
+
+static void blocks_that_do_not_fit_the_piece_are_refused(void **state)
+{
+	static const struct {
+		uint8_t count, first;
+		uint32_t length;
+		uint64_t of;
+	} bad[] = {{17, 3, 62, 1000},	     {10, 10, 111, 1000},      {10, 255, 111, 1000},
+		   {10, 3, 0, 1000},	     {10, 3, 99, 1000},	       {10, 3, 112, 1000},
+		   {10, 3, 111, 0},	     {10, 3, 111, UINT64_MAX}, {1, 0, 999, 1000},
+		   {16, 0, UINT32_MAX, 1000}};
+	uint8_t packet[VORTEX_PACKET_MAX];
+	struct vortex_content c, back;
+	struct err e;
+
+	(void)state;
+	for (unsigned i = 0; i < array_len(bad); i++) {
+		size_t len;
+
+		c = content_by_blocks();
+		c.length = bad[i].of;
+		c.blocks.first = bad[i].first;
+		c.blocks.length = bad[i].length;
+		c.blocks.count = bad[i].count < 17 ? bad[i].count : 16;
+		len = vortex_content_write(packet, 42, &c);
+		if (bad[i].count > 16) /* where the count stands */
+			packet[len - 16 * 4 - 5] = bad[i].count;
+		assert_int_equal(vortex_blocks_read(packet + 6, len - 6, &back, &e), -EPROTO);
+	}
+	c = content_by_blocks();
+	c.has_crc32 = false;
+	assert_int_equal(
+		vortex_blocks_read(packet + 6, vortex_content_write(packet, 42, &c) - 6, &back, &e),
+		-EPROTO);
+}
+
 static void all_piece_tags_are_known(void **state)
 {
 	(void)state;
 	for (unsigned tag = 0; tag < 256; tag++)
-		assert_int_equal(vortex_is_request((uint8_t)tag), tag < 8 && tag % 2 == 0);
+		assert_int_equal(vortex_request_value_len((uint8_t)tag), tag == 200 ? 69
+									 : tag < 8 && tag % 2 == 0
+										 ? 68
+										 : 0);
 	assert_int_not_equal(vortex_kept_id(0x5a), 0x5a);
 }
 
@@ -202,6 +293,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(request_has_the_known_bytes),
+		cmocka_unit_test(a_request_by_blocks_has_its_own_tag),
+		cmocka_unit_test(blocks_are_read_as_they_were_written),
+		cmocka_unit_test(blocks_that_do_not_fit_the_piece_are_refused),
 		cmocka_unit_test(request_that_is_no_task_id_is_refused),
 		cmocka_unit_test(content_has_the_known_bytes),
 		cmocka_unit_test(content_cut_anywhere_is_refused),
