@@ -174,6 +174,7 @@ struct work {
 	uint32_t count;	      /* FROM_ORIGIN: pieces of the run */
 	struct flight flight; /* FROM_PARENT, SECOND */
 	struct net_addr addr;
+	bool by_blocks;	       /* FROM_PARENT: it may be asked so */
 	struct source *source; /* FROM_ORIGIN, STREAM; a reference */
 };
 

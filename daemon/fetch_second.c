@@ -41,6 +41,7 @@ void flight_begin(struct fetch *f, struct work *w, struct feeder *feeder)
 	int64_t now = clock_ms();
 
 	w->addr = feeder->addr;
+	w->by_blocks = feeder->by_blocks;
 	w->flight = (struct flight){.index = w->job.index,
 				    .feeder = feeder,
 				    .second = w->kind == SECOND,

@@ -385,6 +385,7 @@ static void from_parent(struct fetch *f, struct work *w)
 	enum transfer_fault fault;
 
 	t.beaten = flight_settle;
+	t.by_blocks = w->by_blocks;
 	fetch_trace_transfer(f, &t, "download_from_parent", &span);
 	span_number(&span, "d7y.piece", w->job.index);
 	span_text(&span, "d7y.parent.host", w->flight.feeder->info.host_id);

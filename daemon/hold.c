@@ -1,4 +1,4 @@
-/* Pieces in memory only (hold.h). */
+/* Pieces in memory (hold.h). */
 #include "daemon/hold.h"
 
 #include "base/clock.h"

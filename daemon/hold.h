@@ -1,6 +1,7 @@
 /*
- * A piece that lives in memory only, because the disk is full: readers that were given it keep it
- * until they are done, whatever becomes of the piece meanwhile (piece.h, VOLATILE).
+ * A piece in memory: one that lives nowhere else because the disk is full (piece.h, VOLATILE), or
+ * the copy of one that readers are shown while it comes. Readers that were given it keep it until
+ * they are done, whatever becomes of the piece meanwhile.
  *
  * Must not know: pieces' states, who reads.
  */
@@ -19,6 +20,7 @@ struct hold {
 	struct store *store;
 	/* the owner's lock */
 	int64_t used_ms;
+	uint32_t blocks; /* bit: this one is here; of a piece that comes */
 	struct list link;
 	/* atomic */
 	unsigned refs;

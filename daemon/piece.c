@@ -67,6 +67,7 @@ struct pieces *pieces_new(struct store_task *st, struct piece_tally *tally)
 	p->all_rank = PIECE_NONE;
 	list_init(&p->wanted);
 	list_init(&p->volatiles);
+	list_init(&p->shown);
 	for (unsigned i = 0; i < PIECE_BUCKETS; i++)
 		list_init(&p->buckets[i]);
 	for (uint32_t i = 0; i < count; i++) {
@@ -95,7 +96,7 @@ void pieces_free(struct pieces *p)
 	free(p);
 }
 
-/* ---- volatile pieces */
+/* ---- pieces in memory */
 
 void extent_release(struct extent *x)
 {
@@ -150,6 +151,28 @@ void pieces_drop_volatile(struct pieces *p, int64_t idle_ms)
 	holds_unref(&gone);
 }
 
+/* With the lock: the piece is FETCHING no more, or another comes. */
+static void hold_unshow(struct pieces *p, uint32_t index, struct list *gone)
+{
+	struct hold *h = hold_find(&p->shown, index);
+
+	if (!h)
+		return;
+	list_remove(&h->link);
+	list_push_back(gone, &h->link);
+}
+
+/* All that the waiter wants is in blocks that are shown. */
+static bool hold_has(const struct pieces *p, const struct hold *h, const struct waiter *w)
+{
+	uint32_t block = geometry_block_length(&p->g);
+	uint64_t from = w->off - geometry_offset(&p->g, h->index);
+	uint64_t first = from / block, last = (from + w->len - 1) / block;
+	uint32_t wanted = (UINT32_C(2) << (last - first)) - 1;
+
+	return ((uint64_t)h->blocks >> first & wanted) == wanted;
+}
+
 /* ---- wants and waiters */
 
 struct want *piece_want_find(struct pieces *p, uint32_t index)
@@ -200,14 +223,19 @@ static void waiter_claim(struct pieces *p, struct waiter *w)
 	__atomic_sub_fetch(&p->tally->waiters, 1, __ATOMIC_RELAXED);
 }
 
-static void claim_all(struct pieces *p, struct want *want, struct list *claimed)
+/* Those whose bytes are in h; NULL: everybody. */
+static void claim(struct pieces *p, struct want *want, const struct hold *h, struct list *claimed)
 {
-	while (!list_empty(&want->waiters)) {
-		struct waiter *w = list_entry(want->waiters.next, struct waiter, link);
+	list_each_safe (it, &want->waiters) {
+		struct waiter *w = list_entry(it, struct waiter, link);
 
+		if (h && !hold_has(p, h, w))
+			continue;
 		waiter_claim(p, w);
 		list_push_back(claimed, &w->link);
 	}
+	if (list_empty(&want->waiters))
+		want_free(p, want);
 }
 
 static void expire(struct timer *t)
@@ -248,6 +276,17 @@ static struct extent extent_of(struct pieces *p, const struct waiter *w, struct 
 		.fd = h ? h->fd : store_task_fd(p->st), .off = w->off, .len = w->len, .hold = h};
 }
 
+static void answer(struct pieces *p, struct list *claimed, struct hold *h)
+{
+	for (struct list *l = list_pop_front(claimed); l; l = list_pop_front(claimed)) {
+		struct waiter *w = list_entry(l, struct waiter, link);
+		struct extent x = extent_of(p, w, h);
+
+		timer_cancel(&w->timer);
+		w->done(w, &x, NULL);
+	}
+}
+
 static void refuse(struct waiter *w, int code, const char *why)
 {
 	struct err e = {0};
@@ -279,9 +318,25 @@ static bool join(struct pieces *p, struct waiter *w, int64_t timeout_ms)
 	return true;
 }
 
-bool piece_read(struct pieces *p, uint64_t off, uint32_t len, struct waiter *w, int64_t timeout_ms)
+/* Where in memory it is, with a reference; NULL: in the store, or not here. */
+static struct hold *memory_of(struct pieces *p, const struct waiter *w)
 {
 	struct hold *h = NULL;
+
+	if (p->state[w->index] == VOLATILE)
+		h = hold_find(&p->volatiles, w->index);
+	else if (p->state[w->index] == FETCHING)
+		h = hold_find(&p->shown, w->index);
+	if (!h || (p->state[w->index] == FETCHING && !hold_has(p, h, w)))
+		return NULL;
+	h->used_ms = clock_ms();
+	hold_ref(h);
+	return h;
+}
+
+bool piece_read(struct pieces *p, uint64_t off, uint32_t len, struct waiter *w, int64_t timeout_ms)
+{
+	struct hold *h;
 	bool here, moved = false, joined = false;
 
 	w->pieces = p;
@@ -297,14 +352,10 @@ bool piece_read(struct pieces *p, uint64_t off, uint32_t len, struct waiter *w, 
 		return false;
 	}
 	w->index = geometry_index(&p->g, off);
-	here = p->state[w->index] == READY || p->state[w->index] == VOLATILE;
+	h = memory_of(p, w);
+	here = p->state[w->index] == READY || h;
 	if (!w->follows && p->ready_count < p->g.piece_count)
 		moved = ahead_read(&p->ahead, &p->g, off, len) && pieces_have_ahead(p);
-	if (p->state[w->index] == VOLATILE) {
-		h = hold_find(&p->volatiles, w->index);
-		h->used_ms = clock_ms();
-		hold_ref(h);
-	}
 	if (!here)
 		joined = join(p, w, timeout_ms);
 	lock_drop(&p->lock);
@@ -384,6 +435,53 @@ uint64_t pieces_ready_bytes(struct pieces *p)
 
 /* ---- fetchers */
 
+bool piece_awaited_block(struct pieces *p, uint32_t index, unsigned *block_out)
+{
+	const struct want *want;
+	const struct waiter *w;
+
+	lock_guard(&p->lock);
+	want = piece_want_find(p, index);
+	if (!want)
+		return false;
+	w = list_entry(want->waiters.next, struct waiter, link);
+	*block_out =
+		(unsigned)((w->off - geometry_offset(&p->g, index)) / geometry_block_length(&p->g));
+	return true;
+}
+
+void piece_show(struct pieces *p, uint32_t index, int fd)
+{
+	struct hold *h = hold_new(store_task_store(p->st), index, fd);
+	struct list gone = LIST_INIT(gone);
+
+	lock_take(&p->lock);
+	assert(p->state[index] == FETCHING);
+	hold_unshow(p, index, &gone);
+	list_push_back(&p->shown, &h->link);
+	lock_drop(&p->lock);
+	holds_unref(&gone);
+}
+
+void piece_show_block(struct pieces *p, uint32_t index, unsigned block)
+{
+	struct list claimed = LIST_INIT(claimed);
+	struct want *want;
+	struct hold *h;
+
+	lock_take(&p->lock);
+	h = hold_find(&p->shown, index);
+	assert(h && p->state[index] == FETCHING);
+	hold_ref(h);
+	h->blocks |= UINT32_C(1) << block;
+	want = piece_want_find(p, index);
+	if (want)
+		claim(p, want, h, &claimed);
+	lock_drop(&p->lock);
+	answer(p, &claimed, h);
+	hold_unref(h);
+}
+
 void piece_publish(struct pieces *p, uint32_t index, int volatile_fd)
 {
 	struct list claimed = LIST_INIT(claimed), gone = LIST_INIT(gone);
@@ -398,20 +496,13 @@ void piece_publish(struct pieces *p, uint32_t index, int volatile_fd)
 		h = hold_find(&p->volatiles, index);
 		hold_ref(h);
 	}
+	hold_unshow(p, index, &gone);
 	want = piece_want_find(p, index);
-	if (want) {
-		claim_all(p, want, &claimed);
-		want_free(p, want);
-	}
+	if (want)
+		claim(p, want, NULL, &claimed);
 	lock_drop(&p->lock);
 	holds_unref(&gone);
-	for (struct list *l = list_pop_front(&claimed); l; l = list_pop_front(&claimed)) {
-		struct waiter *w = list_entry(l, struct waiter, link);
-		struct extent x = extent_of(p, w, h);
-
-		timer_cancel(&w->timer);
-		w->done(w, &x, NULL);
-	}
+	answer(p, &claimed, h);
 	if (h)
 		hold_unref(h);
 }
@@ -427,9 +518,14 @@ static void put_back(struct pieces *p, uint32_t index)
 
 void piece_give_back(struct pieces *p, uint32_t index)
 {
-	lock_guard(&p->lock);
+	struct list gone = LIST_INIT(gone);
+
+	lock_take(&p->lock);
 	assert(p->state[index] == FETCHING);
+	hold_unshow(p, index, &gone);
 	put_back(p, index);
+	lock_drop(&p->lock);
+	holds_unref(&gone);
 }
 
 void piece_unreserve(struct pieces *p, uint32_t index, uint32_t count)
@@ -449,8 +545,7 @@ void pieces_fail(struct pieces *p, const struct err *e)
 		list_each_safe (it, &p->buckets[i]) {
 			struct want *want = list_entry(it, struct want, bucket);
 
-			claim_all(p, want, &claimed);
-			want_free(p, want);
+			claim(p, want, NULL, &claimed);
 		}
 	p->all_rank = PIECE_NONE;
 	ahead_narrow(&p->ahead, 0);

@@ -18,6 +18,11 @@
  * The second asker of a piece joins the list of waiters; it starts nothing and holds no thread.
  * Hit and miss leave by the same door: waiter.done().
  *
+ * A piece that is FETCHING may be shown by blocks: a reader all of whose bytes lie in blocks that
+ * were verified is answered before the rest is here. What it is given is a copy in memory that is
+ * written once and that it keeps as it keeps a volatile piece: the place in the store may be
+ * punched, written anew by another parent or given up, and the reader's bytes stay what they were.
+ *
  * Must not know: where bytes come from, schedulers, threads.
  */
 #ifndef DAEMON_PIECE_H
@@ -35,7 +40,7 @@ struct extent {
 	int fd;	      /* borrowed: valid while the reader holds its task and this extent */
 	uint64_t off; /* where the asked bytes start in fd */
 	uint32_t len; /* as asked, never short */
-	void *hold;   /* a volatile piece's memory; NULL mostly */
+	void *hold;   /* a piece's memory, if it is there that fd has it; NULL mostly */
 };
 /* Lets go of an extent whose hold was taken over by extent_keep(). */
 void extent_release(struct extent *x);
@@ -145,6 +150,14 @@ must_check bool piece_claim(struct pieces *p, uint32_t index);
 /* Here it is, as the store has it: volatile_fd is what store_slot_commit() gave. Wakes its waiters.
  */
 void piece_publish(struct pieces *p, uint32_t index, int volatile_fd);
+/* The block that the first who waits for it wants first. False: nobody waits. */
+bool piece_awaited_block(struct pieces *p, uint32_t index, unsigned *block_out);
+/* From now on the one that is FETCHING is shown from fd, of store_shown_open(), which becomes the
+ * pieces': valid until the piece is published or given back. */
+void piece_show(struct pieces *p, uint32_t index, int fd);
+/* A block of it was verified and is in that fd, at its own offset. Wakes those who wait for no
+ * other. */
+void piece_show_block(struct pieces *p, uint32_t index, unsigned block);
 /* Not fetched after all: one that was taken or claimed. */
 void piece_give_back(struct pieces *p, uint32_t index);
 /* Those of [index, index+count) that are still RESERVED are nobody's again. */

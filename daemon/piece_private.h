@@ -45,6 +45,7 @@ struct pieces {
 	struct list buckets[PIECE_BUCKETS];
 	struct list volatiles;
 	unsigned volatile_count;
+	struct list shown; /* struct hold, of pieces that are FETCHING */
 };
 
 /* ---- with the lock */

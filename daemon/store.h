@@ -124,6 +124,7 @@ struct store_slot {
 	uint32_t index, length, written;
 	uint32_t begin; /* where the first byte that is written belongs */
 	int fd;		/* where it is written: the task's file, or a memory file when volatile_ */
+	int shown_fd;	/* ... and what readers are shown; -1 = nothing, or not any more */
 	uint32_t blocks[PIECE_BLOCKS]; /* CRC-32 of what is written of each */
 	uint32_t crc32;		       /* when all is written */
 	uint64_t xxh3;		       /* after commit */
@@ -137,6 +138,9 @@ must_check int store_slot_open(struct store_task *t, uint32_t index, struct stor
 			       struct err *e);
 /* The first byte that is written will be that of this block. Before anything is written. */
 void store_slot_begin_at(struct store_slot *slot, unsigned block);
+/* What is written from now on goes to this file of store_shown_open() too, which must outlive the
+ * slot's last write. */
+void store_slot_show(struct store_slot *slot, int fd);
 /* Which block the next byte belongs to, and how many bytes of that block are missing. Not when all
  * is written. */
 unsigned store_slot_block(const struct store_slot *slot, uint32_t *left_out);

@@ -317,6 +317,7 @@ int store_slot_open(struct store_task *t, uint32_t index, struct store_slot *out
 		.index = index,
 		.length = row->piece.length,
 		.fd = t->write_fd,
+		.shown_fd = -1,
 		.private_ = p,
 	};
 	xxh3_init(&p->xxh3);
@@ -331,6 +332,11 @@ int store_slot_open(struct store_task *t, uint32_t index, struct store_slot *out
 	if (r < 0)
 		slot_close(out);
 	return r;
+}
+
+void store_slot_show(struct store_slot *slot, int fd)
+{
+	slot->shown_fd = fd;
 }
 
 /* One stretch inside a block, hashed afterwards. */
@@ -352,6 +358,8 @@ static int write_hot(struct store_slot *slot, const char *data, size_t len, stru
 	}
 	if (r < 0)
 		return err_set(e, -r, "write task %s piece %u", slot->task->meta.id, slot->index);
+	if (slot->shown_fd >= 0 && store_write_at(slot->shown_fd, data, len, off) < 0)
+		slot->shown_fd = -1;
 	*crc32 = crc32_update(*crc32, data, len);
 	/* In order; what came before the start is read back for it in the end. */
 	if (slot->begin == 0 || at < slot->begin)

@@ -4,6 +4,7 @@
 #include "base/bucket.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "daemon/host.h"
 #include "daemon/origin.h"
@@ -23,8 +24,9 @@
 struct arrival {
 	const struct transfer *t;
 	struct store_slot slot;
-	bool open;  /* slot is */
-	bool fault; /* the slot failed: our fault */
+	bool open;		       /* slot is */
+	bool fault;		       /* the slot failed: our fault */
+	const struct piece_head *head; /* what the parent said; NULL = the origin */
 	/* of this piece; first 0 = no byte yet */
 	int64_t since_us, first_us, write_us;
 	int64_t held_us, held_before_us; /* of all of the run, and before this piece */
@@ -196,10 +198,68 @@ static int wait_for_turn(const struct transfer *t, uint32_t index, size_t len, s
 	return 0;
 }
 
+/* ---- by blocks */
+
+/* Before the first byte. Without memory for it the piece is shown as a whole, like others. */
+static int blocks_begin(struct arrival *a, struct err *e)
+{
+	const struct vortex_blocks *b = &a->head->blocks;
+	struct store *s = store_task_store(a->t->st);
+	struct err why;
+	int fd;
+
+	if (!a->head->has_crc32 ||
+	    crc32_of_parts(b->crc32, b->length, a->slot.length) != a->head->crc32)
+		return err_set(e, EBADMSG, "digests of blocks that are not those of piece %u",
+			       a->slot.index);
+	store_slot_begin_at(&a->slot, b->first);
+	if (store_shown_open(s, a->slot.length, &fd, &why) < 0) {
+		log_debug("piece is not shown by blocks", "piece=%u why=\"%s\"", a->slot.index,
+			  why.text);
+		return 0;
+	}
+	store_slot_show(&a->slot, fd);
+	piece_show(a->t->pieces, a->slot.index, fd);
+	return 0;
+}
+
+/* Bytes of one block, left of which were missing. */
+static int block_write(struct arrival *a, unsigned block, uint32_t left, const void *data,
+		       uint32_t len, struct err *e)
+{
+	if (arrival_write(a, data, len, e) < 0)
+		return -e->code;
+	if (len < left)
+		return 0;
+	if (a->slot.blocks[block] != a->head->blocks.crc32[block])
+		return err_set(e, EBADMSG, "piece %u has not the bytes of its digest in block %u",
+			       a->slot.index, block);
+	if (a->slot.shown_fd >= 0)
+		piece_show_block(a->t->pieces, a->slot.index, block);
+	return 0;
+}
+
+static int blocks_write(struct arrival *a, const char *data, size_t len, struct err *e)
+{
+	int r = a->slot.written == 0 ? blocks_begin(a, e) : 0;
+
+	while (r == 0 && len > 0) {
+		uint32_t left, part;
+		unsigned block = store_slot_block(&a->slot, &left);
+
+		part = len < left ? (uint32_t)len : left;
+		r = block_write(a, block, left, data, part, e);
+		data += part;
+		len -= part;
+	}
+	return r;
+}
+
 static int parent_sink(void *arg, const void *data, size_t len, struct err *e)
 {
 	struct arrival *a = arg;
-	int r = arrival_write(a, data, len, e);
+	int r = (a->head->blocks.count ? blocks_write(a, data, len, e)
+				       : arrival_write(a, data, len, e));
 	int64_t since_us = clock_us();
 
 	meter_add(a->t, len);
@@ -258,19 +318,23 @@ enum transfer_fault transfer_from_parent(const struct transfer *t, const struct 
 	struct piece_ask ask = ask_for(t, index, urgent);
 	struct transfer_copy copy = {0};
 	struct piece_head got = {0};
-	struct arrival a = {.t = t};
+	struct arrival a = {.t = t, .head = &got};
 	int r = arrival_begin(&a, index, e);
 	bool whole;
 
 	if (r < 0)
 		return TRANSFER_STORE;
+	if (t->by_blocks && piece_awaited_block(t->pieces, index, &ask.first_block))
+		ask.block_length = geometry_block_length(&store_task_meta(t->st)->geometry);
 	r = piece_client_fetch(t->piece_client, addr, &ask, &got, parent_sink, &a, e);
 	whole = r == 0 && got.has_crc32 && got.crc32 == a.slot.crc32;
 	if (t->beaten && t->beaten(t->arg, whole, &copy))
 		return yield_to(&a, &copy, e);
 	if (r < 0) {
 		arrival_abort(&a);
-		return r == -ENOENT && !a.fault ? TRANSFER_LACKS : fault_of(t, &a, e);
+		if (a.fault || (r != -ENOENT && r != -EBADMSG))
+			return fault_of(t, &a, e);
+		return r == -ENOENT ? TRANSFER_LACKS : TRANSFER_CORRUPT;
 	}
 	if (!got.has_crc32) {
 		arrival_abort(&a);

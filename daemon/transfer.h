@@ -51,6 +51,7 @@ struct transfer {
 	const char *same_as; /* headers that the origin's answers must agree with, NULL = any */
 	const bool *cancelled;
 	int64_t stall_ms;
+	bool by_blocks;	   /* the parent may be asked so; what readers wait for is */
 	struct span *span; /* of this transfer, is told bytes and times; NULL = none */
 	/* A piece is in the store and published (volatile ones are not told). */
 	void (*arrived)(void *arg, uint32_t index, const struct store_piece *piece,
@@ -64,7 +65,9 @@ struct transfer {
 	void *arg;
 };
 
-/* index is taken by the caller; it is published or given back. urgent: a reader waits for it. */
+/* index is taken by the caller; it is published or given back. urgent: a reader waits for it. What
+ * comes by blocks is shown to readers block by block, each compared with its CRC-32, which together
+ * make that of the piece; it is kept only if all of them were right. */
 enum transfer_fault transfer_from_parent(const struct transfer *t, const struct net_addr *addr,
 					 uint32_t index, bool urgent, struct err *e);
 /* The same into memory, whoever has the piece. Whatever comes of it, the piece's state stays. */

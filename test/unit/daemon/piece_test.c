@@ -1,94 +1,5 @@
 /* daemon/piece: every move of the table in piece.h, without any fetcher */
-#include "daemon/piece.h"
-
-#include "test/unit/daemon/store_fixture.h"
-
-#include "base/clock.h"
-#include "base/timer.h"
-
-#define PIECE (16u << 10)
-#define COUNT 40
-
-struct setting {
-	struct fixture *f;
-	struct store_task *st;
-	struct piece_tally tally;
-	struct pieces *p;
-};
-
-static int setup(void **state)
-{
-	struct setting *s = mem_new(struct setting);
-
-	timer_start();
-	assert_ok(fixture_setup((void **)&s->f));
-	s->st = task_make(s->f, 1, COUNT * PIECE - 11, PIECE);
-	s->tally.waiters_max = 100000;
-	s->p = pieces_new(s->st, &s->tally);
-	*state = s;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct setting *s = *state;
-
-	pieces_free(s->p);
-	store_task_unref(s->st);
-	fixture_teardown((void **)&s->f);
-	free(s);
-	return 0;
-}
-
-/* What the store has is looked at anew. */
-static void again(struct setting *s)
-{
-	pieces_free(s->p);
-	s->p = pieces_new(s->st, &s->tally);
-}
-
-struct reader {
-	struct waiter w;
-	int answers; /* atomic */
-	int code;
-	struct extent x;
-	bool keep;
-};
-
-static void reader_done(struct waiter *w, const struct extent *x, const struct err *e)
-{
-	struct reader *r = container_of(w, struct reader, w);
-
-	assert_true(!x != !e);
-	r->code = e ? e->code : 0;
-	if (x)
-		r->x = r->keep ? extent_keep(x) : *x;
-	__atomic_add_fetch(&r->answers, 1, __ATOMIC_RELEASE);
-}
-
-static bool read_at(struct setting *s, struct reader *r, uint64_t off, uint32_t len)
-{
-	*r = (struct reader){.w = {.done = reader_done, .follows = r->w.follows}, .keep = r->keep};
-	return piece_read(s->p, off, len, &r->w, 60000);
-}
-
-static bool read_piece(struct setting *s, struct reader *r, uint32_t index)
-{
-	return read_at(s, r, (uint64_t)index * PIECE, 100);
-}
-
-/* As a fetcher would: the bytes go into the store, then the piece is published. */
-static void deliver(struct setting *s, uint32_t index)
-{
-	piece_publish(s->p, index, piece_fill(s->f, s->st, 1, index));
-}
-
-static uint32_t take(struct setting *s, enum piece_rank least, const uint64_t *have)
-{
-	struct piece_job job;
-
-	return piece_take(s->p, least, have, &job) ? job.index : UINT32_MAX;
-}
+#include "test/unit/daemon/piece_fixture.h"
 
 static void a_read_of_a_piece_that_is_here_is_answered_at_once(void **state)
 {
@@ -609,22 +520,6 @@ static int fill_volatile(struct setting *s, uint32_t index)
 	return fd;
 }
 
-static int setup_full(void **state)
-{
-	struct setting *s;
-
-	setup(state);
-	s = *state;
-	store_task_unref(s->st);
-	pieces_free(s->p);
-	store_close(s->f->store);
-	s->f->config.quota = 1;
-	fixture_open(s->f);
-	s->st = task_make(s->f, 2, COUNT * PIECE, PIECE);
-	s->p = pieces_new(s->st, &s->tally);
-	return 0;
-}
-
 static void a_volatile_piece_is_for_readers_only(void **state)
 {
 	struct setting *s = *state;
@@ -682,9 +577,6 @@ static void few_volatile_pieces_are_kept(void **state)
 	assert_true(read_piece(s, &r, 5));
 	assert_true(piece_read_cancel(&r.w));
 }
-
-#define with_setting(test)   cmocka_unit_test_setup_teardown(test, setup, teardown)
-#define with_full_disk(test) cmocka_unit_test_setup_teardown(test, setup_full, teardown)
 
 int main(void)
 {
