@@ -13,8 +13,8 @@ from reading import Read
 from skimmer import Daemon, Manager, Nginx, Scheduler, random_file
 from story import check, equal
 
-SIZE, PIECE = 96 << 20, 4 << 20
-ORIGIN_MBIT = 160  # some five seconds for the whole
+SIZE, PIECE = 64 << 20, 4 << 20
+ORIGIN_MBIT = 160  # some three seconds for the whole
 DEADLINE_S = 8
 
 
