@@ -148,10 +148,11 @@ unsigned store_slot_block(const struct store_slot *slot, uint32_t *left_out);
  * slot volatile, keeping what was written. */
 must_check int store_slot_write(struct store_slot *slot, const void *data, size_t len,
 				struct err *e);
-/* Publishes. expected_crc32 may be NULL; EBADMSG when it differs or bytes are missing, then nothing
- * is kept. A volatile slot becomes no entry: *volatile_fd_out gets its descriptor (the content of
- * the piece at the piece's own offset), the caller's until store_volatile_close(); otherwise -1.
- * The slot is closed either way. */
+/* Publishes. expected_crc32 may be NULL; EBADMSG when it differs or bytes are missing, EIO when the
+ * disk does not give back what came before the piece's start; then nothing is kept. A volatile slot
+ * becomes no entry: *volatile_fd_out gets its descriptor (the content of the piece at the piece's
+ * own offset), the caller's until store_volatile_close(); otherwise -1. The slot is closed either
+ * way. */
 must_check int store_slot_commit(struct store_slot *slot, const uint32_t *expected_crc32,
 				 enum store_source source, uint32_t cost_ms, int *volatile_fd_out,
 				 struct err *e);

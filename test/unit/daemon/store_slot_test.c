@@ -125,6 +125,27 @@ static void a_piece_may_begin_at_any_of_its_blocks(void **state)
 	store_task_unref(t);
 }
 
+static void what_came_before_the_start_is_compared_once_more(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(free_at) char *path = path_of(f, 1, "");
+	cleanup(free_at) unsigned char *data = mem_alloc(PIECE);
+	struct store_task *t = task_make(f, 1, PIECE, PIECE);
+	uint32_t begin = 5 * geometry_block_length(&store_task_meta(t)->geometry);
+	struct store_slot slot;
+	int fd;
+
+	bytes_of(1, 0, PIECE, data);
+	assert_ok(store_slot_open(t, 0, &slot, &f->e));
+	store_slot_begin_at(&slot, 5);
+	assert_ok(store_slot_write(&slot, data + begin, PIECE - begin, &f->e));
+	assert_ok(store_slot_write(&slot, data, begin, &f->e));
+	file_write(path, "\0", 1, begin + 77);
+	assert_int_equal(store_slot_commit(&slot, NULL, STORE_FROM_PEER, 0, &fd, &f->e), -EIO);
+	assert_int_equal(store_piece_get(t, 0, NULL), STORE_ABSENT);
+	store_task_unref(t);
+}
+
 /* What an earlier version wrote, and what it leaves of ours. */
 static void a_record_without_blocks_has_its_pieces(void **state)
 {
@@ -444,6 +465,7 @@ int main(void)
 		with_store(nothing_shows_before_commit),
 		with_store(little_writes_give_the_sums_of_the_whole),
 		with_store(a_piece_may_begin_at_any_of_its_blocks),
+		with_store(what_came_before_the_start_is_compared_once_more),
 		with_store(a_record_without_blocks_has_its_pieces),
 		with_store(damaged_digests_of_blocks_are_not_believed),
 		with_store(more_than_the_piece_is_refused),
