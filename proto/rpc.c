@@ -125,6 +125,9 @@ void rpc_init(void)
 
 	sigaction(SIGPIPE, &ignore, NULL);
 	setenv("GRPC_ENABLE_FORK_SUPPORT", "0", 1);
+	/* Core's other resolver, c-ares, closes its sockets itself, and core shuts them down once
+	 * more: by then their number may be that of a port of ours, which never answers again. */
+	setenv("GRPC_DNS_RESOLVER", "native", 0);
 	gpr_set_log_function(core_log);
 	grpc_init();
 	lock_init(&client.lock, 70);
