@@ -43,8 +43,7 @@ static bool is_out_of_patience(struct fetch *f)
 
 static void drop_all(struct fetch *f)
 {
-	for (uint32_t i = 0; i < f->meta->geometry.piece_count; i++)
-		store_piece_drop(f->st, i);
+	store_task_drop(f->st);
 	lock_guard(&f->lock);
 	f->unwitnessed_since_ms = 0;
 }
@@ -59,7 +58,7 @@ int fetch_witnessed(struct fetch *f, const char *sha256_hex, struct err *e)
 	    !came_from_peers(f))
 		return 0;
 	if (!sha256_hex)
-		r = prefix_whole(store_task_fd(f->st), &f->meta->geometry, hex, e);
+		r = store_task_hash(f->st, hex, e);
 	if (r < 0)
 		return r;
 	r = witness_ask(f->meta->id, sha256_hex ? sha256_hex : hex, givers, list_givers(f, givers),

@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "daemon/peer_server_private.h"
-#include "daemon/prefix.h"
 #include "daemon/task_message.h"
 #include "proto/message.h"
 
@@ -213,7 +212,7 @@ static int digest_of(const struct unary *u, char hex_out[DIGEST_HEX_LEN + 1], st
 		return err_set(e, ENOENT, "task %s is not believed here yet", u->task_id);
 	if (store_task_meta(t)->geometry.content_length > TOLD_LEN_MAX)
 		return err_set(e, EINVAL, "task %s is too long", u->task_id);
-	return prefix_whole(store_task_fd(t), &store_task_meta(t)->geometry, hex_out, e);
+	return store_task_hash(t, hex_out, e);
 }
 
 static void answer_digest(struct unary *u)

@@ -76,16 +76,3 @@ bool prefix_finish(struct prefix *p, char hex_out[DIGEST_HEX_LEN + 1])
 	__atomic_store_n(&p->next, 0, __ATOMIC_RELAXED);
 	return whole;
 }
-
-int prefix_whole(int fd, const struct geometry *g, char hex_out[DIGEST_HEX_LEN + 1], struct err *e)
-{
-	struct prefix *p = prefix_new(fd, g);
-	int r = 0;
-
-	while (r == 0 && prefix_next(p) < g->piece_count)
-		r = prefix_add(p, e);
-	if (r == 0 && !prefix_finish(p, hex_out)) /* nothing at all */
-		sha256_hex("", 0, hex_out);
-	prefix_free(p);
-	return r;
-}

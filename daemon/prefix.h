@@ -20,8 +20,4 @@ void prefix_give_up(struct prefix *p);
 /* True, with the digest, if all pieces were added. Begins anew in any case. */
 bool prefix_finish(struct prefix *p, char hex_out[DIGEST_HEX_LEN + 1]);
 
-/* The sha256 of a content that is all there. */
-must_check int prefix_whole(int fd, const struct geometry *g, char hex_out[DIGEST_HEX_LEN + 1],
-			    struct err *e);
-
 #endif

@@ -19,6 +19,7 @@
 #ifndef DAEMON_STORE_H
 #define DAEMON_STORE_H
 
+#include "base/digest.h"
 #include "base/err.h"
 #include "base/geometry.h"
 
@@ -115,6 +116,8 @@ bool store_piece_blocks(const struct store_task *t, uint32_t index, const struct
 must_check int store_piece_prove(struct store_task *t, uint32_t index, struct err *e);
 /* Forgets a piece whose bytes turned out wrong. */
 void store_piece_drop(struct store_task *t, uint32_t index);
+/* Forgets all of them. */
+void store_task_drop(struct store_task *t);
 
 /* A place for one piece's bytes, lent by the store, written in order by one thread: from its start
  * to its end, or from any block to the end and then from the start to that block. Bytes are hashed
@@ -164,6 +167,10 @@ void store_volatile_close(struct store *s, int fd);
  * the piece's own offset. EBUSY: 64 MiB or 256 of them are in use. */
 must_check int store_shown_open(struct store *s, uint32_t length, int *fd_out, struct err *e);
 
+/* The SHA-256 of the whole of a complete task. EIO: it cannot be read. Blocks for the time
+ * that takes. */
+must_check int store_task_hash(const struct store_task *t, char hex_out[DIGEST_HEX_LEN + 1],
+			       struct err *e);
 /* Hashes the whole of a complete task and compares it with meta.digest (or just marks it when there
  * is none). EBADMSG: every piece is dropped. EINVAL: not complete. EIO: cannot be read, nothing
  * changes. Blocks for the time it takes to read the file. */

@@ -191,6 +191,12 @@ void store_piece_drop(struct store_task *t, uint32_t index)
 	t->store->dropped_pieces++;
 }
 
+void store_task_drop(struct store_task *t)
+{
+	for (uint32_t i = 0; i < t->meta.geometry.piece_count; i++)
+		store_piece_drop(t, i);
+}
+
 struct sums {
 	struct xxh3 xxh3;
 	uint32_t crc32;
@@ -261,7 +267,7 @@ int store_piece_prove(struct store_task *t, uint32_t index, struct err *e)
 	return 0;
 }
 
-static int hash_whole(struct store_task *t, char hex[DIGEST_HEX_LEN + 1], struct err *e)
+int store_task_hash(const struct store_task *t, char hex_out[DIGEST_HEX_LEN + 1], struct err *e)
 {
 	struct sums sums = {.sha256 = sha256_new()};
 	uint64_t length = t->meta.geometry.content_length;
@@ -270,7 +276,7 @@ static int hash_whole(struct store_task *t, char hex[DIGEST_HEX_LEN + 1], struct
 	posix_fadvise(t->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	r = sum_range(t, 0, length, &sums, e);
 	posix_fadvise(t->fd, 0, 0, POSIX_FADV_NORMAL);
-	sha256_final(sums.sha256, hex);
+	sha256_final(sums.sha256, hex_out);
 	sha256_free(sums.sha256);
 	return r;
 }
@@ -279,7 +285,7 @@ static int compare_whole(struct store_task *t, const char *known, struct err *e)
 {
 	char hex[DIGEST_HEX_LEN + 1];
 	const char *want = NULL;
-	int r = known ? 0 : hash_whole(t, hex, e);
+	int r = known ? 0 : store_task_hash(t, hex, e);
 
 	if (r < 0)
 		return r;
@@ -306,8 +312,8 @@ int store_task_verify_as(struct store_task *t, const char *sha256_hex, struct er
 	if (!store_task_is_complete(t))
 		return err_set(e, EINVAL, "task %s is not complete", t->meta.id);
 	r = t->meta.digest ? compare_whole(t, sha256_hex, e) : 0;
-	for (uint32_t i = 0; r == -EBADMSG && i < count; i++)
-		store_piece_drop(t, i);
+	if (r == -EBADMSG)
+		store_task_drop(t);
 	if (r < 0)
 		return r;
 	{
