@@ -46,7 +46,7 @@ static struct queue {
 	struct lock lock;
 	struct cond filled;
 	pthread_once_t once;
-	unsigned sampled_per_million; /* constant while tracing is on */
+	unsigned sampled_per_million; /* atomic */
 	/* lock */
 	struct buf spans;
 	unsigned count, count_wanted; /* the exporter is woken at so many */
@@ -62,11 +62,11 @@ static void queue_init(void)
 void trace_start(unsigned sampled_per_million)
 {
 	pthread_once(&queue.once, queue_init);
-	queue.sampled_per_million = sampled_per_million;
+	__atomic_store_n(&queue.sampled_per_million, sampled_per_million, __ATOMIC_RELAXED);
 	trace_count("sent", 0);
 	trace_count("failed", 0);
 	trace_count("dropped", 0);
-	__atomic_store_n(&trace_is_on_, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&trace_is_on_, true, __ATOMIC_RELEASE);
 }
 
 void trace_stop(void)
@@ -173,7 +173,8 @@ static void begin_trace(struct trace_context *c)
 	uint64_t id[2] = {draw(), draw()};
 
 	memcpy(c->trace_id, id, sizeof(id));
-	c->sampled = draw() % 1000000 < queue.sampled_per_million;
+	c->sampled = draw() % 1000000 <
+		     __atomic_load_n(&queue.sampled_per_million, __ATOMIC_RELAXED);
 }
 
 void span_begin_(struct span *s, const char *name, enum span_kind kind,

@@ -52,7 +52,7 @@ struct span {
 extern bool trace_is_on_; /* atomic */
 static inline bool trace_is_on(void)
 {
-	return __builtin_expect(__atomic_load_n(&trace_is_on_, __ATOMIC_RELAXED), false);
+	return __builtin_expect(__atomic_load_n(&trace_is_on_, __ATOMIC_ACQUIRE), false);
 }
 
 /* Of 1,000,000 traces that begin here so many are recorded. Before any span. */
