@@ -88,7 +88,7 @@ void net_addr_print(const struct net_addr *a, char *text, size_t size)
 		return;
 	}
 	print_ip(&a->sa, ip, sizeof(ip));
-	snprintf(text, size, strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, port_of(&a->sa));
+	net_join(ip, port_of(&a->sa), text, size);
 }
 
 bool net_peer_ip(int fd, char *text, size_t size)
@@ -101,6 +101,11 @@ bool net_peer_ip(int fd, char *text, size_t size)
 		return false;
 	print_ip(&sa, text, size);
 	return true;
+}
+
+void net_join(const char *host, int port, char *text, size_t size)
+{
+	snprintf(text, size, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
 }
 
 bool net_ip_is_v6(const char *ip)

@@ -39,6 +39,8 @@ bool net_peer_ip(int fd, char *text, size_t size);
 /* Splits "host:port", "[v6]:port", "host"; port_out is default_port if none. False if malformed. */
 bool net_split(const char *text, char *host, size_t host_size, uint16_t default_port,
 	       uint16_t *port_out);
+/* The other way round, "host:port" or "[v6]:port". */
+void net_join(const char *host, int port, char *text, size_t size);
 bool net_ip_is_v6(const char *ip);
 /* True for addresses that content may never be fetched from on a client's word: link-local,
  * cloud metadata, unspecified, multicast. */

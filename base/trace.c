@@ -173,8 +173,8 @@ static void begin_trace(struct trace_context *c)
 	uint64_t id[2] = {draw(), draw()};
 
 	memcpy(c->trace_id, id, sizeof(id));
-	c->sampled = draw() % 1000000 <
-		     __atomic_load_n(&queue.sampled_per_million, __ATOMIC_RELAXED);
+	c->sampled =
+		draw() % 1000000 < __atomic_load_n(&queue.sampled_per_million, __ATOMIC_RELAXED);
 }
 
 void span_begin_(struct span *s, const char *name, enum span_kind kind,

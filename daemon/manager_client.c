@@ -8,6 +8,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/net.h"
 #include "base/timer.h"
 #include "daemon/ask.h"
 #include "daemon/channels.h"
@@ -181,7 +182,7 @@ static bool candidate_init(struct candidate *c, const Manager__V2__Scheduler *s)
 	if (!host[0] || strlen(host) > 255 || s->port <= 0 || s->port > UINT16_MAX)
 		return false;
 	c->cluster = s->scheduler_cluster_id;
-	snprintf(c->addr, sizeof(c->addr), net_ip_is_v6(host) ? "[%s]:%d" : "%s:%d", host, s->port);
+	net_join(host, s->port, c->addr, sizeof(c->addr));
 	return true;
 }
 

@@ -6,6 +6,7 @@
 #include "daemon/parent.h"
 
 #include "base/mem.h"
+#include "base/net.h"
 #include "daemon/channels.h"
 #include "daemon/host_message.h"
 #include "proto/message.h"
@@ -167,8 +168,7 @@ struct parent *parent_open(const struct parent_info *info, const char *task_id,
 	p->info = *info;
 	p->ops = ops;
 	p->arg = arg;
-	snprintf(target, sizeof(target), net_ip_is_v6(info->ip) ? "[%s]:%u" : "%s:%u", info->ip,
-		 info->port);
+	net_join(info->ip, info->port, target, sizeof(target));
 	(void)net_addr_parse(info->ip, info->port, &p->fallback);
 	p->channel = channels_take(target);
 	open_host(p, own_host_id, own_peer_id);

@@ -184,9 +184,9 @@ static int listen_on(struct peer_server *s, const char *address, const struct rp
 
 static int listen_tcp(struct peer_server *s, const char *ip, struct err *e)
 {
-	cleanup(free_at) char *address =
-		mem_printf(net_ip_is_v6(ip) ? "[%s]:%u" : "%s:%u", ip, s->config.port);
+	char address[80];
 
+	net_join(ip, s->config.port, address, sizeof(address));
 	return listen_on(s, address, upload_methods, false, &s->upload, e);
 }
 

@@ -43,8 +43,7 @@ int witness_ask(const char *task_id, const char *sha256_hex, const struct witnes
 		char target[TARGET_MAX];
 		bool same;
 
-		snprintf(target, sizeof(target), net_ip_is_v6(w->ip) ? "[%s]:%u" : "%s:%u", w->ip,
-			 w->port);
+		net_join(w->ip, w->port, target, sizeof(target));
 		if (ask_one(task_id, target, until_ms - clock_ms(), &m, &last) < 0)
 			continue;
 		same = strcmp(m->sha256, sha256_hex) == 0;

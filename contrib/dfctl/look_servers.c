@@ -38,13 +38,14 @@ void look_daemon(struct look *l)
 static char *with_port(const char *text, uint16_t fallback)
 {
 	const char *rest = strstr(text, "://");
-	char host[256];
+	char host[256], target[264];
 	uint16_t port;
 
 	text = rest ? rest + 3 : text;
 	if (!net_split(text, host, sizeof(host), fallback, &port))
 		return mem_strdup(text);
-	return mem_printf(net_ip_is_v6(host) ? "[%s]:%u" : "%s:%u", host, port);
+	net_join(host, port, target, sizeof(target));
+	return mem_strdup(target);
 }
 
 static void untrusted(struct look *l, const char *check, const char *who, const char *key,

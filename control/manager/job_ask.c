@@ -286,11 +286,6 @@ void ask_hosts_release(struct ask_hosts *h)
 	*h = (struct ask_hosts){0};
 }
 
-void ask_target(const struct ask_host *h, char *out, size_t size)
-{
-	snprintf(out, size, strchr(h->ip, ':') ? "[%s]:%d" : "%s:%d", h->ip, h->port);
-}
-
 int ask_list_hosts(struct rpc_channel *ch, struct ask_hosts *out, struct err *e)
 {
 	Scheduler__V2__ListHostsRequest rq = SCHEDULER__V2__LIST_HOSTS_REQUEST__INIT;

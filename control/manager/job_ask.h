@@ -21,8 +21,6 @@ struct ask_host {
 	bool is_seed;
 	const void *message; /* Common__V2__Host */
 };
-/* Where it takes questions, "ip:port". */
-void ask_target(const struct ask_host *h, char *out, size_t size);
 struct ask_hosts {
 	struct ask_host *items;
 	size_t count;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/net.h"
 #include "common_v2.pb-c.h"
 #include "control/manager/job_ask.h"
 #include "control/manager/job_fields.h"
@@ -45,8 +46,7 @@ static int open_scheduler(struct db *db, int64_t cluster, unsigned turn, struct 
 	if (count) {
 		const struct member *m = &list[turn % count];
 
-		snprintf(target, sizeof(target), strchr(m->ip, ':') ? "[%s]:%d" : "%s:%d", m->ip,
-			 m->port);
+		net_join(m->ip, m->port, target, sizeof(target));
 		*out = links_scheduler(target);
 	}
 	member_list_free(list, count);
@@ -233,7 +233,7 @@ static void add_failures(struct preheat *p, const struct ask_download *d,
 		for (size_t k = 0; k < hosts->count; k++) {
 			char target[300];
 
-			ask_target(&hosts->items[k], target, sizeof(target));
+			net_join(hosts->items[k].ip, hosts->items[k].port, target, sizeof(target));
 			if (strcmp(target, f->host) != 0)
 				continue;
 			hostname = hosts->items[k].hostname;
@@ -431,7 +431,7 @@ static void ask_daemon(const struct sweep *s, const struct ask_host *h)
 	char target[300];
 	int r;
 
-	ask_target(h, target, sizeof(target));
+	net_join(h->ip, h->port, target, sizeof(target));
 	ch = links_peer(target);
 	stat.task_id = del.task_id = (char *)s->task_id;
 	r = rpc_unary(ch, "/dfdaemon.v2.DfdaemonUpload/StatLocalTask", &stat.base,

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/net.h"
 #include "base/pool.h"
 #include "control/manager/links.h"
 #include "control/manager/live_view.h"
@@ -60,11 +61,6 @@ static void link_free(struct link *k)
 }
 
 /* ---- asking */
-
-static void target_of(const struct member *m, char *out, size_t size)
-{
-	snprintf(out, size, strchr(m->ip, ':') ? "[%s]:%d" : "%s:%d", m->ip, m->port);
-}
 
 static struct link *link_of(struct live *l, const char *target)
 {
@@ -152,7 +148,7 @@ static int ask_all(struct live *l, const bool *wanted, struct round *r, struct e
 		struct link *k;
 		char target[300];
 
-		target_of(m, target, sizeof(target));
+		net_join(m->ip, m->port, target, sizeof(target));
 		k = link_of(l, target);
 		r->names[r->answer_count++] = mem_printf("%s (%s)", m->hostname, target);
 		*a = (struct live_answer){.cluster = (int64_t)m->cluster_id,
@@ -332,7 +328,7 @@ static json_t *ask_task(const struct member *m, const char *id)
 	json_t *view = NULL;
 	char target[300];
 
-	target_of(m, target, sizeof(target));
+	net_join(m->ip, m->port, target, sizeof(target));
 	ch = links_scheduler(target);
 	rq.task_id = (char *)id;
 	rq.peers_max = LIVE_PEERS_MAX;

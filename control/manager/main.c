@@ -45,7 +45,7 @@ static int serve(const struct manager_config *c, struct db *db, const sigset_t *
 	struct door *metrics = NULL, *profiles = NULL;
 	int sig, r;
 
-	snprintf(listen, sizeof(listen), strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, c->grpc_port);
+	net_join(ip, c->grpc_port, listen, sizeof(listen));
 	links_secure(&c->scheduler_tls, &c->peer_tls);
 	figures_start();
 	r = start_metrics(c, &metrics, e);

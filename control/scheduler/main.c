@@ -79,7 +79,7 @@ static int serve(const struct scheduler_config *c, const sigset_t *ends, struct 
 
 	gethostname(name, sizeof(name) - 1);
 	net_own_ip(own_ip, sizeof(own_ip), c->ipv6);
-	snprintf(listen, sizeof(listen), strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, c->port);
+	net_join(ip, c->port, listen, sizeof(listen));
 	r = start_metrics(c, &metrics, e);
 	if (r == 0)
 		r = profile_door_new_at(c->pprof_port, &profiles, e);

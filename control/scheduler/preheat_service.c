@@ -16,6 +16,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/net.h"
 #include "control/scheduler/image.h"
 #include "proto/message.h"
 #include "proto/task_id.h"
@@ -390,9 +391,10 @@ static struct draw *draw_hosts(const struct wish *w, size_t *count_out)
 
 static struct preheat_target target_of(const struct host *h)
 {
-	return (struct preheat_target){
-		.addr = mem_printf(strchr(h->ip, ':') ? "[%s]:%d" : "%s:%d", h->ip, h->port),
-		.is_seed = h->type != 0};
+	char addr[80];
+
+	net_join(h->ip, h->port, addr, sizeof(addr));
+	return (struct preheat_target){.addr = mem_strdup(addr), .is_seed = h->type != 0};
 }
 
 static void give_targets(const struct wish *w, const struct draw *hosts, size_t host_count,

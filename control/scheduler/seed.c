@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/lock.h"
 #include "base/mem.h"
+#include "base/net.h"
 #include "proto/rpc.h"
 
 #include <stdio.h>
@@ -148,11 +149,6 @@ static const struct rpc_stream_ops ops = {
 	.closed = on_closed,
 };
 
-static void target_of(const struct host *h, char *text, size_t size)
-{
-	snprintf(text, size, strchr(h->ip, ':') ? "[%s]:%d" : "%s:%d", h->ip, h->port);
-}
-
 bool seeds_ask(struct seeds *s, const struct host *h, const char *task_id,
 	       Common__V2__Download *download)
 {
@@ -167,7 +163,7 @@ bool seeds_ask(struct seeds *s, const struct host *h, const char *task_id,
 	a->seeds = s;
 	a->task_id = mem_strdup(task_id);
 	a->host_id = mem_strdup(h->id);
-	target_of(h, target, sizeof(target));
+	net_join(h->ip, h->port, target, sizeof(target));
 	a->channel = rpc_channel_new(target, s->tls);
 	map_put(s->running, task_id, a);
 	a->stream = rpc_stream_new(a->channel, "/dfdaemon.v2.DfdaemonUpload/DownloadTask", &ops, a,

@@ -63,6 +63,20 @@ static void splitting_takes_ports_and_brackets(void **state)
 	assert_true(net_split("longer:80", host, 7, 7, &port));
 }
 
+static void joining_is_the_other_way_round(void **state)
+{
+	static const char *const texts[] = {"host:80", "1.2.3.4:65535", "[::1]:80"};
+	char host[64], joined[64];
+	uint16_t port;
+
+	(void)state;
+	for (size_t i = 0; i < array_len(texts); i++) {
+		assert_true(net_split(texts[i], host, sizeof(host), 0, &port));
+		net_join(host, port, joined, sizeof(joined));
+		assert_string_equal(joined, texts[i]);
+	}
+}
+
 static void metadata_and_link_local_are_forbidden(void **state)
 {
 	static const char *const bad[] = {
@@ -343,6 +357,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_are_parsed_and_printed),
 		cmocka_unit_test(splitting_takes_ports_and_brackets),
+		cmocka_unit_test(joining_is_the_other_way_round),
 		cmocka_unit_test(metadata_and_link_local_are_forbidden),
 		cmocka_unit_test(sockets_have_the_promised_options),
 		cmocka_unit_test(any_address_takes_ipv4_and_tells_its_peer_so),
