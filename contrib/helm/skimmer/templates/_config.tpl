@@ -8,7 +8,19 @@ tracing:
 {{- end }}
 {{- end }}
 
-{{/* How members show who they are: a port of ours, and a link to others; nothing without tls.secretName */}}
+{{/* How members show who they are: the files in a pod, a port of ours, and a link to others; nothing without
+tls.secretName */}}
+{{- define "skimmer.tlsVolume" -}}
+{{- with .Values.tls.secretName -}}
+- name: members-tls
+  secret: {secretName: {{ . }}}
+{{- end }}
+{{- end }}
+{{- define "skimmer.tlsMount" -}}
+{{- if .Values.tls.secretName -}}
+- {name: members-tls, mountPath: /etc/skimmer-tls, readOnly: true}
+{{- end }}
+{{- end }}
 {{- define "skimmer.tlsPort" -}}
 {{- if .Values.tls.secretName }}
 {{- if not .Values.tls.serverName }}{{ fail "tls.secretName needs tls.serverName, the name that its tls.crt is made out for" }}{{ end }}
