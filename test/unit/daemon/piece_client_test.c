@@ -214,6 +214,8 @@ static void parent_start(struct parent *p, enum behaviour behaviour)
 
 static void parent_stop(struct parent *p)
 {
+	if (p->listen_fd < 0)
+		return;
 	__atomic_store_n(&p->stop, true, __ATOMIC_SEQ_CST);
 	pthread_join(p->thread, NULL);
 	close_at(&p->listen_fd);
@@ -255,389 +257,332 @@ static int take(void *arg, const void *data, size_t len, struct err *e)
 static const struct piece_ask expected = {
 	.task_id = ID, .number = 7, .offset = 7 * CONTENT, .length = CONTENT, .stall_ms = 30000};
 
-static int fetch(struct piece_client *c, struct parent *p, struct sink *s, struct piece_head *head,
-		 struct err *e)
+/* A client that has met nobody yet, and a parent. */
+struct setting {
+	struct piece_client *c;
+	struct parent p;
+	struct piece_head head;
+	struct err e;
+};
+
+static struct sink sink;
+
+static int setup(void **state)
+{
+	*state = mem_new(struct setting);
+	return 0;
+}
+
+static void end(struct setting *s)
+{
+	if (!s->c)
+		return;
+	piece_client_free(s->c);
+	parent_stop(&s->p);
+}
+
+/* Others than before. */
+static void begin(struct setting *s, enum behaviour behaviour)
+{
+	end(s);
+	s->c = piece_client_new();
+	parent_start(&s->p, behaviour);
+}
+
+static int teardown(void **state)
+{
+	end(*state);
+	free(*state);
+	return 0;
+}
+
+static int fetch_as(struct setting *s, const struct piece_ask *ask)
+{
+	sink.len = 0;
+	return piece_client_fetch(s->c, &s->p.addr, ask, &s->head, take, &sink, &s->e);
+}
+
+static int fetch(struct setting *s)
 {
 	struct piece_ask ask = expected;
 
 	ask.deadline_ms = clock_ms() + 30000;
-	if (p->behaviour == SILENCE || p->behaviour == STALL)
+	if (s->p.behaviour == SILENCE || s->p.behaviour == STALL)
 		ask.stall_ms = 200;
-	s->len = 0;
-	return piece_client_fetch(c, &p->addr, &ask, head, take, s, e);
+	return fetch_as(s, &ask);
 }
 
-static struct sink sink;
-
-static int fetch_from(struct piece_client *c, struct parent *p, unsigned first_block,
-		      struct piece_head *head, struct err *e)
+static int fetch_from(struct setting *s, unsigned first_block)
 {
 	struct piece_ask ask = expected;
 
 	ask.deadline_ms = clock_ms() + 30000;
 	ask.block_length = BLOCK;
 	ask.first_block = first_block;
-	sink.len = 0;
-	return piece_client_fetch(c, &p->addr, &ask, head, take, &sink, e);
+	return fetch_as(s, &ask);
 }
 
 static void by_blocks_a_piece_comes_in_two_stretches(void **state)
 {
-	struct piece_client *c = piece_client_new();
-	struct parent p;
-	struct piece_head head;
-	struct err e;
+	struct setting *s = *state;
 
-	(void)state;
-	parent_start(&p, KEEP);
+	begin(s, KEEP);
 	for (unsigned first = 0; first < 16; first++) {
-		assert_int_equal(fetch_from(c, &p, first, &head, &e), 0);
+		assert_int_equal(fetch_from(s, first), 0);
 		assert_int_equal(sink.len, CONTENT);
 		assert_memory_equal(sink.bytes, content + first * BLOCK, CONTENT - first * BLOCK);
 		assert_memory_equal(sink.bytes + CONTENT - first * BLOCK, content, first * BLOCK);
-		assert_int_equal(head.blocks.first, first);
-		assert_int_equal(head.blocks.count, 16);
-		assert_int_equal(head.blocks.crc32[15], 15);
+		assert_int_equal(s->head.blocks.first, first);
+		assert_int_equal(s->head.blocks.count, 16);
+		assert_int_equal(s->head.blocks.crc32[15], 15);
 	}
 	/* Who does not ask so is not answered so, on the same connection. */
-	assert_int_equal(fetch(c, &p, &sink, &head, &e), 0);
-	assert_int_equal(head.blocks.count, 0);
+	assert_int_equal(fetch(s), 0);
+	assert_int_equal(s->head.blocks.count, 0);
 	assert_memory_equal(sink.bytes, content, CONTENT);
-	assert_int_equal(now(&p.connections), 1);
-	assert_int_equal(now(&p.by_blocks), 16);
-	piece_client_free(c);
-	parent_stop(&p);
+	assert_int_equal(now(&s->p.connections), 1);
+	assert_int_equal(now(&s->p.by_blocks), 16);
 }
 
 static void a_parent_without_digests_of_blocks_answers_in_order(void **state)
 {
-	struct piece_client *c = piece_client_new();
-	struct parent p;
-	struct piece_head head;
-	struct err e;
+	struct setting *s = *state;
 
-	(void)state;
-	parent_start(&p, IN_ORDER);
-	assert_int_equal(fetch_from(c, &p, 9, &head, &e), 0);
-	assert_int_equal(head.blocks.count, 0);
+	begin(s, IN_ORDER);
+	assert_int_equal(fetch_from(s, 9), 0);
+	assert_int_equal(s->head.blocks.count, 0);
 	assert_memory_equal(sink.bytes, content, CONTENT);
-	piece_client_free(c);
-	parent_stop(&p);
 }
 
 static void a_parent_that_knows_no_blocks_any_more_is_asked_as_ever(void **state)
 {
-	struct piece_client *c = piece_client_new();
-	struct parent p;
-	struct piece_head head;
-	struct err e;
+	struct setting *s = *state;
 
-	(void)state;
-	parent_start(&p, OLDER);
+	begin(s, OLDER);
 	for (unsigned i = 1; i <= 2; i++) {
-		assert_int_equal(fetch_from(c, &p, 9, &head, &e), 0);
-		assert_int_equal(head.blocks.count, 0);
+		assert_int_equal(fetch_from(s, 9), 0);
+		assert_int_equal(s->head.blocks.count, 0);
 		assert_memory_equal(sink.bytes, content, CONTENT);
-		assert_int_equal(now(&p.by_blocks), i);
-		assert_int_equal(now(&p.requests), i);
+		assert_int_equal(now(&s->p.by_blocks), i);
+		assert_int_equal(now(&s->p.requests), i);
 	}
-	piece_client_free(c);
-	parent_stop(&p);
 }
 
 static void other_blocks_than_were_asked_for_are_refused(void **state)
 {
-	(void)state;
-	for (enum behaviour b = OTHER_BLOCK; b <= OTHER_BLOCKS; b++) {
-		struct piece_client *c = piece_client_new();
-		struct parent p;
-		struct piece_head head;
-		struct err e;
+	struct setting *s = *state;
 
-		parent_start(&p, b);
-		assert_int_equal(fetch_from(c, &p, 9, &head, &e), -EPROTO);
-		assert_non_null(strstr(e.text, "parent offers blocks of"));
+	for (enum behaviour b = OTHER_BLOCK; b <= OTHER_BLOCKS; b++) {
+		begin(s, b);
+		assert_int_equal(fetch_from(s, 9), -EPROTO);
+		assert_non_null(strstr(s->e.text, "parent offers blocks of"));
 		assert_int_equal(sink.len, 0);
-		piece_client_free(c);
-		parent_stop(&p);
 	}
 }
 
 static void kept_connection_carries_many_pieces(void **state)
 {
-	struct piece_client *c = piece_client_new();
-	struct parent p;
-	struct piece_head head;
-	struct err e;
+	struct setting *s = *state;
 
-	(void)state;
-	parent_start(&p, KEEP);
+	begin(s, KEEP);
 	for (unsigned i = 0; i < 5; i++) {
-		assert_int_equal(fetch(c, &p, &sink, &head, &e), 0);
+		assert_int_equal(fetch(s), 0);
 		assert_int_equal(sink.len, CONTENT);
 		assert_memory_equal(sink.bytes, content, CONTENT);
-		assert_true(head.has_crc32);
-		assert_int_equal(head.crc32, 4242);
-		assert_string_equal(head.parent_id, "grandparent");
+		assert_true(s->head.has_crc32);
+		assert_int_equal(s->head.crc32, 4242);
+		assert_string_equal(s->head.parent_id, "grandparent");
 	}
-	assert_int_equal(now(&p.connections), 1);
-	assert_int_equal(now(&p.requests), 5);
-	piece_client_free(c);
-	parent_stop(&p);
+	assert_int_equal(now(&s->p.connections), 1);
+	assert_int_equal(now(&s->p.requests), 5);
 }
 
 static void dragonfly_parent_gets_a_connection_per_piece(void **state)
 {
-	struct piece_client *c = piece_client_new();
-	struct parent p;
-	struct piece_head head;
-	struct err e;
+	struct setting *s = *state;
 
-	(void)state;
-	parent_start(&p, CLOSE);
+	begin(s, CLOSE);
 	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(fetch(c, &p, &sink, &head, &e), 0);
-	assert_int_equal(now(&p.connections), 3);
-	assert_int_equal(now(&p.requests), 3);
-	piece_client_free(c);
-	parent_stop(&p);
+		assert_int_equal(fetch(s), 0);
+	assert_int_equal(now(&s->p.connections), 3);
+	assert_int_equal(now(&s->p.requests), 3);
 }
 
 static void a_closed_kept_connection_is_replaced(void **state)
 {
-	struct piece_client *c = piece_client_new();
-	struct parent p;
-	struct piece_head head;
-	struct err e;
+	struct setting *s = *state;
 
-	(void)state;
-	parent_start(&p, LIE_KEEP);
+	begin(s, LIE_KEEP);
 	for (unsigned i = 0; i < 5; i++)
-		assert_int_equal(fetch(c, &p, &sink, &head, &e), 0);
-	assert_int_equal(now(&p.connections), 5);
-	piece_client_free(c);
-	parent_stop(&p);
+		assert_int_equal(fetch(s), 0);
+	assert_int_equal(now(&s->p.connections), 5);
 }
 
 static void digest_may_be_missing(void **state)
 {
-	struct piece_client *c = piece_client_new();
-	struct parent p;
-	struct piece_head head;
-	struct err e;
+	struct setting *s = *state;
 
-	(void)state;
-	parent_start(&p, NO_DIGEST);
-	assert_int_equal(fetch(c, &p, &sink, &head, &e), 0);
-	assert_false(head.has_crc32);
-	piece_client_free(c);
-	parent_stop(&p);
+	begin(s, NO_DIGEST);
+	assert_int_equal(fetch(s), 0);
+	assert_false(s->head.has_crc32);
 }
 
 /* One failing exchange; the connection may not be used again. */
-static void expect_failure(enum behaviour behaviour, int code, const char *text)
+static void expect_failure(struct setting *s, enum behaviour behaviour, int code, const char *text)
 {
-	struct piece_client *c = piece_client_new();
-	struct parent p;
-	struct piece_head head;
-	struct err e;
-
-	parent_start(&p, behaviour);
+	begin(s, behaviour);
 	for (unsigned i = 1; i <= 2; i++) {
-		assert_int_equal(fetch(c, &p, &sink, &head, &e), -code);
-		assert_int_equal(e.code, code);
-		assert_non_null(strstr(e.text, text));
+		assert_int_equal(fetch(s), -code);
+		assert_int_equal(s->e.code, code);
+		assert_non_null(strstr(s->e.text, text));
 	}
-	assert_int_equal(now(&p.connections), 2);
-	piece_client_free(c);
-	parent_stop(&p);
+	assert_int_equal(now(&s->p.connections), 2);
 }
 
 static void truncated_answers_are_refused(void **state)
 {
-	(void)state;
-	expect_failure(CUT_CONTENT, EPROTO, "bytes missing");
-	expect_failure(CUT_HEAD, EPROTO, "closed");
+	expect_failure(*state, CUT_CONTENT, EPROTO, "bytes missing");
+	expect_failure(*state, CUT_HEAD, EPROTO, "closed");
 }
 
 static void another_piece_or_length_is_refused(void **state)
 {
-	(void)state;
-	expect_failure(OTHER_PIECE, EPROTO, "offers piece 8");
+	expect_failure(*state, OTHER_PIECE, EPROTO, "offers piece 8");
 	assert_int_equal(sink.len, 0);
-	expect_failure(OTHER_LENGTH, EPROTO, "offers piece 7");
+	expect_failure(*state, OTHER_LENGTH, EPROTO, "offers piece 7");
 	assert_int_equal(sink.len, 0);
 }
 
 static void garbage_is_refused(void **state)
 {
-	(void)state;
-	expect_failure(HUGE_VALUE, EPROTO, "packet of 1073741824 bytes");
-	expect_failure(GARBAGE, EPROTO, "parent answers with");
+	expect_failure(*state, HUGE_VALUE, EPROTO, "packet of 1073741824 bytes");
+	expect_failure(*state, GARBAGE, EPROTO, "parent answers with");
 }
 
 static void silence_times_out(void **state)
 {
-	(void)state;
-	expect_failure(SILENCE, ETIMEDOUT, "sends nothing");
-	expect_failure(STALL, ETIMEDOUT, "bytes missing");
+	expect_failure(*state, SILENCE, ETIMEDOUT, "sends nothing");
+	expect_failure(*state, STALL, ETIMEDOUT, "bytes missing");
 }
 
 static void not_found_keeps_the_connection(void **state)
 {
-	struct piece_client *c = piece_client_new();
-	struct parent p;
-	struct piece_head head;
-	struct err e;
+	struct setting *s = *state;
 
-	(void)state;
-	parent_start(&p, NOT_FOUND);
+	begin(s, NOT_FOUND);
 	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(fetch(c, &p, &sink, &head, &e), -ENOENT);
-		assert_non_null(strstr(e.text, "no such piece"));
+		assert_int_equal(fetch(s), -ENOENT);
+		assert_non_null(strstr(s->e.text, "no such piece"));
 	}
-	assert_int_equal(now(&p.connections), 1);
-	piece_client_free(c);
-	parent_stop(&p);
+	assert_int_equal(now(&s->p.connections), 1);
 }
 
 static void nobody_there_is_refused(void **state)
 {
-	struct piece_client *c = piece_client_new();
-	struct parent p;
-	struct piece_head head;
-	struct err e;
+	struct setting *s = *state;
 
-	(void)state;
-	parent_start(&p, KEEP);
-	parent_stop(&p);
-	assert_int_equal(fetch(c, &p, &sink, &head, &e), -ECONNREFUSED);
-	piece_client_free(c);
+	begin(s, KEEP);
+	parent_stop(&s->p);
+	assert_int_equal(fetch(s), -ECONNREFUSED);
 }
 
 static void sinks_error_ends_the_piece(void **state)
 {
-	struct piece_client *c = piece_client_new();
-	struct parent p;
-	struct piece_head head;
-	struct err e;
+	struct setting *s = *state;
 
-	(void)state;
-	parent_start(&p, KEEP);
+	begin(s, KEEP);
 	sink.full = true;
-	assert_int_equal(fetch(c, &p, &sink, &head, &e), -ENOSPC);
+	assert_int_equal(fetch(s), -ENOSPC);
 	sink.full = false;
-	assert_int_equal(fetch(c, &p, &sink, &head, &e), 0);
+	assert_int_equal(fetch(s), 0);
 	assert_memory_equal(sink.bytes, content, CONTENT);
-	assert_int_equal(now(&p.connections), 2);
-	piece_client_free(c);
-	parent_stop(&p);
+	assert_int_equal(now(&s->p.connections), 2);
 }
 
 static void cancelling_and_deadline_end_it(void **state)
 {
-	struct piece_client *c = piece_client_new();
-	struct parent p;
-	struct piece_head head;
+	struct setting *s = *state;
 	struct piece_ask ask = expected;
 	bool cancelled = false;
 	int64_t before;
-	struct err e;
 
-	(void)state;
-	parent_start(&p, STALL);
-	sink.len = 0;
+	begin(s, STALL);
 	sink.cancel_at_half = &cancelled;
 	ask.cancelled = &cancelled;
-	assert_int_equal(piece_client_fetch(c, &p.addr, &ask, &head, take, &sink, &e), -ECANCELED);
+	assert_int_equal(fetch_as(s, &ask), -ECANCELED);
 	sink.cancel_at_half = NULL;
 	before = clock_ms();
-	sink.len = 0;
 	ask.deadline_ms = before + 150;
 	ask.cancelled = NULL;
-	assert_int_equal(piece_client_fetch(c, &p.addr, &ask, &head, take, &sink, &e), -ETIMEDOUT);
+	assert_int_equal(fetch_as(s, &ask), -ETIMEDOUT);
 	assert_in_range(clock_ms() - before, 150, 25000);
-	piece_client_free(c);
-	parent_stop(&p);
 }
 
 /* What is left of the answer is here, so the next piece needs no new connection. How much the
  * sockets hold is theirs to decide: of many it must work for one. */
 static void a_cancelled_piece_whose_rest_is_here_keeps_its_connection(void **state)
 {
-	struct piece_client *c = piece_client_new();
+	struct setting *s = *state;
 	struct piece_ask ask = expected;
-	struct piece_head head;
 	bool kept = false;
-	struct parent p;
-	struct err e;
 
-	(void)state;
-	parent_start(&p, KEEP);
+	begin(s, KEEP);
 	for (unsigned rounds = 0; rounds < 200 && !kept; rounds++) {
 		bool cancelled = false;
 		unsigned connections;
 		int r;
 
 		ask.cancelled = &cancelled;
-		sink.len = 0;
 		sink.cancel_at_half = &cancelled;
-		sink.sent = &p.sent;
-		sink.sent_before = now(&p.sent);
-		r = piece_client_fetch(c, &p.addr, &ask, &head, take, &sink, &e);
-		connections = now(&p.connections);
+		sink.sent = &s->p.sent;
+		sink.sent_before = now(&s->p.sent);
+		r = fetch_as(s, &ask);
+		connections = now(&s->p.connections);
 		sink.cancel_at_half = NULL;
-		assert_int_equal(fetch(c, &p, &sink, &head, &e), 0);
+		assert_int_equal(fetch(s), 0);
 		assert_memory_equal(sink.bytes, content, CONTENT);
-		kept = r == -ECANCELED && now(&p.connections) == connections;
+		kept = r == -ECANCELED && now(&s->p.connections) == connections;
 	}
 	assert_true(kept);
-	piece_client_free(c);
-	parent_stop(&p);
 }
 
 /* More often than there are ids, so that chance would show. */
 static void only_what_a_reader_waits_for_is_marked_urgent(void **state)
 {
-	struct piece_client *c = piece_client_new();
+	struct setting *s = *state;
 	struct piece_ask ask = expected;
-	struct piece_head head;
-	struct parent p;
-	struct err e;
 
-	(void)state;
-	parent_start(&p, NOT_FOUND);
+	begin(s, NOT_FOUND);
 	for (unsigned i = 0; i < 600; i++) {
 		ask.urgent = i >= 590;
-		assert_int_equal(piece_client_fetch(c, &p.addr, &ask, &head, take, &sink, &e),
-				 -ENOENT);
+		assert_int_equal(fetch_as(s, &ask), -ENOENT);
 	}
-	assert_int_equal(now(&p.urgent), 10);
-	piece_client_free(c);
-	parent_stop(&p);
+	assert_int_equal(now(&s->p.urgent), 10);
 }
+
+#define with_parent(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(kept_connection_carries_many_pieces),
-		cmocka_unit_test(dragonfly_parent_gets_a_connection_per_piece),
-		cmocka_unit_test(a_closed_kept_connection_is_replaced),
-		cmocka_unit_test(by_blocks_a_piece_comes_in_two_stretches),
-		cmocka_unit_test(a_parent_without_digests_of_blocks_answers_in_order),
-		cmocka_unit_test(a_parent_that_knows_no_blocks_any_more_is_asked_as_ever),
-		cmocka_unit_test(other_blocks_than_were_asked_for_are_refused),
-		cmocka_unit_test(digest_may_be_missing),
-		cmocka_unit_test(truncated_answers_are_refused),
-		cmocka_unit_test(another_piece_or_length_is_refused),
-		cmocka_unit_test(garbage_is_refused),
-		cmocka_unit_test(silence_times_out),
-		cmocka_unit_test(not_found_keeps_the_connection),
-		cmocka_unit_test(nobody_there_is_refused),
-		cmocka_unit_test(sinks_error_ends_the_piece),
-		cmocka_unit_test(cancelling_and_deadline_end_it),
-		cmocka_unit_test(a_cancelled_piece_whose_rest_is_here_keeps_its_connection),
-		cmocka_unit_test(only_what_a_reader_waits_for_is_marked_urgent),
+		with_parent(kept_connection_carries_many_pieces),
+		with_parent(dragonfly_parent_gets_a_connection_per_piece),
+		with_parent(a_closed_kept_connection_is_replaced),
+		with_parent(by_blocks_a_piece_comes_in_two_stretches),
+		with_parent(a_parent_without_digests_of_blocks_answers_in_order),
+		with_parent(a_parent_that_knows_no_blocks_any_more_is_asked_as_ever),
+		with_parent(other_blocks_than_were_asked_for_are_refused),
+		with_parent(digest_may_be_missing),
+		with_parent(truncated_answers_are_refused),
+		with_parent(another_piece_or_length_is_refused),
+		with_parent(garbage_is_refused),
+		with_parent(silence_times_out),
+		with_parent(not_found_keeps_the_connection),
+		with_parent(nobody_there_is_refused),
+		with_parent(sinks_error_ends_the_piece),
+		with_parent(cancelling_and_deadline_end_it),
+		with_parent(a_cancelled_piece_whose_rest_is_here_keeps_its_connection),
+		with_parent(only_what_a_reader_waits_for_is_marked_urgent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
