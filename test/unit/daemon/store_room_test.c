@@ -387,28 +387,40 @@ static void skip_unless_mounted(void)
 	}
 }
 
-static void a_disk_that_fills_on_the_way_turns_the_slot_volatile(void **state)
+/* The second piece of two, begun with that block, finds no room on its way. */
+static struct store_task *turn_volatile(struct fixture *f, unsigned first_block)
 {
-	struct fixture *f = *state;
-	cleanup(free_at) unsigned char *data = mem_alloc(3 * MIB);
-	struct store_task *t;
+	cleanup(free_at) unsigned char *data = mem_alloc(6 * MIB);
+	const unsigned char *from = data + first_block * (3 * MIB / 16);
+	struct store_task *t = task_make(f, 1, 6 * MIB, 3 * MIB);
 	struct store_slot slot;
 	int fd;
 
-	skip_unless_mounted();
-	t = task_make(f, 1, 6 * MIB, 3 * MIB);
 	assert_int_equal(piece_fill(f, t, 1, 0), -1);
 	bytes_of(1, 3 * MIB, 3 * MIB, data);
+	memcpy(data + 3 * MIB, data, 3 * MIB);
 	assert_ok(store_slot_open(t, 1, &slot, &f->e));
-	assert_ok(store_slot_write(&slot, data, MIB / 2, &f->e));
+	store_slot_begin_at(&slot, first_block);
+	/* Into the middle of a block, round the end if it began that late. */
+	assert_ok(store_slot_write(&slot, from, MIB / 2, &f->e));
 	assert_false(slot.volatile_);
-	assert_ok(store_slot_write(&slot, data + MIB / 2, 2 * MIB + MIB / 2, &f->e));
+	assert_ok(store_slot_write(&slot, from + MIB / 2, 2 * MIB + MIB / 2, &f->e));
 	assert_true(slot.volatile_);
 	assert_ok(store_slot_commit(&slot, NULL, STORE_FROM_PEER, 0, &fd, &f->e));
 	assert_int_equal(slot.crc32, crc32_update(0, data, 3 * MIB));
 	assert_true(piece_is_right(t, fd, 1, 1));
-	assert_true(piece_is_right(t, store_task_fd(t), 1, 0));
 	store_volatile_close(f->store, fd);
+	return t;
+}
+
+static void a_disk_that_fills_on_the_way_turns_the_slot_volatile(void **state)
+{
+	struct fixture *f = *state;
+	struct store_task *t;
+
+	skip_unless_mounted();
+	t = turn_volatile(f, 0);
+	assert_true(piece_is_right(t, store_task_fd(t), 1, 0));
 	/* The part that was on disk was given back. */
 	assert_true(stat_of(f).bytes < 3 * MIB + 64 * 1024);
 	store_task_unref(t);
@@ -421,30 +433,8 @@ static void a_disk_that_fills_on_the_way_turns_the_slot_volatile(void **state)
 
 static void a_piece_that_began_in_its_middle_turns_volatile_all_the_same(void **state)
 {
-	struct fixture *f = *state;
-	cleanup(free_at) unsigned char *data = mem_alloc(6 * MIB);
-	struct store_task *t;
-	struct store_slot slot;
-	int fd;
-
 	skip_unless_mounted();
-	t = task_make(f, 1, 6 * MIB, 3 * MIB);
-	assert_int_equal(piece_fill(f, t, 1, 0), -1);
-	bytes_of(1, 3 * MIB, 3 * MIB, data);
-	memcpy(data + 3 * MIB, data, 3 * MIB);
-	assert_ok(store_slot_open(t, 1, &slot, &f->e));
-	store_slot_begin_at(&slot, 14);
-	/* Round the end and into the middle of a block. */
-	assert_ok(store_slot_write(&slot, data + 14 * (3 * MIB / 16), MIB / 2, &f->e));
-	assert_false(slot.volatile_);
-	assert_ok(store_slot_write(&slot, data + 14 * (3 * MIB / 16) + MIB / 2, 2 * MIB + MIB / 2,
-				   &f->e));
-	assert_true(slot.volatile_);
-	assert_ok(store_slot_commit(&slot, NULL, STORE_FROM_PEER, 0, &fd, &f->e));
-	assert_int_equal(slot.crc32, crc32_update(0, data, 3 * MIB));
-	assert_true(piece_is_right(t, fd, 1, 1));
-	store_volatile_close(f->store, fd);
-	store_task_unref(t);
+	store_task_unref(turn_volatile(*state, 14));
 }
 
 /* What readers are shown early has its own bound: it takes nothing from pieces of a full disk. */
