@@ -58,6 +58,23 @@ static void assert_kept(struct keeping *k)
 	assert_memory_equal(got, want, 100);
 }
 
+/* With a reader who has its bytes before their piece is here. */
+static struct task *begin(struct setting *s, struct keeping *first)
+{
+	struct task *t = open_url(s, URL);
+
+	keep_start(t, first, AT);
+	assert_kept(first);
+	return t;
+}
+
+static void end(struct task *t, struct keeping *first)
+{
+	assert_kept(first);
+	extent_release(&first->x);
+	task_unref(t);
+}
+
 static void assert_right(struct task *t)
 {
 	task_want_all(t, TASK_REST);
@@ -70,12 +87,10 @@ static void assert_right(struct task *t)
 static void a_reader_has_its_bytes_before_their_piece_is_here(void **state)
 {
 	struct setting *s = *state;
-	struct task *t = open_url(s, URL);
 	struct reading whole, later;
 	struct keeping first;
+	struct task *t = begin(s, &first);
 
-	keep_start(t, &first, AT);
-	assert_kept(&first);
 	assert_int_equal(fake_get(peers[0].block_fetches), 1);
 	assert_false(task_piece_ready(t, 7));
 	assert_int_equal(read_at(t, AT + BLOCK, 5), 0); /* the second of the two */
@@ -90,9 +105,7 @@ static void a_reader_has_its_bytes_before_their_piece_is_here(void **state)
 	/* What nobody waits for comes in order. */
 	assert_int_equal(fake_get(peers[0].block_fetches), 1);
 	assert_int_equal(fake_get(peers[0].fetches), COUNT);
-	assert_kept(&first);
-	extent_release(&first.x);
-	task_unref(t);
+	end(t, &first);
 }
 
 static void a_dragonfly_parent_is_never_asked_by_blocks(void **state)
@@ -130,9 +143,7 @@ static void a_wrong_block_costs_its_parent_and_nobody_sees_it(void **state)
 	fake_peer_gets(1, ALL);
 	assert_int_equal(read_finish(&r), 0);
 	assert_right(t);
-	assert_kept(&first);
-	extent_release(&first.x);
-	task_unref(t);
+	end(t, &first);
 }
 
 static void digests_of_blocks_that_are_not_the_pieces_are_refused(void **state)
@@ -157,13 +168,11 @@ static void digests_of_blocks_that_are_not_the_pieces_are_refused(void **state)
 static void what_was_read_stays_though_the_connection_broke_and_others_wrote(void **state)
 {
 	struct setting *s = *state;
-	struct task *t = open_url(s, URL);
 	struct keeping first, others;
+	struct task *t = begin(s, &first);
 	unsigned char got[100], right[100];
 	struct reading r;
 
-	keep_start(t, &first, AT);
-	assert_kept(&first);
 	read_start(t, &r, AT + 4 * BLOCK, 5, 0);
 	/* It may be asked once more before it is dropped, and has no block to show then. */
 	fake_set((fake.peers[1].lies = true, fake.peers[0].error = EPROTO,
@@ -177,10 +186,8 @@ static void what_was_read_stays_though_the_connection_broke_and_others_wrote(voi
 	bytes_of(SEED, AT, 100, right);
 	assert_int_equal(pread(others.x.fd, got, 100, (off_t)others.x.off), 100);
 	assert_memory_not_equal(got, right, 100);
-	assert_kept(&first);
-	extent_release(&first.x);
 	extent_release(&others.x);
-	task_unref(t);
+	end(t, &first);
 }
 
 static void a_second_copy_that_wins_changes_nothing_that_was_shown(void **state)
@@ -193,9 +200,7 @@ static void a_second_copy_that_wins_changes_nothing_that_was_shown(void **state)
 	setting_stop(s);
 	s->config.second_ms = 50;
 	setting_start(s);
-	t = open_url(s, URL);
-	keep_start(t, &first, AT);
-	assert_kept(&first);
+	t = begin(s, &first);
 	read_start(t, &r, AT + 4 * BLOCK, 5, 0);
 	fake_peer_gets(1, UINT64_C(1) << 7);
 	assert_int_equal(read_finish(&r), 0);
@@ -203,9 +208,7 @@ static void a_second_copy_that_wins_changes_nothing_that_was_shown(void **state)
 	assert_int_equal(fake_get(peers[1].block_fetches), 0);
 	fake_set(fake.peers[0].held = false);
 	assert_right(t);
-	assert_kept(&first);
-	extent_release(&first.x);
-	task_unref(t);
+	end(t, &first);
 }
 
 static void on_a_full_disk_readers_have_their_blocks_too(void **state)
@@ -220,16 +223,12 @@ static void on_a_full_disk_readers_have_their_blocks_too(void **state)
 	fixture_reopen(s->f);
 	s->config.store = s->f->store;
 	setting_start(s);
-	t = open_url(s, URL);
-	keep_start(t, &first, AT);
-	assert_kept(&first);
+	t = begin(s, &first);
 	read_start(t, &r, AT + 4 * BLOCK, 5, 0);
 	fake_set(fake.peers[0].held = false);
 	assert_int_equal(read_finish(&r), 0);
 	assert_int_equal(task_piece_ready(t, 7), false);
-	assert_kept(&first);
-	extent_release(&first.x);
-	task_unref(t);
+	end(t, &first);
 }
 
 static void without_memory_to_show_it_a_reader_waits_for_the_piece(void **state)
