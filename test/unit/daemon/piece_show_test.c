@@ -36,6 +36,24 @@ static void assert_bytes(const struct reader *r)
 
 #define BLOCK (PIECE / PIECE_BLOCKS)
 
+/* Two readers, the first of whom is shown its block. */
+static void begin_with_two(struct setting *s, struct reader r[2])
+{
+	read_at(s, &r[0], 2 * PIECE + 5 * BLOCK, 100);
+	read_at(s, &r[1], 2 * PIECE + 7 * BLOCK, 100);
+	assert_int_equal(take(s, PIECE_URGENT, NULL), 2);
+	show(s, begin_to_show(s, 2), 1, 2, 5);
+}
+
+/* All of them have what they should. */
+static void end(struct reader *r, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		assert_bytes(&r[i]);
+		extent_release(&r[i].x);
+	}
+}
+
 static void a_reader_waits_only_for_the_blocks_of_its_bytes(void **state)
 {
 	struct setting *s = *state;
@@ -68,10 +86,7 @@ static void a_reader_waits_only_for_the_blocks_of_its_bytes(void **state)
 	assert_int_equal(s->tally.waiters, 2);
 	deliver(s, 2);
 	assert_int_equal(r[2].x.fd, store_task_fd(s->st));
-	for (unsigned i = 0; i < 5; i++) {
-		assert_bytes(&r[i]);
-		extent_release(&r[i].x);
-	}
+	end(r, 5);
 	assert_true(piece_is_ready(s->p, 2));
 }
 
@@ -105,11 +120,7 @@ static void what_a_reader_was_shown_stays_what_it_was(void **state)
 	unsigned char wrong[PIECE] = {0};
 	int fd;
 
-	read_at(s, &r[0], 2 * PIECE + 5 * BLOCK, 100);
-	read_at(s, &r[1], 2 * PIECE + 7 * BLOCK, 100);
-	assert_int_equal(take(s, PIECE_URGENT, NULL), 2);
-	fd = begin_to_show(s, 2);
-	show(s, fd, 1, 2, 5);
+	begin_with_two(s, r);
 	piece_give_back(s->p, 2);
 	assert_bytes(&r[0]);
 	assert_int_equal(r[1].answers, 0);
@@ -125,32 +136,21 @@ static void what_a_reader_was_shown_stays_what_it_was(void **state)
 	piece_forget(s->p, 2);
 	store_piece_drop(s->st, 2);
 	store_task_remove(s->st);
-	for (unsigned i = 0; i < 2; i++) {
-		assert_bytes(&r[i]);
-		extent_release(&r[i].x);
-	}
+	end(r, 2);
 }
 
 static void a_volatile_piece_is_shown_by_blocks_too(void **state)
 {
 	struct setting *s = *state;
 	struct reader r[3] = {{.keep = true}, {.keep = true}, {.keep = true}};
-	int fd;
 
-	read_at(s, &r[0], 2 * PIECE + 5 * BLOCK, 100);
-	read_at(s, &r[1], 2 * PIECE + 7 * BLOCK, 100);
-	assert_int_equal(take(s, PIECE_URGENT, NULL), 2);
-	fd = begin_to_show(s, 2);
-	show(s, fd, 1, 2, 5);
+	begin_with_two(s, r);
 	assert_bytes(&r[0]);
 	deliver(s, 2);
 	assert_false(read_at(s, &r[2], 2 * PIECE, PIECE));
 	assert_int_equal(s->tally.volatiles, 1);
 	pieces_drop_volatile(s->p, 0);
-	for (unsigned i = 0; i < 3; i++) {
-		assert_bytes(&r[i]);
-		extent_release(&r[i].x);
-	}
+	end(r, 3);
 }
 
 int main(void)
