@@ -215,7 +215,7 @@ static const struct parent_ops ops = {
 
 static const uint32_t interested[] = {1, 2, 7};
 
-static struct parent *begin(const struct parent_info *info, struct heard *h)
+static struct parent *ask(const struct parent_info *info, struct heard *h)
 {
 	memset(h, 0, sizeof(*h));
 	lock_init(&h->lock, 20);
@@ -228,138 +228,138 @@ static unsigned now(struct lock *lock, const unsigned *counter)
 	return *counter;
 }
 
-static void pieces_and_bandwidth_are_told(void **state)
-{
+struct setting {
+	struct fake f;
 	struct parent_info info;
 	struct parent *p;
 	struct heard h;
-	struct fake f;
+};
 
-	(void)state;
-	fake_start(&f, TELLS, &info);
-	p = begin(&info, &h);
-	await_that(now(&h.lock, &h.closes) == 1);
-	await_that(now(&h.lock, &h.bandwidths) == 1);
-	assert_int_equal(h.e.code, 0);
-	assert_int_equal(h.pieces, 2);
-	assert_int_equal(h.numbers[1], 2);
-	assert_int_equal(h.offsets[1], 8192);
-	assert_string_equal(h.addrs[0], "10.9.8.7:4005");
-	assert_string_equal(h.addrs[1], "[fd00::1]:4005");
-	assert_int_equal(h.tx, 100);
-	assert_int_equal(h.tx_max, 1000);
-	lock_take(&f.lock);
-	assert_string_equal(f.host_id, "child-host");
-	assert_string_equal(f.peer_id, "child-peer");
-	assert_string_equal(f.task_id, ID);
-	assert_int_equal(f.interested_count, 3);
-	assert_int_equal(f.interested[2], 7);
-	lock_drop(&f.lock);
-	assert_string_equal(parent_info(p)->peer_id, "parent-peer");
-	parent_free(p);
-	rpc_server_free(f.server, 0);
+static int setup(void **state)
+{
+	*state = mem_new(struct setting);
+	return 0;
+}
+
+static void leave(struct setting *s)
+{
+	parent_free(take_ptr(&s->p));
+}
+
+static void end(struct setting *s)
+{
+	leave(s);
+	rpc_server_free(take_ptr(&s->f.server), 0);
+}
+
+static int teardown(void **state)
+{
+	end(*state);
+	free(*state);
+	return 0;
+}
+
+/* Another parent than before, and a child of it. */
+static void begin(struct setting *s, enum behaviour behaviour)
+{
+	end(s);
+	fake_start(&s->f, behaviour, &s->info);
+	s->p = ask(&s->info, &s->h);
+}
+
+static void pieces_and_bandwidth_are_told(void **state)
+{
+	struct setting *s = *state;
+
+	begin(s, TELLS);
+	await_that(now(&s->h.lock, &s->h.closes) == 1);
+	await_that(now(&s->h.lock, &s->h.bandwidths) == 1);
+	assert_int_equal(s->h.e.code, 0);
+	assert_int_equal(s->h.pieces, 2);
+	assert_int_equal(s->h.numbers[1], 2);
+	assert_int_equal(s->h.offsets[1], 8192);
+	assert_string_equal(s->h.addrs[0], "10.9.8.7:4005");
+	assert_string_equal(s->h.addrs[1], "[fd00::1]:4005");
+	assert_int_equal(s->h.tx, 100);
+	assert_int_equal(s->h.tx_max, 1000);
+	lock_take(&s->f.lock);
+	assert_string_equal(s->f.host_id, "child-host");
+	assert_string_equal(s->f.peer_id, "child-peer");
+	assert_string_equal(s->f.task_id, ID);
+	assert_int_equal(s->f.interested_count, 3);
+	assert_int_equal(s->f.interested[2], 7);
+	lock_drop(&s->f.lock);
+	assert_string_equal(parent_info(s->p)->peer_id, "parent-peer");
 }
 
 static void missing_and_odd_addresses_fall_back_to_the_hosts(void **state)
 {
 	static const enum behaviour behaviours[] = {LACKS_ADDRESS, LIES};
-	struct parent_info info;
-	struct parent *p;
+	struct setting *s = *state;
 	char want[64];
-	struct heard h;
-	struct fake f;
 
-	(void)state;
 	for (size_t i = 0; i < array_len(behaviours); i++) {
-		fake_start(&f, behaviours[i], &info);
-		p = begin(&info, &h);
-		await_that(now(&h.lock, &h.closes) == 1);
-		snprintf(want, sizeof(want), "127.0.0.1:%u", info.port);
-		for (unsigned k = 0; k < h.pieces; k++)
-			assert_string_equal(h.addrs[k], want);
-		assert_int_equal(h.pieces, i + 1);
-		parent_free(p);
-		rpc_server_free(f.server, 0);
+		begin(s, behaviours[i]);
+		await_that(now(&s->h.lock, &s->h.closes) == 1);
+		snprintf(want, sizeof(want), "127.0.0.1:%u", s->info.port);
+		for (unsigned k = 0; k < s->h.pieces; k++)
+			assert_string_equal(s->h.addrs[k], want);
+		assert_int_equal(s->h.pieces, i + 1);
 	}
 }
 
 static void a_parent_without_the_task_is_closed_with_its_reason(void **state)
 {
-	struct parent_info info;
-	struct parent *p;
-	struct heard h;
-	struct fake f;
+	struct setting *s = *state;
 
-	(void)state;
-	fake_start(&f, NOT_FOUND, &info);
-	p = begin(&info, &h);
-	await_that(now(&h.lock, &h.closes) == 1);
-	assert_int_equal(h.e.code, ENOENT);
-	assert_non_null(strstr(h.e.text, "task not found"));
-	parent_free(p);
-	rpc_server_free(f.server, 0);
+	begin(s, NOT_FOUND);
+	await_that(now(&s->h.lock, &s->h.closes) == 1);
+	assert_int_equal(s->h.e.code, ENOENT);
+	assert_non_null(strstr(s->h.e.text, "task not found"));
 }
 
 static void a_parent_that_is_gone_is_closed(void **state)
 {
-	struct parent_info info;
-	struct parent *p;
-	struct heard h;
-	struct fake f;
+	struct setting *s = *state;
 
-	(void)state;
-	fake_start(&f, STAYS, &info);
-	p = begin(&info, &h);
-	await_that(now(&h.lock, &h.pieces) == 1);
-	rpc_server_free(f.server, 0);
-	await_that(now(&h.lock, &h.closes) == 1);
-	assert_int_not_equal(h.e.code, 0);
-	parent_free(p);
-	p = begin(&info, &h); /* refused */
-	await_that(now(&h.lock, &h.closes) == 1);
-	assert_int_equal(h.e.code, EHOSTUNREACH);
-	parent_free(p);
+	begin(s, STAYS);
+	await_that(now(&s->h.lock, &s->h.pieces) == 1);
+	rpc_server_free(take_ptr(&s->f.server), 0);
+	await_that(now(&s->h.lock, &s->h.closes) == 1);
+	assert_int_not_equal(s->h.e.code, 0);
+	leave(s);
+	s->p = ask(&s->info, &s->h); /* refused */
+	await_that(now(&s->h.lock, &s->h.closes) == 1);
+	assert_int_equal(s->h.e.code, EHOSTUNREACH);
 }
 
 static void freeing_ends_the_streams_and_mutes_them(void **state)
 {
-	struct parent_info info;
-	struct parent *p;
-	struct heard h;
-	struct fake f;
+	struct setting *s = *state;
 
-	(void)state;
-	fake_start(&f, STAYS, &info);
-	p = begin(&info, &h);
-	await_that(now(&h.lock, &h.pieces) == 1);
-	parent_free(p);
-	assert_int_equal(h.closes, 0);
-	await_that(now(&f.lock, &f.closed) == 1);
-	rpc_server_free(f.server, 0);
+	begin(s, STAYS);
+	await_that(now(&s->h.lock, &s->h.pieces) == 1);
+	leave(s);
+	assert_int_equal(s->h.closes, 0);
+	await_that(now(&s->f.lock, &s->f.closed) == 1);
 	parent_free(NULL);
 }
 
 static void asking_sooner_is_one_more_stream_whose_end_means_nothing(void **state)
 {
 	static const uint32_t numbers[] = {1, 2};
-	struct parent_info info;
-	struct parent *p;
-	struct heard h;
-	struct fake f;
+	struct setting *s = *state;
 
-	(void)state;
-	fake_start(&f, STAYS, &info);
-	p = begin(&info, &h);
-	await_that(now(&h.lock, &h.pieces) == 1);
-	parent_ask_sooner(p, "task", "me", &numbers[0], 1);
-	await_that(now(&h.lock, &h.pieces) == 2);
-	parent_ask_sooner(p, "task", "me", &numbers[1], 1); /* instead of the one before */
-	await_that(now(&h.lock, &h.pieces) == 3);
-	await_that(now(&f.lock, &f.closed) == 1);
-	assert_int_equal(now(&h.lock, &h.closes), 0);
-	parent_free(p);
-	await_that(now(&f.lock, &f.closed) == 3);
-	rpc_server_free(f.server, 0);
+	begin(s, STAYS);
+	await_that(now(&s->h.lock, &s->h.pieces) == 1);
+	parent_ask_sooner(s->p, "task", "me", &numbers[0], 1);
+	await_that(now(&s->h.lock, &s->h.pieces) == 2);
+	parent_ask_sooner(s->p, "task", "me", &numbers[1], 1); /* instead of the one before */
+	await_that(now(&s->h.lock, &s->h.pieces) == 3);
+	await_that(now(&s->f.lock, &s->f.closed) == 1);
+	assert_int_equal(now(&s->h.lock, &s->h.closes), 0);
+	leave(s);
+	await_that(now(&s->f.lock, &s->f.closed) == 3);
 }
 
 static bool is_full(struct fake *f)
@@ -370,57 +370,42 @@ static bool is_full(struct fake *f)
 
 static void a_parent_is_told_whether_there_is_room(void **state)
 {
-	struct parent_info info;
-	struct parent *p;
-	struct heard h;
-	struct fake f;
+	struct setting *s = *state;
 
-	(void)state;
-	fake_start(&f, STAYS, &info);
-	p = begin(&info, &h);
-	parent_tell_room(p, "task", "me", true);
-	await_that(now(&f.lock, &f.rooms) == 1);
-	assert_true(is_full(&f));
-	parent_tell_room(p, "task", "me", false); /* on the same stream */
-	await_that(now(&f.lock, &f.rooms) == 2);
-	assert_false(is_full(&f));
-	parent_free(p);
-	await_that(now(&f.lock, &f.closed) == 2);
-	rpc_server_free(f.server, 0);
+	begin(s, STAYS);
+	parent_tell_room(s->p, "task", "me", true);
+	await_that(now(&s->f.lock, &s->f.rooms) == 1);
+	assert_true(is_full(&s->f));
+	parent_tell_room(s->p, "task", "me", false); /* on the same stream */
+	await_that(now(&s->f.lock, &s->f.rooms) == 2);
+	assert_false(is_full(&s->f));
+	leave(s);
+	await_that(now(&s->f.lock, &s->f.closed) == 2);
 }
 
 static void a_parent_that_does_not_know_the_question_is_none_the_worse(void **state)
 {
-	struct parent_info info;
-	struct parent *p;
-	struct heard h;
-	struct fake f;
+	struct setting *s = *state;
 
-	(void)state;
-	fake_start(&f, TELLS, &info);
-	p = begin(&info, &h);
-	parent_tell_room(p, "task", "me", true);
-	await_that(now(&h.lock, &h.closes) == 1);
-	assert_int_equal(now(&h.lock, &h.pieces), 2);
-	assert_int_equal(h.e.code, 0);
-	parent_tell_room(p, "task", "me", false);
-	parent_free(p);
-	rpc_server_free(f.server, 0);
+	begin(s, TELLS);
+	parent_tell_room(s->p, "task", "me", true);
+	await_that(now(&s->h.lock, &s->h.closes) == 1);
+	assert_int_equal(now(&s->h.lock, &s->h.pieces), 2);
+	assert_int_equal(s->h.e.code, 0);
+	parent_tell_room(s->p, "task", "me", false);
 }
 
 static void channels_are_shared_and_closed_when_idle(void **state)
 {
-	struct parent_info info;
+	struct setting *s = *state;
 	struct parent *parents[20];
 	struct heard h[20];
-	struct fake f;
 
-	(void)state;
 	channels_close_idle();
 	assert_int_equal(channels_count(), 0);
-	fake_start(&f, STAYS, &info);
+	fake_start(&s->f, STAYS, &s->info);
 	for (unsigned i = 0; i < 20; i++)
-		parents[i] = begin(&info, &h[i]);
+		parents[i] = ask(&s->info, &h[i]);
 	for (unsigned i = 0; i < 20; i++)
 		await_that(now(&h[i].lock, &h[i].pieces) == 1);
 	assert_int_equal(channels_count(), 1);
@@ -431,7 +416,6 @@ static void channels_are_shared_and_closed_when_idle(void **state)
 	assert_int_equal(channels_count(), 1);
 	channels_close_idle();
 	assert_int_equal(channels_count(), 0);
-	rpc_server_free(f.server, 0);
 }
 
 static void idle_channels_are_bounded_in_number_and_time(void **state)
@@ -461,18 +445,20 @@ static int close_group(void **state)
 	return rpc_group_teardown(state);
 }
 
+#define with_parent(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(pieces_and_bandwidth_are_told),
-		cmocka_unit_test(missing_and_odd_addresses_fall_back_to_the_hosts),
-		cmocka_unit_test(a_parent_without_the_task_is_closed_with_its_reason),
-		cmocka_unit_test(a_parent_that_is_gone_is_closed),
-		cmocka_unit_test(freeing_ends_the_streams_and_mutes_them),
-		cmocka_unit_test(asking_sooner_is_one_more_stream_whose_end_means_nothing),
-		cmocka_unit_test(a_parent_is_told_whether_there_is_room),
-		cmocka_unit_test(a_parent_that_does_not_know_the_question_is_none_the_worse),
-		cmocka_unit_test(channels_are_shared_and_closed_when_idle),
+		with_parent(pieces_and_bandwidth_are_told),
+		with_parent(missing_and_odd_addresses_fall_back_to_the_hosts),
+		with_parent(a_parent_without_the_task_is_closed_with_its_reason),
+		with_parent(a_parent_that_is_gone_is_closed),
+		with_parent(freeing_ends_the_streams_and_mutes_them),
+		with_parent(asking_sooner_is_one_more_stream_whose_end_means_nothing),
+		with_parent(a_parent_is_told_whether_there_is_room),
+		with_parent(a_parent_that_does_not_know_the_question_is_none_the_worse),
+		with_parent(channels_are_shared_and_closed_when_idle),
 		cmocka_unit_test(idle_channels_are_bounded_in_number_and_time),
 	};
 
