@@ -136,6 +136,14 @@ static struct schedule *begin(struct setting *s, struct heard *h)
 	return schedule_new(s->client, &reg, &ops, h);
 }
 
+/* A scheduler that answers so, and the first conversation with it. */
+static struct schedule *meet(struct setting *s, enum fake_answer answer, struct heard *h)
+{
+	heard_init(h);
+	setting_open(s, answer);
+	return begin(s, h);
+}
+
 static Scheduler__V2__AnnouncePeerRequest *request(struct setting *s, unsigned i)
 {
 	await_that(fake_count(&s->fake, &s->fake.request_count) > i);
@@ -253,9 +261,7 @@ static void parents_are_told_and_checked(void **state)
 	struct heard h;
 
 	(void)state;
-	heard_init(&h);
-	setting_open(&s, FAKE_NORMAL);
-	schedule = begin(&s, &h);
+	schedule = meet(&s, FAKE_NORMAL, &h);
 	await_that(heard_count(&h, &h.parents_calls) == 1);
 	assert_int_equal(h.parent_count, 2);
 	assert_string_equal(h.parents[0].ip, "10.0.0.7");
@@ -283,9 +289,7 @@ static void conversation_of_a_download_from_peers(void **state)
 	struct heard h;
 
 	(void)state;
-	heard_init(&h);
-	setting_open(&s, FAKE_NORMAL);
-	schedule = begin(&s, &h);
+	schedule = meet(&s, FAKE_NORMAL, &h);
 	await_that(heard_count(&h, &h.parents_calls) == 1);
 	schedule_started(schedule);
 	schedule_started(schedule);
@@ -330,9 +334,7 @@ static void conversation_of_a_download_from_the_origin(void **state)
 	struct heard h;
 
 	(void)state;
-	heard_init(&h);
-	setting_open(&s, FAKE_BACK_TO_SOURCE);
-	schedule = begin(&s, &h);
+	schedule = meet(&s, FAKE_BACK_TO_SOURCE, &h);
 	await_that(heard_count(&h, &h.sources) == 1);
 	assert_string_equal(h.why, "nobody has it");
 	schedule_back_to_source_started(schedule, "told to");
@@ -371,9 +373,7 @@ static void empty_and_known_tasks_are_ready(void **state)
 		struct setting s;
 		struct heard h;
 
-		heard_init(&h);
-		setting_open(&s, answers[i]);
-		schedule = begin(&s, &h);
+		schedule = meet(&s, answers[i], &h);
 		await_that(heard_count(&h, &h.readies) == 1);
 		schedule_finished(schedule);
 		/* Started is told, or the scheduler's table would refuse the end. */
@@ -392,9 +392,7 @@ static void expect_closed(enum fake_answer answer, int code)
 	struct setting s;
 	struct heard h;
 
-	heard_init(&h);
-	setting_open(&s, answer);
-	schedule = begin(&s, &h);
+	schedule = meet(&s, answer, &h);
 	await_that(heard_count(&h, &h.closes) == 1);
 	assert_int_equal(h.e.code, code);
 	schedule_started(schedule);
@@ -492,44 +490,6 @@ static void add_other(struct setting *s, struct fake_scheduler *other)
 	await_that(scheduler_client_alive(s->client) == 2);
 }
 
-static void a_dead_scheduler_is_left_for_the_other_and_comes_back(void **state)
-{
-	struct fake_scheduler other, *keeper, *spare;
-	struct schedule *schedule;
-	struct setting s;
-	struct heard h;
-	const char *first;
-
-	(void)state;
-	log_set_level(LOG_ERROR);
-	setting_open(&s, FAKE_NORMAL);
-	add_other(&s, &other);
-	first = s.fake.addr;
-	heard_init(&h);
-	schedule = begin(&s, &h);
-	await_that(heard_count(&h, &h.parents_calls) == 1);
-	schedule_drop(schedule);
-	keeper = fake_count(&other, &other.request_count) > 0 ? &other : &s.fake;
-	spare = keeper == &other ? &s.fake : &other;
-	fake_stop(keeper);
-	heard_init(&h);
-	schedule = begin(&s, &h);
-	await_that(heard_count(&h, &h.parents_calls) == 1);
-	assert_int_equal(h.closes, 0);
-	assert_int_equal(fake_count(spare, &spare->request_count), 1);
-	schedule_drop(schedule);
-	assert_int_equal(scheduler_client_alive(s.client), 1);
-	fake_release(keeper);
-	fake_start(keeper, keeper->addr, FAKE_NORMAL);
-	await_that(scheduler_client_alive(s.client) == 2);
-	assert_int_equal(fake_count(keeper, &keeper->announced), 1);
-	/* An address that is taken away is not asked any more. */
-	scheduler_client_set(s.client, &first, 1);
-	assert_int_equal(scheduler_client_alive(s.client), 1);
-	setting_close(&s);
-	fake_release(&other);
-}
-
 static void ask_once(struct setting *s)
 {
 	struct schedule *schedule;
@@ -540,6 +500,35 @@ static void ask_once(struct setting *s)
 	await_that(heard_count(&h, &h.parents_calls) == 1);
 	assert_int_equal(heard_count(&h, &h.closes), 0);
 	schedule_drop(schedule);
+}
+
+static void a_dead_scheduler_is_left_for_the_other_and_comes_back(void **state)
+{
+	struct fake_scheduler other, *keeper, *spare;
+	struct setting s;
+	const char *first;
+
+	(void)state;
+	log_set_level(LOG_ERROR);
+	setting_open(&s, FAKE_NORMAL);
+	add_other(&s, &other);
+	first = s.fake.addr;
+	ask_once(&s);
+	keeper = fake_count(&other, &other.request_count) > 0 ? &other : &s.fake;
+	spare = keeper == &other ? &s.fake : &other;
+	fake_stop(keeper);
+	ask_once(&s);
+	assert_int_equal(fake_count(spare, &spare->request_count), 1);
+	assert_int_equal(scheduler_client_alive(s.client), 1);
+	fake_release(keeper);
+	fake_start(keeper, keeper->addr, FAKE_NORMAL);
+	await_that(scheduler_client_alive(s.client) == 2);
+	assert_int_equal(fake_count(keeper, &keeper->announced), 1);
+	/* An address that is taken away is not asked any more. */
+	scheduler_client_set(s.client, &first, 1);
+	assert_int_equal(scheduler_client_alive(s.client), 1);
+	setting_close(&s);
+	fake_release(&other);
 }
 
 /* Attempts are counted: nothing is tried twice, nothing waits for a deadline. */
@@ -613,9 +602,7 @@ static void a_stream_that_breaks_is_told(void **state)
 
 	(void)state;
 	log_set_level(LOG_ERROR);
-	heard_init(&h);
-	setting_open(&s, FAKE_NORMAL);
-	schedule = begin(&s, &h);
+	schedule = meet(&s, FAKE_NORMAL, &h);
 	await_that(heard_count(&h, &h.parents_calls) == 1);
 	fake_stop(&s.fake);
 	await_that(heard_count(&h, &h.closes) == 1);
