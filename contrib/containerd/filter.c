@@ -268,6 +268,17 @@ int filter_parse(const char *const *texts, size_t count, struct filter **out, st
 
 /* ---- applying */
 
+const char *filter_parent(const struct filter *f)
+{
+	for (size_t i = 0; f->alternatives == 1 && i < f->count; i++) {
+		const struct selector *s = &f->selectors[i];
+
+		if (s->op == OP_EQUAL && !s->rest && strcmp(s->field, "parent") == 0)
+			return s->value;
+	}
+	return NULL;
+}
+
 static const char *field_of(const struct selector *s, const struct snapshot *snap)
 {
 	static const char *const kinds[] = {[SNAPSHOT_VIEW] = "view",

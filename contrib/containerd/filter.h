@@ -19,6 +19,8 @@ struct filter;
 /* Any of the texts has to fit; none = everything fits. EINVAL says what is wrong and where. */
 must_check int filter_parse(const char *const *texts, size_t count, struct filter **out,
 			    struct err *e);
+/* Whatever fits has this parent; NULL = it may have any. */
+const char *filter_parent(const struct filter *f);
 bool filter_fits(const struct filter *f, const struct snapshot *s);
 void filter_free(struct filter *f);
 void filter_free_at(struct filter **f);

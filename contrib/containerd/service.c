@@ -289,7 +289,7 @@ static int serve_list(struct service *sv, struct rpc_call *call, const ProtobufC
 	int r = filter_parse((const char *const *)rq->filters, rq->n_filters, &f, e);
 
 	if (r == 0)
-		r = state_all(snapshots_state(sv->snapshots), &all, &count, e);
+		r = state_all(snapshots_state(sv->snapshots), filter_parent(f), &all, &count, e);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < count; i++) {

@@ -171,7 +171,7 @@ static void keep_mounted(struct snapshots *s)
 	struct snapshot *all = NULL;
 	size_t count = 0;
 	struct err e = {0};
-	int r = state_all(s->state, &all, &count, &e);
+	int r = state_all(s->state, NULL, &all, &count, &e);
 
 	for (size_t i = 0; i < count && r != -EHOSTUNREACH; i++) {
 		char *fs cleanup(free_at) = path_of(s, all[i].id, "/fs");

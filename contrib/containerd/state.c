@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -14,10 +15,18 @@
 #define RANK_STATE 20
 #define VERSION	   1
 #define CHAIN_MAX  1024
+#define KEPT_MAX   32 /* more than there are different statements below */
+
+/* A statement that has been compiled, by the address of its text. */
+struct kept {
+	const char *sql;
+	sqlite3_stmt *stmt;
+};
 
 struct state {
 	sqlite3 *db;
 	struct lock lock;
+	struct kept kept[KEPT_MAX];
 };
 
 static const char schema[] =
@@ -63,9 +72,28 @@ static int fail(struct state *st, struct err *e)
 	return err_set(e, EIO, "database: %s", sqlite3_errmsg(st->db));
 }
 
-static void finalize_at(sqlite3_stmt **stmt)
+static void reset_at(sqlite3_stmt **stmt)
 {
-	sqlite3_finalize(*stmt);
+	if (!*stmt)
+		return;
+	sqlite3_reset(*stmt);
+	sqlite3_clear_bindings(*stmt);
+}
+
+/* Compiled once: containerd asks several times for every layer. sql is a constant; what it compiles
+ * to is not used inside of its own use. NULL: fail() says why. */
+static sqlite3_stmt *compile(struct state *st, const char *sql)
+{
+	struct kept *k = st->kept;
+
+	while (k->sql && k->sql != sql)
+		k++;
+	assert(k < st->kept + KEPT_MAX - 1);
+	if (!k->stmt && sqlite3_prepare_v3(st->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &k->stmt,
+					   NULL) == SQLITE_OK)
+		k->sql = sql;
+	assert(!k->stmt || !sqlite3_stmt_busy(k->stmt));
+	return k->stmt;
 }
 
 /* types: a letter per '?': s text, i int64_t, n the same but NULL if 0. */
@@ -75,7 +103,8 @@ static int ask(struct state *st, sqlite3_stmt **out, struct err *e, const char *
 	va_list ap;
 	int r = SQLITE_OK;
 
-	if (sqlite3_prepare_v2(st->db, sql, -1, out, NULL) != SQLITE_OK)
+	*out = compile(st, sql);
+	if (!*out)
 		return fail(st, e);
 	va_start(ap, types);
 	for (int i = 0; types[i] && r == SQLITE_OK; i++) {
@@ -113,7 +142,7 @@ static int run_script(struct state *st, const char *sql, struct err *e)
 /* One statement without rows, of one number. */
 static int run(struct state *st, struct err *e, const char *sql, uint64_t number)
 {
-	sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+	sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 	int r = ask(st, &stmt, e, sql, "i", (int64_t)number);
 
 	return r < 0 ? r : step(st, stmt, e);
@@ -140,7 +169,7 @@ static char *column_text(sqlite3_stmt *stmt, int column)
 
 static int migrate(struct state *st, struct err *e)
 {
-	sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+	sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 	int r = ask(st, &stmt, e, "PRAGMA user_version", "");
 
 	if (r == 0)
@@ -190,6 +219,8 @@ void state_close(struct state *st)
 {
 	if (!st)
 		return;
+	for (struct kept *k = st->kept; k->sql; k++)
+		sqlite3_finalize(k->stmt);
 	sqlite3_close(st->db);
 	lock_release(&st->lock);
 	free(st);
@@ -199,7 +230,7 @@ void state_close(struct state *st)
 
 static int read_labels(struct state *st, struct snapshot *s, struct err *e)
 {
-	sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+	sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 	int r = ask(st, &stmt, e, "SELECT key, value FROM labels WHERE snapshot = ?", "i",
 		    (int64_t)s->id);
 
@@ -229,7 +260,7 @@ static int read_row(struct state *st, sqlite3_stmt *stmt, struct snapshot *s, st
 
 static int get(struct state *st, const char *key, struct snapshot *out, struct err *e)
 {
-	sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+	sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 	int r = ask(st, &stmt, e, COLUMNS "WHERE s.name = ?", "s", key);
 
 	if (r == 0)
@@ -250,15 +281,25 @@ int state_get(struct state *st, const char *key, struct snapshot *out, struct er
 	return get(st, key, out, e);
 }
 
-int state_all(struct state *st, struct snapshot **out, size_t *count_out, struct err *e)
+static int ask_all(struct state *st, const char *parent, sqlite3_stmt **out, struct err *e)
+{
+	if (!parent)
+		return ask(st, out, e, COLUMNS "ORDER BY s.id", "");
+	if (!parent[0])
+		return ask(st, out, e, COLUMNS "WHERE s.parent IS NULL ORDER BY s.id", "");
+	return ask(st, out, e, COLUMNS "WHERE p.name = ? ORDER BY s.id", "s", parent);
+}
+
+int state_all(struct state *st, const char *parent, struct snapshot **out, size_t *count_out,
+	      struct err *e)
 {
 	lock_guard(&st->lock);
-	sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+	sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 	struct snapshot *list = NULL;
 	size_t count = 0;
 	int r;
 
-	r = ask(st, &stmt, e, COLUMNS "ORDER BY s.id", "");
+	r = ask_all(st, parent, &stmt, e);
 	while (r == 0 && (r = step(st, stmt, e)) > 0) {
 		list = mem_realloc(list, (count + 1) * sizeof(*list));
 		r = read_row(st, stmt, &list[count++], e);
@@ -277,7 +318,7 @@ int state_all(struct state *st, struct snapshot **out, size_t *count_out, struct
 int state_chain(struct state *st, const char *key, struct snapshot_chain *out, struct err *e)
 {
 	lock_guard(&st->lock);
-	sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+	sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 	int r;
 
 	*out = (struct snapshot_chain){0};
@@ -308,7 +349,7 @@ static int write_labels(struct state *st, uint64_t id, const struct labels *l, s
 	int r = run(st, e, "DELETE FROM labels WHERE snapshot = ?", id);
 
 	for (size_t i = 0; r == 0 && i < l->count; i++) {
-		sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+		sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 
 		r = ask(st, &stmt, e, "INSERT INTO labels VALUES (?, ?, ?)", "iss", (int64_t)id,
 			l->items[i].key, l->items[i].value);
@@ -321,7 +362,7 @@ static int write_labels(struct state *st, uint64_t id, const struct labels *l, s
 /* The row's id and kind; 0 for a name that is free. */
 static int find(struct state *st, const char *name, uint64_t *id_out, int *kind_out, struct err *e)
 {
-	sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+	sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 	int r = ask(st, &stmt, e, "SELECT id, kind FROM snapshots WHERE name = ?", "s", name);
 
 	*id_out = 0;
@@ -364,7 +405,7 @@ static int parent_id(struct state *st, const char *parent, uint64_t *id_out, str
 
 static int insert(struct state *st, struct snapshot *s, struct err *e)
 {
-	sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+	sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 	uint64_t parent;
 	int r = must_be_free(st, s->name, e);
 
@@ -405,7 +446,7 @@ int state_create(struct state *st, struct snapshot *s,
 static int commit(struct state *st, const char *key, const char *name, const char *parent,
 		  const struct labels *labels, struct err *e)
 {
-	sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+	sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 	struct snapshot s cleanup(snapshot_release) = {0};
 	int64_t now = clock_wall_ms();
 	uint64_t new_parent;
@@ -442,7 +483,7 @@ int state_commit(struct state *st, const char *key, const char *name, const char
 
 static int has_children(struct state *st, uint64_t id, struct err *e)
 {
-	sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+	sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 	int r = ask(st, &stmt, e, "SELECT 1 FROM snapshots WHERE parent = ?", "i", (int64_t)id);
 
 	return r < 0 ? r : step(st, stmt, e);
@@ -475,7 +516,7 @@ int state_remove(struct state *st, const char *key, uint64_t *id_out, struct err
 
 static int set_labels(struct state *st, const char *key, const struct labels *labels, struct err *e)
 {
-	sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+	sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 	uint64_t id;
 	int kind, r = find(st, key, &id, &kind, e);
 
@@ -502,7 +543,7 @@ int state_set_labels(struct state *st, const char *key, const struct labels *lab
 static int set_usage(struct state *st, uint64_t id, int64_t size, int64_t inodes, struct err *e)
 {
 	lock_guard(&st->lock);
-	sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+	sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 	int r;
 
 	r = ask(st, &stmt, e, "UPDATE snapshots SET size = ?, inodes = ? WHERE id = ?", "iii", size,
@@ -524,7 +565,7 @@ void state_set_usage(struct state *st, uint64_t id, int64_t size, int64_t inodes
 static int has(struct state *st, uint64_t id)
 {
 	lock_guard(&st->lock);
-	sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+	sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 	int r;
 
 	r = ask(st, &stmt, NULL, "SELECT 1 FROM snapshots WHERE id = ?", "i", (int64_t)id);
@@ -539,7 +580,7 @@ bool state_has(struct state *st, uint64_t id)
 int state_removed(struct state *st, uint64_t **out, size_t *count_out, struct err *e)
 {
 	lock_guard(&st->lock);
-	sqlite3_stmt *stmt cleanup(finalize_at) = NULL;
+	sqlite3_stmt *stmt cleanup(reset_at) = NULL;
 	uint64_t *list cleanup(free_at) = NULL;
 	size_t count = 0;
 	int r;

@@ -70,8 +70,10 @@ void state_set_usage(struct state *st, uint64_t id, int64_t size, int64_t inodes
 /* From key's own row down to the lowest layer. */
 must_check int state_chain(struct state *st, const char *key, struct snapshot_chain *out,
 			   struct err *e);
-/* All snapshots, *out an array of *count_out to be released each and freed. */
-must_check int state_all(struct state *st, struct snapshot **out, size_t *count_out, struct err *e);
+/* All snapshots, or those right above this parent, "" = those without; *out an array of *count_out
+ * to be released each and freed. */
+must_check int state_all(struct state *st, const char *parent, struct snapshot **out,
+			 size_t *count_out, struct err *e);
 
 /* Is there a row of that id? true also when the database does not answer. */
 bool state_has(struct state *st, uint64_t id);

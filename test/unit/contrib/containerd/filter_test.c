@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -84,6 +85,38 @@ static void any_of_several_texts_is_enough(void **state)
 	assert_true(fits(""));
 }
 
+static const char *parent_of(const char *const *texts, size_t count)
+{
+	static char parent[64];
+	struct filter *f = NULL;
+	struct err e = {0};
+	const char *found;
+
+	if (filter_parse(texts, count, &f, &e) < 0)
+		fail_msg("%s: %s", texts[0], e.text);
+	found = filter_parent(f);
+	snprintf(parent, sizeof(parent), "%s", found ? found : "any");
+	filter_free(f);
+	return parent;
+}
+
+static void the_parent_is_told_when_all_that_fits_has_it(void **state)
+{
+	static const char *const one[] = {"kind==committed,parent==\"k/1/b\""};
+	static const char *const none[] = {"parent==\"\""};
+	static const char *const other[] = {"parent!=a", "parent~=a", "parent", "labels.parent==a",
+					    ""};
+	static const char *const two[] = {"parent==a", "kind==view"};
+
+	(void)state;
+	assert_string_equal(parent_of(one, 1), "k/1/b");
+	assert_string_equal(parent_of(none, 1), "");
+	for (size_t i = 0; i < array_len(other); i++)
+		assert_string_equal(parent_of(&other[i], 1), "any");
+	assert_string_equal(parent_of(two, 2), "any");
+	assert_string_equal(parent_of(NULL, 0), "any");
+}
+
 static void broken_filters_are_refused_with_the_place(void **state)
 {
 	static const char *const broken[] = {
@@ -133,6 +166,7 @@ int main(void)
 		cmocka_unit_test(what_containerd_asks_after_a_lazy_hit_fits),
 		cmocka_unit_test(each_field_and_operator_is_known),
 		cmocka_unit_test(any_of_several_texts_is_enough),
+		cmocka_unit_test(the_parent_is_told_when_all_that_fits_has_it),
 		cmocka_unit_test(broken_filters_are_refused_with_the_place),
 		cmocka_unit_test(a_filter_without_end_is_refused),
 	};

@@ -213,7 +213,7 @@ static void rows_survive_a_restart(void **state)
 	expect_mounts(s, "run",
 		      "overlay overlay workdir=R/snapshots/3/work upperdir=R/snapshots/3/fs "
 		      "lowerdir=R/snapshots/2/fs:R/snapshots/1/fs");
-	assert_int_equal(state_all(snapshots_state(s), &all, &count, &e), 0);
+	assert_int_equal(state_all(snapshots_state(s), NULL, &all, &count, &e), 0);
 	assert_int_equal(count, 3);
 	assert_string_equal(all[2].name, "run");
 	assert_string_equal(all[2].parent, "b");
@@ -221,6 +221,51 @@ static void rows_survive_a_restart(void **state)
 	for (size_t i = 0; i < count; i++)
 		snapshot_release(&all[i]);
 	free(all);
+}
+
+/* Their names, each behind a space. */
+static char *names_above(struct snapshots *s, const char *parent)
+{
+	char *names = mem_strdup("");
+	struct snapshot *all = NULL;
+	struct err e = {0};
+	size_t count = 0;
+
+	if (state_all(snapshots_state(s), parent, &all, &count, &e) < 0)
+		fail_msg("%s", e.text);
+	for (size_t i = 0; i < count; i++) {
+		char *longer = mem_printf("%s %s", names, all[i].name);
+
+		free(names);
+		names = longer;
+		snapshot_release(&all[i]);
+	}
+	free(all);
+	return names;
+}
+
+static void expect_above(struct snapshots *s, const char *parent, const char *want)
+{
+	char *names cleanup(free_at) = names_above(s, parent);
+
+	assert_string_equal(names, want);
+}
+
+static void snapshots_are_listed_by_their_parent(void **state)
+{
+	struct snapshots *s = *state;
+	struct err e = {0};
+
+	layer(s, "a", "");
+	layer(s, "b", "a");
+	layer(s, "c", "a");
+	assert_int_equal(prepare(s, "run", "b", SNAPSHOT_ACTIVE, NULL, &e), 0);
+	expect_above(s, NULL, " a b c run");
+	expect_above(s, "", " a");
+	expect_above(s, "a", " b c");
+	expect_above(s, "b", " run");
+	expect_above(s, "run", "");
+	expect_above(s, "nobody", "");
 }
 
 static bool is_there(const char *below)
@@ -405,6 +450,7 @@ int main(void)
 		snapshots_test(a_parent_may_come_with_the_commit),
 		snapshots_test(a_commit_has_only_its_own_labels),
 		snapshots_test(rows_survive_a_restart),
+		snapshots_test(snapshots_are_listed_by_their_parent),
 		snapshots_test(leftovers_of_a_crash_are_removed),
 		snapshots_test(a_leftover_does_not_hinder_its_id),
 		snapshots_test(removed_directories_go_away),
