@@ -2,6 +2,7 @@
 #include "contrib/containerd/lazy.h"
 
 #include "base/digest.h"
+#include "base/dir.h"
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -256,6 +257,8 @@ static int mount_layer(struct lazy *z, const char *dir, const struct lazy_layer 
 
 	if (stat(below, &st) < 0)
 		return err_set(e, errno, "%s", below);
+	if (dir_make(dir, 0700, e) < 0)
+		return -e->code;
 	unmount_all(dir);
 	r = l->tree_path[0] ? mount_tree(dir, l, e) : mount_erofs(dir, l, e);
 	if (r < 0)
@@ -289,6 +292,16 @@ static int ask_and_mount(struct lazy *z, const char *dir, const char *digest, en
 		return 0;
 	}
 	return r < 0 ? r : mount_layer(z, dir, &l, e);
+}
+
+int lazy_show(struct lazy *z, const char *dir, const struct lazy_layer *l, struct err *e)
+{
+	int r;
+
+	begin(z, dir);
+	r = mount_layer(z, dir, l, e);
+	end(z, dir);
+	return r < 0 ? err_wrap(e, "lazy layer %s", l->layer) : 0;
 }
 
 int lazy_mount(struct lazy *z, const char *dir, const char *digest, struct err *e)

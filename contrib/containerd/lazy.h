@@ -46,6 +46,9 @@ void lazy_layer_release(struct lazy_layer *l);
  */
 bool lazy_is_chain(const char *chain_id, const char *parent_chain_id, const char *diff_id);
 
+/* Mounts the layer at dir, which it makes where it is missing, in place of what was there. */
+must_check int lazy_show(struct lazy *z, const char *dir, const struct lazy_layer *l,
+			 struct err *e);
 /* Sees to it that the layer is mounted at dir: does nothing when this process mounted it there and
  * what is below still lives. */
 must_check int lazy_mount(struct lazy *z, const char *dir, const char *digest, struct err *e);

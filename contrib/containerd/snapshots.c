@@ -372,8 +372,8 @@ static int check_layer(const struct snapshot *snap, const struct lazy_layer *l, 
 }
 
 /* A committed snapshot under the name that a commit would have given it. */
-static int create_lazy(struct snapshots *s, const struct snapshot *snap, const char *digest,
-		       struct making *m, uint64_t *id_out, char **name_out, struct err *e)
+static int create_lazy(struct snapshots *s, const struct snapshot *snap, const struct lazy_layer *l,
+		       uint64_t *id_out, char **name_out, struct err *e)
 {
 	const char *chain = labels_get(&snap->labels, LABEL_TARGET);
 	const char *first = strchr(snap->name, '/');
@@ -381,19 +381,21 @@ static int create_lazy(struct snapshots *s, const struct snapshot *snap, const c
 	size_t prefix = second ? (size_t)(second + 1 - snap->name) : 0;
 	struct snapshot layer = {.parent = snap->parent,
 				 .kind = SNAPSHOT_COMMITTED,
+				 .size = l->size,
+				 .inodes = l->inodes,
 				 .labels = snap->labels,
-				 .lazy = (char *)digest};
+				 .lazy = l->layer};
 	int r;
 
 	*name_out = mem_printf("%.*s%s", (int)prefix, snap->name, chain);
 	layer.name = *name_out;
-	r = state_create(s->state, &layer, make_dir, m, e);
+	r = state_create(s->state, &layer, NULL, NULL, e);
 	*id_out = layer.id;
 	return r;
 }
 
 /* 1: the snapshot is there now. 0: it has to be unpacked; the reason is in the log. */
-static int try_lazy(struct snapshots *s, const struct snapshot *snap, struct making *m)
+static int try_lazy(struct snapshots *s, const struct snapshot *snap)
 {
 	const char *digest = labels_get(&snap->labels, LABEL_DIGEST);
 	const struct lazy_question q = {.digest = digest,
@@ -412,12 +414,11 @@ static int try_lazy(struct snapshots *s, const struct snapshot *snap, struct mak
 	if (r == 0)
 		r = check_layer(snap, &l, &e);
 	if (r == 0)
-		r = create_lazy(s, snap, l.layer, m, &id, &name, &e);
+		r = create_lazy(s, snap, &l, &id, &name, &e);
 	if (r == 0) {
 		char *fs cleanup(free_at) = path_of(s, id, "/fs");
 
-		state_set_usage(s->state, id, l.size, l.inodes);
-		r = lazy_mount(s->lazy, fs, l.layer, &e);
+		r = lazy_show(s->lazy, fs, &l, &e);
 		if (r < 0 && snapshots_remove(s, name, &ignored) < 0)
 			log_warn("snapshot stays behind", "why=\"%s\"", ignored.text);
 	}
@@ -431,13 +432,16 @@ int snapshots_prepare(struct snapshots *s, struct snapshot *snap, struct mount_p
 {
 	struct snapshot parent cleanup(snapshot_release) = {0};
 	struct making m = {.s = s};
-	int r = look_below(s, snap->parent, &parent, e);
+	int r;
 
+	if (snap->kind == SNAPSHOT_ACTIVE && try_lazy(s, snap))
+		return err_set(e, EEXIST, "layer of %s", snap->name);
+	/* Only what is unpacked needs to see what is below. */
+	r = look_below(s, snap->parent, &parent, e);
 	if (r < 0)
 		return r;
 	m.parent = parent.id;
-	if (snap->kind == SNAPSHOT_ACTIVE && try_lazy(s, snap, &m))
-		return err_set(e, EEXIST, "layer of %s", snap->name);
+	snap->size = snap->inodes = -1;
 	r = state_create(s->state, snap, make_dir, &m, e);
 	return r < 0 ? r : plan_of(s, snap, out, e);
 }

@@ -413,10 +413,10 @@ static int insert(struct state *st, struct snapshot *s, struct err *e)
 		r = parent_id(st, s->parent, &parent, e);
 	if (r == 0)
 		r = ask(st, &stmt, e,
-			"INSERT INTO snapshots (name, parent, kind, created_ms, updated_ms, lazy)"
-			" VALUES (?, ?, ?, ?, ?, ?)",
-			"sniiis", s->name, (int64_t)parent, (int64_t)s->kind, s->created_ms,
-			s->created_ms, s->lazy ? s->lazy : "");
+			"INSERT INTO snapshots (name, parent, kind, created_ms, updated_ms, size,"
+			" inodes, lazy) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			"sniiiiis", s->name, (int64_t)parent, (int64_t)s->kind, s->created_ms,
+			s->created_ms, s->size, s->inodes, s->lazy ? s->lazy : "");
 	if (r == 0)
 		r = step(st, stmt, e);
 	if (r == 0) {
@@ -438,7 +438,7 @@ int state_create(struct state *st, struct snapshot *s,
 	if (r < 0)
 		return r;
 	r = insert(st, s, e);
-	if (r == 0)
+	if (r == 0 && make_dir)
 		r = make_dir(s, arg, e);
 	return end(st, r, e);
 }

@@ -9,7 +9,8 @@
  *			it is a lazy layer
  *
  * Every function is one transaction. A directory <id> of a snapshot is there as long as its row:
- * made before the row is, gone after the row became an entry of "removed".
+ * made before the row is, gone after the row became an entry of "removed". That of a lazy layer has
+ * nothing in it: it is made whenever something is mounted there.
  *
  * Errors: ENOENT no such snapshot, EEXIST the name is taken, EBUSY it has children, EINVAL its kind
  * does not allow it, EIO the database.
@@ -54,8 +55,9 @@ void snapshot_chain_release(struct snapshot_chain *c);
 must_check int state_open(const char *path, struct state **out, struct err *e);
 void state_close(struct state *st);
 
-/* A new snapshot; name, parent, kind, labels and lazy of *s are read, the id is set. make_dir is
- * called with the id before the row is sure; it may be called for an id that never comes to be. */
+/* A new snapshot; name, parent, kind, size, inodes, labels and lazy of *s are read, the id is set.
+ * make_dir is called with the id before the row is sure, for an id that may never come to be; NULL
+ * = nothing is. */
 must_check int state_create(struct state *st, struct snapshot *s,
 			    int (*make_dir)(const struct snapshot *s, void *arg, struct err *e),
 			    void *arg, struct err *e);
