@@ -73,6 +73,7 @@ struct store_task *store_insert(struct store *s, struct store_meta *meta)
 	t->fd = t->write_fd = t->record_fd = -1;
 	t->busy = true;
 	lock_init(&t->lock, LOCK_RANK_STORE_TASK);
+	list_init(&t->coming);
 	map_put(s->tasks, t->meta.id, t);
 	return t;
 }

@@ -151,6 +151,12 @@ unsigned store_slot_block(const struct store_slot *slot, uint32_t *left_out);
  * slot volatile, keeping what was written. */
 must_check int store_slot_write(struct store_slot *slot, const void *data, size_t len,
 				struct err *e);
+/* What the CRC-32s of the piece and its blocks will be is known (the blocks' make the piece's):
+ * from now on others may have what is passed on. Nothing comes of it if the slot is volatile. */
+void store_slot_promise(struct store_slot *slot, uint32_t crc32,
+			const uint32_t blocks[PIECE_BLOCKS]);
+/* This block was written, and compared with what was promised. True: others may have it. */
+bool store_slot_pass_on(struct store_slot *slot, unsigned block);
 /* Publishes. expected_crc32 may be NULL; EBADMSG when it differs or bytes are missing, EIO when the
  * disk does not give back what came before the piece's start; then nothing is kept. A volatile slot
  * becomes no entry: *volatile_fd_out gets its descriptor (the content of the piece at the piece's
@@ -166,6 +172,20 @@ void store_volatile_close(struct store *s, int fd);
 /* A memory file for the bytes of a piece that readers are shown while it comes (piece_show()), at
  * the piece's own offset. EBUSY: 64 MiB or 256 of them are in use. */
 must_check int store_shown_open(struct store *s, uint32_t length, int *fd_out, struct err *e);
+
+/* A piece that somebody writes and of which blocks may be had already, from store_task_fd(). */
+struct store_coming;
+struct store_coming_facts {
+	uint32_t crc32, blocks[PIECE_BLOCKS];
+};
+/* A reference, which the slot does not outlive and which does not keep it. NULL: nobody writes it,
+ * or nothing is promised; it may be PRESENT then: look for that afterwards. */
+struct store_coming *store_coming_find(struct store_task *t, uint32_t index);
+void store_coming_unref(struct store_coming *c); /* NULL is fine */
+const struct store_coming_facts *store_coming_facts(const struct store_coming *c);
+/* How many bytes from this one of the piece on may be had now, without a gap. False: it will not
+ * become PRESENT by this slot; what was to be had may change. */
+bool store_coming_stretch(const struct store_coming *c, uint32_t from, uint32_t *len_out);
 
 /* The SHA-256 of the whole of a complete task. EIO: it cannot be read. Blocks for the time
  * that takes. */

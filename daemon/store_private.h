@@ -6,6 +6,7 @@
  *	store_task.c	the files of one task
  *	store_piece.c	its pieces: what is here, proving, dropping, verifying the whole
  *	store_slot.c	pieces being written
+ *	store_coming.c	what others may have of those
  *	store_gc.c	room: TTL, quota, removal
  *	store_record.c	the record's format
  *
@@ -77,7 +78,8 @@ struct store_task {
 	struct lock lock;
 	/* under lock */
 	uint32_t present, recorded;
-	bool whole; /* the record says that the whole was verified */
+	bool whole;	    /* the record says that the whole was verified */
+	struct list coming; /* struct store_coming */
 };
 
 /* ---- store.c: all want or take store->lock as they say */
@@ -133,6 +135,14 @@ void store_piece_write_blocks(struct store_task *t, uint32_t index,
 bool store_piece_forget(struct store_task *t, uint32_t index);
 /* Under t->lock: sets meta's whole_verified by what is here. */
 void store_piece_settle_whole(struct store_task *t);
+
+/* ---- store_coming.c */
+struct store_coming *store_coming_new(struct store_task *t, uint32_t index,
+				      const struct store_coming_facts *facts);
+void store_coming_pass_on(struct store_coming *c, unsigned block);
+/* The slot's reference goes; nobody finds it any more. whole: all of it is PRESENT. NULL is fine.
+ */
+void store_coming_end(struct store_coming *c, bool whole);
 
 /* ---- store_scan.c */
 /* Fills the table from the disk; what is of no use is removed (everything, if !keep). */

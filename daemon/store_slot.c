@@ -34,6 +34,7 @@ struct store_volatile {
 struct slot_private {
 	struct xxh3 xxh3;
 	uint64_t opened;
+	struct store_coming *coming; /* NULL: nothing is promised, or not any more */
 };
 
 static struct slot_private *private_of(struct store_slot *slot)
@@ -182,6 +183,31 @@ unsigned store_slot_block(const struct store_slot *slot, uint32_t *left_out)
 	return at / block;
 }
 
+void store_slot_promise(struct store_slot *slot, uint32_t crc32,
+			const uint32_t blocks[PIECE_BLOCKS])
+{
+	struct store_coming_facts facts = {.crc32 = crc32};
+
+	if (slot->volatile_)
+		return;
+	memcpy(facts.blocks, blocks, sizeof(facts.blocks));
+	private_of(slot)->coming = store_coming_new(slot->task, slot->index, &facts);
+}
+
+bool store_slot_pass_on(struct store_slot *slot, unsigned block)
+{
+	struct store_coming *c = private_of(slot)->coming;
+
+	if (c)
+		store_coming_pass_on(c, block);
+	return c != NULL;
+}
+
+static void end_coming(struct store_slot *slot, bool whole)
+{
+	store_coming_end(take_ptr(&private_of(slot)->coming), whole);
+}
+
 /* Where bytes that are read back go. */
 struct back {
 	int fd;		   /* a memory file, or -1 */
@@ -275,6 +301,7 @@ static int go_volatile(struct store_slot *slot, const char *why, struct err *e)
 		store_volatile_close(s, fd);
 		return r;
 	}
+	end_coming(slot, false);
 	free_room(t, slot->index);
 	slot->fd = fd;
 	slot->volatile_ = true;
@@ -287,6 +314,7 @@ static void slot_close(struct store_slot *slot)
 {
 	struct store_task *t = slot->task;
 
+	end_coming(slot, false);
 	{
 		lock_guard(&t->lock);
 		t->rows[slot->index].slot = false;
@@ -320,6 +348,7 @@ int store_slot_open(struct store_task *t, uint32_t index, struct store_slot *out
 		.shown_fd = -1,
 		.private_ = p,
 	};
+	p->coming = NULL;
 	xxh3_init(&p->xxh3);
 	{
 		lock_guard(&t->store->lock);
@@ -449,6 +478,7 @@ int store_slot_commit(struct store_slot *slot, const uint32_t *expected_crc32,
 		s->volatile_pieces++;
 	} else {
 		publish(slot, source, cost_ms);
+		end_coming(slot, true);
 		end_episode(s, private_of(slot)->opened);
 	}
 	slot_close(slot);
