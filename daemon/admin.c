@@ -40,6 +40,7 @@ enum figure {
 	WASTED,
 	PIECES_SERVED,
 	SERVED_BY_BLOCKS,
+	PASSED_ON,
 	PIECE_CONNECTIONS,
 	STORE_BYTES,
 	STORE_QUOTA,
@@ -94,9 +95,12 @@ static const struct {
 			    "Pieces sent whole to peers.", NULL},
 			   NULL},
 	[SERVED_BY_BLOCKS] = {{METRIC_COUNTER, "skimmer_pieces_served_by_blocks_total",
-			       "Pieces sent to peers with the block first that a reader waits for.",
+			       "Pieces sent to peers block by block, which they can pass on.",
 			       NULL},
 			      NULL},
+	[PASSED_ON] = {{METRIC_COUNTER, "skimmer_pieces_passed_on_total",
+			"Those of them of which not all was here yet.", NULL},
+		       NULL},
 	[PIECE_CONNECTIONS] = {{METRIC_GAUGE, "skimmer_piece_connections",
 				"Open connections of the piece server.", NULL},
 			       NULL},
@@ -151,6 +155,7 @@ static void show_pieces(const struct piece_server *server)
 	show(UPLOADED, s.bytes);
 	show(PIECES_SERVED, s.pieces);
 	show(SERVED_BY_BLOCKS, s.by_blocks);
+	show(PASSED_ON, s.passed_on);
 	show(PIECE_CONNECTIONS, s.open);
 }
 

@@ -705,7 +705,7 @@ static void cancel_transfers(struct fetch *f)
 {
 	lock_guard(&f->lock);
 	__atomic_store_n(&f->cancelled, true, __ATOMIC_RELAXED);
-	flights_cancel(f, NULL);
+	flights_cancel(f, NULL, NULL);
 }
 
 void fetch_free(struct fetch *f)

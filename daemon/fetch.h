@@ -70,7 +70,9 @@ struct fetch;
 /* Called without locks, on fetch workers, one at a time is not assured; must not block. */
 struct fetch_ops {
 	void (*ready)(void *arg, uint32_t index); /* a piece is in the store */
-	void (*complete)(void *arg);		  /* all are, and the whole is verified */
+	/* ... some of it, to be passed on; or that is over without its being ready */
+	void (*coming)(void *arg, uint32_t index, bool comes);
+	void (*complete)(void *arg); /* all are, and the whole is verified */
 	void (*failed)(void *arg, const struct err *e);
 	/* The origin has other content now than what was begun with. May block on disk. */
 	void (*stale)(void *arg);

@@ -191,8 +191,8 @@ struct delivery {
 void flight_begin(struct fetch *f, struct work *w, struct feeder *feeder);
 /* Lets go of its parents. */
 void flight_end(struct fetch *f, struct flight *fl);
-/* All of them, or those from one parent. */
-void flights_cancel(struct fetch *f, const struct feeder *feeder);
+/* All of them, or those from one parent, or of one piece. */
+void flights_cancel(struct fetch *f, const struct feeder *feeder, const uint32_t *index);
 /* transfer's beaten(); without the lock. */
 bool flight_settle(void *delivery, bool whole, struct transfer_copy *out);
 /* A piece to be asked for a second time now. */
@@ -204,7 +204,8 @@ bool fetch_second_unknown(struct fetch *f, uint32_t *index_out);
 /* A parent that is silent on all its connections while others have pieces; *index_out is one that
  * it owes. A reference as of swarm_take(), for fetch_leave(). */
 struct feeder *fetch_find_silent(struct fetch *f, uint32_t *index_out);
-/* Nothing more is asked of it, and what it owes is asked for elsewhere; without the lock. */
+/* Nothing more is asked of it, and what it owes is asked for elsewhere. If it passes on only what
+ * itself does not get, this goes for that piece alone. Without the lock. */
 void fetch_leave(struct fetch *f, uint32_t index, struct feeder *feeder);
 /* Does it; without the lock. */
 void fetch_second(struct fetch *f, struct work *w);

@@ -63,12 +63,12 @@ static void cancel(struct flight *fl)
 	__atomic_store_n(&fl->cancelled, true, __ATOMIC_RELAXED);
 }
 
-void flights_cancel(struct fetch *f, const struct feeder *feeder)
+void flights_cancel(struct fetch *f, const struct feeder *feeder, const uint32_t *index)
 {
 	list_each (it, &f->flights) {
 		struct flight *fl = list_entry(it, struct flight, link);
 
-		if (!feeder || fl->feeder == feeder)
+		if ((!feeder || fl->feeder == feeder) && (!index || fl->index == *index))
 			cancel(fl);
 	}
 }
@@ -88,6 +88,11 @@ static struct flight *find(struct fetch *f, uint32_t index, bool second)
 static uint32_t got(const struct flight *fl)
 {
 	return __atomic_load_n(&fl->meter.got, __ATOMIC_RELAXED);
+}
+
+static bool is_coming(const struct flight *fl)
+{
+	return __atomic_load_n(&fl->meter.coming, __ATOMIC_RELAXED);
 }
 
 static int64_t silent_ms(const struct flight *fl, int64_t now)
@@ -330,15 +335,29 @@ static bool hand_over(struct fetch *f, struct flight *fl, struct transfer_copy *
 	return true;
 }
 
+/* It is silent because those are that it has its pieces from. */
+static bool only_passes_on(struct fetch *f, const struct feeder *feeder)
+{
+	lock_guard(&f->lock);
+	list_each (it, &f->flights) {
+		const struct flight *fl = list_entry(it, struct flight, link);
+
+		if (fl->feeder == feeder && !is_coming(fl))
+			return false;
+	}
+	return true;
+}
+
 void fetch_leave(struct fetch *f, uint32_t index, struct feeder *feeder)
 {
+	bool lost = only_passes_on(f, feeder);
 	int64_t lost_us = f->all->c.silence_ms * 1000;
 	struct err e = {0};
 
 	err_set(&e, ETIMEDOUT, "sends nothing, others have pieces");
-	fetch_parent_failed(f, feeder, index, TRANSFER_SENDER, lost_us, &e);
+	fetch_parent_failed(f, feeder, index, lost ? TRANSFER_LOST : TRANSFER_SENDER, lost_us, &e);
 	lock_guard(&f->lock);
-	flights_cancel(f, feeder);
+	flights_cancel(f, feeder, lost ? &index : NULL);
 	swarm_done(f->swarm, feeder);
 }
 

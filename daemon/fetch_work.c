@@ -284,6 +284,13 @@ static void arrived(void *arg, uint32_t index, const struct store_piece *piece,
 		fetch_kick(f, false); /* another run may begin */
 }
 
+static void coming(void *arg, uint32_t index, bool comes)
+{
+	const struct delivery *d = arg;
+
+	d->f->ops->coming(d->f->arg, index, comes);
+}
+
 /* Readers get their bytes, but there is no room for what nobody waits for. */
 static void went_volatile(void *arg)
 {
@@ -309,6 +316,7 @@ struct transfer fetch_transfer(struct fetch *f, struct delivery *d)
 	struct transfer t = f->transfer;
 
 	t.arrived = arrived;
+	t.coming = coming;
 	t.went_volatile = went_volatile;
 	t.arg = d;
 	if (d->flight) {
@@ -362,11 +370,13 @@ void fetch_parent_failed(struct fetch *f, struct feeder *feeder, uint32_t index,
 	count_failure(f, fault);
 	lock_take(&f->lock);
 	attempt_lost(f->record, &feeder->info, fault == TRANSFER_CORRUPT, lost_us, e->text);
-	if (fault == TRANSFER_LACKS)
+	if (fault == TRANSFER_LOST)
+		dropped = swarm_lost(f->swarm, feeder, index);
+	else if (fault == TRANSFER_LACKS)
 		swarm_missed(f->swarm, feeder, index);
 	else
 		dropped = swarm_drop(f->swarm, feeder, fault == TRANSFER_CORRUPT);
-	if (f->talk)
+	if (f->talk && fault != TRANSFER_LOST)
 		talk_piece_failed(f->talk, index, feeder->info.peer_id);
 	lock_drop(&f->lock);
 	if (dropped)

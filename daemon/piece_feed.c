@@ -14,6 +14,25 @@ static void feed_want(struct piece_feed *f, uint32_t number)
 	f->left++;
 }
 
+static void feed_settle(struct piece_feed *f, uint32_t number)
+{
+	bit_clear(f->wanted, number);
+	bit_clear(f->coming, number);
+	f->left--;
+}
+
+static void feed_ready(struct piece_feed *f, uint32_t number)
+{
+	if (number >= f->piece_count || !bit_get(f->wanted, number))
+		return;
+	if (bit_get(f->coming, number) && !bit_get(f->ready, number)) {
+		feed_settle(f, number); /* it was given before */
+		return;
+	}
+	bit_clear(f->coming, number);
+	bit_set(f->ready, number);
+}
+
 static void feed_changed(struct task_watch *w, uint32_t index, const struct err *e)
 {
 	struct piece_feed *f = w->arg;
@@ -21,8 +40,23 @@ static void feed_changed(struct task_watch *w, uint32_t index, const struct err 
 	lock_take(&f->lock);
 	if (e && f->failed.code == 0)
 		f->failed = *e;
-	else if (index < f->piece_count && bit_get(f->wanted, index))
-		bit_set(f->ready, index);
+	else
+		feed_ready(f, index);
+	lock_drop(&f->lock);
+	f->wake(f->arg);
+}
+
+static void feed_coming(struct task_watch *w, uint32_t index, bool comes)
+{
+	struct piece_feed *f = w->arg;
+
+	if (!__atomic_load_n(&f->takes_coming, __ATOMIC_RELAXED))
+		return;
+	lock_take(&f->lock);
+	if (bit_get(f->wanted, index) && bit_get(f->coming, index) != comes) {
+		(comes ? bit_set : bit_clear)(f->coming, index);
+		(comes ? bit_set : bit_clear)(f->ready, index);
+	}
 	lock_drop(&f->lock);
 	f->wake(f->arg);
 }
@@ -37,11 +71,12 @@ void piece_feed_open(struct piece_feed *f, struct task *t, const uint32_t *numbe
 	lock_init(&f->lock, FEED_LOCK_RANK);
 	f->wanted = mem_array(f->piece_count / 64 + 1, sizeof(uint64_t));
 	f->ready = mem_array(f->piece_count / 64 + 1, sizeof(uint64_t));
+	f->coming = mem_array(f->piece_count / 64 + 1, sizeof(uint64_t));
 	for (size_t i = 0; numbers && i < count; i++)
 		feed_want(f, numbers[i]);
 	for (uint32_t i = first; !numbers && i < end; i++)
 		feed_want(f, i);
-	f->watch = (struct task_watch){.changed = feed_changed, .arg = f};
+	f->watch = (struct task_watch){.changed = feed_changed, .coming = feed_coming, .arg = f};
 	list_init(&f->watch.link);
 	task_watch(t, &f->watch);
 	for (uint32_t i = 0; i < f->piece_count; i++) {
@@ -49,9 +84,13 @@ void piece_feed_open(struct piece_feed *f, struct task *t, const uint32_t *numbe
 			continue;
 		lock_guard(&f->lock);
 		/* The watch may have told it, and it may have been given. */
-		if (bit_get(f->wanted, i))
-			bit_set(f->ready, i);
+		feed_ready(f, i);
 	}
+}
+
+void piece_feed_take_coming(struct piece_feed *f)
+{
+	__atomic_store_n(&f->takes_coming, true, __ATOMIC_RELAXED);
 }
 
 void piece_feed_close(struct piece_feed *f)
@@ -60,7 +99,8 @@ void piece_feed_close(struct piece_feed *f)
 	lock_release(&f->lock);
 	free(f->wanted);
 	free(f->ready);
-	f->wanted = f->ready = NULL;
+	free(f->coming);
+	f->wanted = f->ready = f->coming = NULL;
 }
 
 /* With the lock. */
@@ -76,8 +116,8 @@ static bool take(struct piece_feed *f, const uint64_t *avoid, uint32_t from, uin
 			continue;
 		*number_out = at * 64 + (uint32_t)__builtin_ctzll(word);
 		bit_clear(f->ready, *number_out);
-		bit_clear(f->wanted, *number_out);
-		f->left--;
+		if (!bit_get(f->coming, *number_out))
+			feed_settle(f, *number_out);
 		return true;
 	}
 	return false;

@@ -4,7 +4,7 @@
  *	state	  watched	deadline		left for
  *	READING	  EPOLLIN	header, or idle		SENDING when a request is whole
  *	SENDING	  EPOLLOUT	write			READING when all is sent, WAITING, or closed
- *	WAITING	  nothing	the bandwidth's turn	SENDING
+ *	WAITING	  nothing	its turn, or the rest	SENDING
  *
  * Each connection lives on one loop from its adoption to its end; READING ones are in the loop's
  * idle list, longest idle first, and are what is closed when there are too many.
@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/net.h"
 #include "daemon/complaints.h"
+#include "daemon/recent_tasks.h"
 #include "daemon/vortex.h"
 
 #include <errno.h>
@@ -44,8 +45,7 @@
 #define GIVE_WAY_CHUNK	(16u << 10)  /* while a reader's piece is being sent, the others send */
 #define GIVE_WAY_MS	50	     /* ... so much, so often */
 #define GIVE_WAY_MS_MAX 1000	     /* a child that takes its piece slowly is not waited for */
-#define RECENT_MAX	8
-#define RECENT_MS	1000
+#define COMING_LOOK_MS	5	     /* whether more has come of a piece that is passed on */
 
 struct worker {
 	struct piece_server *server;
@@ -53,11 +53,7 @@ struct worker {
 	/* the loop's thread alone */
 	struct list idle, busy; /* of struct conn */
 	unsigned count;
-	/* Tasks that were asked for in the last second: nobody else may hold them, and opening and
-	 * closing one for each piece would cost more than a small piece. */
-	struct store_task *recent[RECENT_MAX];
-	unsigned recent_count;
-	struct loop_timer recent_timer;
+	struct recent_tasks recent;
 };
 
 struct piece_server {
@@ -93,13 +89,14 @@ struct conn {
 	uint8_t in[VORTEX_REQUEST_MAX];
 	uint8_t *head; /* rest of a packet that the socket did not take at once; NULL mostly */
 	size_t head_at, head_len;
-	struct store_task *task; /* while its piece is being sent */
-	bool sending;		 /* ... and counted: it gets on */
-	int64_t took_ms;	 /* ... when the child took something last */
-	struct loop_timer stuck; /* ... to see whether it does */
-	bool urgent;		 /* ... and a reader waits for it */
-	off_t start, end;	 /* ... where it is in the file */
-	off_t off;		 /* ... and what goes next; from the end on to the start */
+	struct store_task *task;     /* while its piece is being sent */
+	struct store_coming *coming; /* ... which is not whole; NULL mostly */
+	bool sending;		     /* ... and counted: it gets on */
+	int64_t took_ms;	     /* ... when the child took something last */
+	struct loop_timer stuck;     /* ... to see whether it does */
+	bool urgent;		     /* ... and a reader waits for it */
+	off_t start, end;	     /* ... where it is in the file */
+	off_t off;		     /* ... and what goes next; from the end on to the start */
 	uint64_t left;
 };
 
@@ -119,6 +116,7 @@ static void conn_release_piece(struct conn *c)
 	if (c->urgent)
 		__atomic_sub_fetch(&s->urgent, 1, __ATOMIC_RELAXED);
 	c->sending = c->urgent = false;
+	store_coming_unref(take_ptr(&c->coming));
 	if (c->task)
 		store_task_unref(c->task);
 	c->task = NULL;
@@ -259,55 +257,53 @@ static void conn_refuse(struct conn *c, enum complaint kind)
 	conn_answer_error(c, VORTEX_INVALID_ARGUMENT, complaint_text(kind));
 }
 
-static void recent_forget(struct worker *w)
-{
-	while (w->recent_count > 0)
-		store_task_unref(w->recent[--w->recent_count]);
-}
-
-static void recent_expired(struct loop_timer *t)
-{
-	recent_forget(t->arg);
-}
-
-/* A new reference, or NULL. */
-static struct store_task *worker_find_task(struct worker *w, const char *id)
-{
-	struct store_task *task;
-	struct err e;
-
-	for (unsigned i = 0; i < w->recent_count; i++) {
-		if (strcmp(store_task_meta(w->recent[i])->id, id) != 0)
-			continue;
-		store_task_ref(w->recent[i]);
-		return w->recent[i];
-	}
-	if (store_find(w->server->store, id, &task, &e) < 0)
-		return NULL;
-	store_task_touch(task);
-	if (w->recent_count == RECENT_MAX)
-		recent_forget(w);
-	/* All go a second after the first came: what was removed meanwhile is not served on. */
-	if (w->recent_count == 0)
-		loop_timer_arm(w->loop, &w->recent_timer, RECENT_MS);
-	w->recent[w->recent_count++] = task;
-	store_task_ref(task);
-	return task;
-}
-
 _Static_assert(PIECE_BLOCKS == VORTEX_BLOCKS_MAX, "all blocks of a piece fit an answer");
 
-/* Leaves *out alone when their digests are not known: the piece goes in order then. */
-static void conn_find_blocks(const struct conn *c, const struct vortex_request *rq,
-			     const struct store_piece *piece, struct vortex_blocks *out)
+/* Count 0: there is no such block. */
+static struct vortex_blocks blocks_of(const struct conn *c, const struct vortex_request *rq)
 {
 	const struct geometry *g = &store_task_meta(c->task)->geometry;
-	struct vortex_blocks b = {.count = (uint8_t)geometry_block_count(g, rq->number),
-				  .first = rq->first_block,
-				  .length = geometry_block_length(g)};
+	unsigned count = geometry_block_count(g, rq->number);
 
-	if (b.first < b.count && store_piece_blocks(c->task, rq->number, piece, b.crc32))
-		*out = b;
+	return (struct vortex_blocks){.count = (uint8_t)(rq->first_block < count ? count : 0),
+				      .first = rq->first_block,
+				      .length = geometry_block_length(g)};
+}
+
+static bool conn_find_present(struct conn *c, const struct vortex_request *rq,
+			      struct vortex_content *out)
+{
+	struct store_piece piece;
+	struct vortex_blocks b;
+
+	if (store_piece_get(c->task, rq->number, &piece) != STORE_PRESENT)
+		return false;
+	store_coming_unref(take_ptr(&c->coming)); /* it was */
+	out->crc32 = piece.crc32;
+	out->cost_s = piece.cost_ms / 1000;
+	out->created_at_s = piece.created_s;
+	b = blocks_of(c, rq);
+	/* Without their digests the piece goes in order. */
+	if (rq->by_blocks && b.count > 0 &&
+	    store_piece_blocks(c->task, rq->number, &piece, b.crc32))
+		out->blocks = b;
+	return true;
+}
+
+/* As far as it is here: the rest is passed on as it comes. */
+static bool conn_find_coming(const struct conn *c, const struct vortex_request *rq,
+			     struct vortex_content *out)
+{
+	const struct store_coming_facts *facts;
+
+	if (!c->coming)
+		return false;
+	facts = store_coming_facts(c->coming);
+	out->crc32 = facts->crc32;
+	out->blocks = blocks_of(c, rq);
+	out->blocks.coming = true;
+	memcpy(out->blocks.crc32, facts->blocks, sizeof(facts->blocks));
+	return out->blocks.count > 0;
 }
 
 /* Looks the piece up; fills *out when it may be sent. */
@@ -315,30 +311,26 @@ static bool conn_find_piece(struct conn *c, const struct vortex_request *rq,
 			    struct vortex_content *out)
 {
 	const struct geometry *g;
-	struct store_piece piece;
 
 	if (host_config(c->worker->server->host)->disable_shared)
 		return false;
 	if (c->in[1] != VORTEX_DOWNLOAD_PIECE && c->in[1] != VORTEX_DOWNLOAD_BLOCKS)
 		return false; /* persistent and cache tasks: none here */
-	c->task = worker_find_task(c->worker, rq->task_id);
+	c->task = recent_tasks_find(&c->worker->recent, rq->task_id);
 	if (!c->task)
 		return false;
 	g = &store_task_meta(c->task)->geometry;
-	if (rq->number >= g->piece_count ||
-	    store_piece_get(c->task, rq->number, &piece) != STORE_PRESENT)
+	if (rq->number >= g->piece_count)
 		return false;
 	*out = (struct vortex_content){.number = rq->number,
 				       .offset = geometry_offset(g, rq->number),
 				       .length = geometry_length(g, rq->number),
 				       .has_crc32 = true,
-				       .crc32 = piece.crc32,
-				       .traffic_type = 1, /* REMOTE_PEER, as Dragonfly says */
-				       .cost_s = piece.cost_ms / 1000,
-				       .created_at_s = piece.created_s};
+				       .traffic_type = 1}; /* REMOTE_PEER, as Dragonfly says */
+	/* What comes may be whole before it is looked for there: so in this order. */
 	if (rq->by_blocks)
-		conn_find_blocks(c, rq, &piece, &out->blocks);
-	return true;
+		c->coming = store_coming_find(c->task, rq->number);
+	return conn_find_present(c, rq, out) || conn_find_coming(c, rq, out);
 }
 
 static void conn_hurry(struct conn *c)
@@ -380,8 +372,8 @@ static void conn_request(struct conn *c)
 	c->end = c->start + (off_t)content.length;
 	c->off = c->start + (off_t)content.blocks.first * content.blocks.length;
 	c->left = content.length;
-	if (content.blocks.count > 0)
-		count(&c->worker->server->stat.by_blocks, 1);
+	count(&c->worker->server->stat.by_blocks, content.blocks.count > 0);
+	count(&c->worker->server->stat.passed_on, content.blocks.coming);
 	c->sending = true;
 	c->took_ms = clock_ms();
 	loop_timer_arm(c->worker->loop, &c->stuck, c->worker->server->config.stuck_ms);
@@ -436,15 +428,37 @@ static int64_t conn_pause_ms(struct conn *c, size_t sent, bool gives_way)
 	return gives_way && pause_ms < GIVE_WAY_MS ? GIVE_WAY_MS : pause_ms;
 }
 
+/* How much of what is left may go in one stretch. False: not now, or the connection is gone. */
+static bool conn_stretch(struct conn *c, uint64_t *stretch_out)
+{
+	uint64_t stretch = (uint64_t)(c->end - c->off);
+	uint32_t here;
+
+	*stretch_out = stretch < c->left ? stretch : c->left;
+	if (!c->coming)
+		return true;
+	if (!store_coming_stretch(c->coming, (uint32_t)(c->off - c->start), &here)) {
+		conn_close(c); /* the child sees that it does not get the rest */
+		return false;
+	}
+	if (*stretch_out > here)
+		*stretch_out = here;
+	if (here > 0)
+		return true;
+	conn_set_state(c, CONN_WAITING);
+	loop_timer_arm(c->worker->loop, &c->timer, COMING_LOOK_MS);
+	return false;
+}
+
 /* One sendfile. False: not now, or the connection is gone. */
 static bool conn_send_some(struct conn *c, size_t chunk, size_t *sent_out)
 {
 	struct piece_server *s = c->worker->server;
-	uint64_t stretch = (uint64_t)(c->end - c->off);
+	uint64_t stretch;
 	ssize_t n;
 
-	if (stretch > c->left)
-		stretch = c->left;
+	if (!conn_stretch(c, &stretch))
+		return false;
 	n = sendfile(c->watch.fd, store_task_fd(c->task), &c->off,
 		     stretch < chunk ? (size_t)stretch : chunk);
 
@@ -691,12 +705,11 @@ static int start_loops(struct piece_server *s, struct err *e)
 		struct worker *w = &s->workers[s->worker_count];
 
 		w->server = s;
-		w->recent_timer = (struct loop_timer){.fire = recent_expired, .arg = w};
-		list_init(&w->recent_timer.link);
 		list_init(&w->idle);
 		list_init(&w->busy);
 		if (loop_new("pieces", &w->loop, e) < 0)
 			return -e->code;
+		recent_tasks_init(&w->recent, s->store, w->loop);
 	}
 	return 0;
 }
@@ -765,7 +778,7 @@ void piece_server_free(struct piece_server *s)
 	for (unsigned i = 0; i < s->worker_count; i++) {
 		free_conns(&s->workers[i].idle);
 		free_conns(&s->workers[i].busy);
-		recent_forget(&s->workers[i]);
+		recent_tasks_forget(&s->workers[i].recent);
 	}
 	close_at(&s->listen_fd);
 	bucket_release(&s->bucket);

@@ -3,6 +3,8 @@
  * of the store to children by sendfile. Epoll loops, no thread per connection.
  *
  * A piece that is not verified here and now is answered "not found" at once; asking starts nothing.
+ * One that comes, whose blocks are compared as they do, is passed on to who asks by blocks
+ * (docs/adr/0014-pieces-passed-on-as-they-come.md).
  * A host that does not share (host_config) has none for anybody.
  * What a child's reader waits for goes before the rest (docs/adr/0003-urgent-requests.md).
  * Connections stay open after an answer (docs/adr/0002-kept-piece-connections.md).
@@ -40,6 +42,7 @@ struct piece_server_stat {
 	uint64_t accepted, open; /* connections */
 	uint64_t pieces, bytes;	 /* sent whole; of content */
 	uint64_t by_blocks;	 /* begun, of pieces */
+	uint64_t passed_on;	 /* ... of which not all was here */
 	uint64_t not_found;
 	uint64_t failed;	     /* pieces that broke off: the child left, or our disk failed */
 	uint64_t garbage;	     /* requests that were none */

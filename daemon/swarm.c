@@ -14,6 +14,7 @@
 
 #define BANNED_MAX     64
 #define MISSES_MAX     3
+#define LOSSES_MAX     32 /* who passes on eight pieces may lose them all at once, more than once */
 #define LATE_MAX       3
 #define TX_MAX_UNKNOWN (UINT64_C(10000000000) / 8) /* 10 Gbit/s, as Dragonfly's client */
 
@@ -65,6 +66,7 @@ static void feeder_unref(struct feeder *f)
 		return;
 	free(f->have);
 	free(f->offered);
+	free(f->again);
 	free(f);
 }
 
@@ -139,6 +141,8 @@ static void on_piece(struct parent *p, const struct parent_piece *piece, void *a
 		bit_set(f->have, number);
 		if (!piece->later) {
 			note_pace(f);
+			if (bit_get(f->offered, number))
+				bit_set(f->again, number);
 			bit_set(f->offered, number);
 		}
 		bit_set(s->have, number);
@@ -215,6 +219,7 @@ unsigned swarm_add(struct swarm *s, const struct parent_info *infos, size_t coun
 			f->refs = 1;
 			f->have = mem_array(s->words, sizeof(uint64_t));
 			f->offered = mem_array(s->words, sizeof(uint64_t));
+			f->again = mem_array(s->words, sizeof(uint64_t));
 			list_push_back(&s->feeders, &f->link);
 			s->feeder_count++;
 			added++;
@@ -521,14 +526,29 @@ uint32_t swarm_pace_ms(const struct swarm *s)
 	return slowest;
 }
 
-void swarm_missed(struct swarm *s, struct feeder *f, uint32_t index)
+/* It does not have it any more. What it said before we knew counts. */
+static void forget(struct swarm *s, struct feeder *f, uint32_t index)
 {
+	if (bit_get(f->again, index)) {
+		bit_clear(f->again, index);
+		return;
+	}
 	bit_clear(f->have, index);
 	bit_clear(f->offered, index);
+	sum_up(s);
+}
+
+bool swarm_lost(struct swarm *s, struct feeder *f, uint32_t index)
+{
+	forget(s, f, index);
+	return ++f->losses >= LOSSES_MAX && swarm_drop(s, f, false);
+}
+
+void swarm_missed(struct swarm *s, struct feeder *f, uint32_t index)
+{
+	forget(s, f, index);
 	if (++f->misses >= MISSES_MAX)
 		swarm_drop(s, f, false);
-	else
-		sum_up(s);
 }
 
 size_t swarm_tried(const struct swarm *s, struct parent_info *out, size_t max)

@@ -27,12 +27,13 @@ struct swarm;
 struct feeder {
 	struct parent_info info;
 	struct swarm *swarm;
-	unsigned refs, in_flight, misses;
+	unsigned refs, in_flight, misses, losses;
 	struct parent *parent; /* NULL while opening and once reaped */
 	struct net_addr addr;  /* where it said its pieces are */
 	bool by_blocks;	       /* ... and may be asked for so */
 	uint64_t *have;	       /* bitmap */
 	uint64_t *offered;     /* bitmap, of these: may be had though nobody waits for them */
+	uint64_t *again;       /* bitmap, of these: offered once more */
 	uint64_t tx, tx_max;
 	bool told, ended, dropped;
 	unsigned asked;	   /* as swarm.c's asked */
@@ -107,6 +108,9 @@ uint32_t swarm_usual_ms(const struct swarm *s, const struct feeder *f);
 uint32_t swarm_pace_ms(const struct swarm *s);
 /* It said ENOENT: it is not asked for this piece again, and dropped if it does that often. */
 void swarm_missed(struct swarm *s, struct feeder *f, uint32_t index);
+/* It did not come by this piece itself: it is not asked for it before it offers it again, and
+ * dropped, which is returned, if that happens very often. */
+bool swarm_lost(struct swarm *s, struct feeder *f, uint32_t index);
 /* True the first time. forever: wrong bytes. */
 bool swarm_drop(struct swarm *s, struct feeder *f, bool forever);
 /* Those that were tried in this conversation. Returns how many. */

@@ -2,7 +2,8 @@
  * SyncPieces: tells a child which of the pieces it is interested in are to be had here, those that
  * are and those that come, each when the herald says so (herald.h), until all are told, the task
  * fails or the child leaves. Only pieces that the piece server can serve are told: verified, and in
- * the store. A host that does not share tells nothing.
+ * the store; to children that take what is ours, also pieces of which a part is. A host that does
+ * not share tells nothing.
  *
  * The actor's references: the call's until it is closed, and the open's while it waits.
  */
@@ -104,14 +105,13 @@ static bool tell_piece(struct sync *s, uint32_t number, uint64_t length, bool la
 /* False: the child reads too slowly, look again later. */
 static bool tell_ready(struct sync *s)
 {
-	struct store_piece piece;
+	const struct geometry *g = &task_meta(s->task)->geometry;
 	uint32_t number;
 
 	while (rpc_call_backlog(s->call) < PEER_BACKLOG_MAX) {
 		if (!herald_take(s->server->herald, &s->follower, &number))
 			return true;
-		if (task_piece_info(s->task, number, &piece))
-			(void)tell_piece(s, number, piece.length, false);
+		(void)tell_piece(s, number, geometry_length(g, number), false);
 	}
 	return false;
 }
@@ -151,6 +151,8 @@ static void sync_begin(struct sync *s)
 
 	piece_feed_open(&s->feed, s->task, s->interested, s->interested_count, 0, 0, sync_changed,
 			s);
+	if (s->is_skimmer)
+		piece_feed_take_coming(&s->feed);
 	s->follower = (struct follower){.actor = &s->actor,
 					.feed = &s->feed,
 					.paced = s->paced,

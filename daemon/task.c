@@ -31,7 +31,10 @@ static void tell_all(struct task *t, const struct task_event *ev)
 
 		w->busy = true;
 		lock_drop(&t->lock);
-		w->changed(w, ev->index, ev->e);
+		if (ev->kind == EVENT_CHANGED)
+			w->changed(w, ev->index, ev->e);
+		else if (w->coming)
+			w->coming(w, ev->index, ev->kind == EVENT_COMING);
 		lock_take(&t->lock);
 		w->busy = false;
 		t->tell_next = w->link.next;
@@ -39,16 +42,15 @@ static void tell_all(struct task *t, const struct task_event *ev)
 	}
 }
 
-static void tell(struct task *t, uint32_t index, const struct err *e)
+static void tell(struct task *t, const struct task_event *what)
 {
 	struct task_event *ev;
 
 	lock_guard(&t->lock);
 	if (list_empty(&t->watchers) && !t->telling)
 		return;
-	ev = mem_new(struct task_event);
-	ev->index = index;
-	ev->e = e ? mem_dup(e, sizeof(*e)) : NULL;
+	ev = mem_dup(what, sizeof(*what));
+	ev->e = what->e ? mem_dup(what->e, sizeof(*what->e)) : NULL;
 	list_push_back(&t->events, &ev->link);
 	if (t->telling)
 		return;
@@ -82,7 +84,12 @@ void task_unwatch(struct task *t, struct task_watch *w)
 
 static void on_ready(void *arg, uint32_t index)
 {
-	tell(arg, index, NULL);
+	tell(arg, &(struct task_event){.index = index});
+}
+
+static void on_coming(void *arg, uint32_t index, bool comes)
+{
+	tell(arg, &(struct task_event){.index = index, .kind = comes ? EVENT_COMING : EVENT_LOST});
 }
 
 static void on_complete(void *arg)
@@ -92,7 +99,7 @@ static void on_complete(void *arg)
 	lock_take(&t->lock);
 	t->last = (struct err){0};
 	lock_drop(&t->lock);
-	tell(t, UINT32_MAX, NULL);
+	tell(t, &(struct task_event){.index = UINT32_MAX});
 }
 
 static void on_failed(void *arg, const struct err *e)
@@ -102,7 +109,7 @@ static void on_failed(void *arg, const struct err *e)
 	lock_take(&t->lock);
 	t->last = *e;
 	lock_drop(&t->lock);
-	tell(t, UINT32_MAX, e);
+	tell(t, &(struct task_event){.index = UINT32_MAX, .e = (struct err *)e});
 }
 
 static void on_stale(void *arg)
@@ -141,6 +148,7 @@ static size_t on_sources(void *arg, struct source *out[SOURCES_OF_DIGEST_MAX])
 }
 
 static const struct fetch_ops fetch_ops = {.ready = on_ready,
+					   .coming = on_coming,
 					   .complete = on_complete,
 					   .failed = on_failed,
 					   .stale = on_stale,

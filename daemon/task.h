@@ -140,6 +140,9 @@ int task_complete_fd(struct task *t);
  * watching. */
 struct task_watch {
 	void (*changed)(struct task_watch *w, uint32_t index, const struct err *e);
+	/* NULL, or told of each piece of which something is to be had (store_coming_find()), and if
+	 * it then does not become READY. */
+	void (*coming)(struct task_watch *w, uint32_t index, bool comes);
 	void *arg;
 	struct list link; /* private */
 	bool busy;	  /* private */

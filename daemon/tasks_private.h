@@ -50,6 +50,7 @@ struct tasks {
 /* An event for watchers. */
 struct task_event {
 	uint32_t index;
+	enum { EVENT_CHANGED, EVENT_COMING, EVENT_LOST } kind;
 	struct err *e; /* owned, NULL = none */
 	struct list link;
 };

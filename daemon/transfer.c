@@ -26,6 +26,8 @@ struct arrival {
 	struct store_slot slot;
 	bool open;		       /* slot is */
 	bool fault;		       /* the slot failed: our fault */
+	bool passed_on;		       /* some of it may be had by others */
+	bool awaited;		       /* by a reader, when it was asked for */
 	const struct piece_head *head; /* what the parent said; NULL = the origin */
 	/* of this piece; first 0 = no byte yet */
 	int64_t since_us, first_us, write_us;
@@ -96,6 +98,14 @@ static int arrival_write(struct arrival *a, const void *data, size_t len, struct
 	return r;
 }
 
+/* The slot is closed, and what was passed on of the piece is all that there was. */
+static void take_back(struct arrival *a)
+{
+	if (a->passed_on)
+		a->t->coming(a->t->arg, a->slot.index, false);
+	a->passed_on = false;
+}
+
 static struct piece_times arrival_times(const struct arrival *a, int64_t last_us)
 {
 	int64_t first = a->first_us ? a->first_us : last_us;
@@ -123,6 +133,8 @@ static int commit(struct arrival *a, const uint32_t *crc32, enum store_source so
 
 	a->open = false;
 	times = arrival_times(a, last_us);
+	if (r < 0 || volatile_fd >= 0)
+		take_back(a);
 	if (r < 0) {
 		a->fault = r != -EBADMSG;
 		piece_give_back(t->pieces, index);
@@ -155,6 +167,7 @@ static void arrival_abort(struct arrival *a)
 		return;
 	store_slot_abort(&a->slot);
 	a->open = false;
+	take_back(a);
 	piece_give_back(a->t->pieces, a->slot.index);
 }
 
@@ -165,10 +178,18 @@ static enum transfer_fault fault_of(const struct transfer *t, const struct arriv
 		return TRANSFER_CANCELLED;
 	if (a->fault)
 		return TRANSFER_STORE;
+	if (a->head && a->head->blocks.coming)
+		return TRANSFER_LOST;
 	return TRANSFER_SENDER;
 }
 
 /* ---- from a parent */
+
+static void meter_begin(const struct transfer *t, const struct piece_head *head)
+{
+	if (t->meter)
+		__atomic_store_n(&t->meter->coming, head->blocks.coming, __ATOMIC_RELAXED);
+}
 
 static void meter_add(const struct transfer *t, size_t len)
 {
@@ -200,27 +221,44 @@ static int wait_for_turn(const struct transfer *t, uint32_t index, size_t len, s
 
 /* ---- by blocks */
 
-/* Before the first byte. Without memory for it the piece is shown as a whole, like others. */
+/* Without memory for it the piece is shown as a whole, like others. */
+static void show_begin(struct arrival *a)
+{
+	struct err why;
+	int fd;
+
+	if (store_shown_open(store_task_store(a->t->st), a->slot.length, &fd, &why) < 0) {
+		log_debug("piece is not shown by blocks", "piece=%u why=\"%s\"", a->slot.index,
+			  why.text);
+		return;
+	}
+	store_slot_show(&a->slot, fd);
+	piece_show(a->t->pieces, a->slot.index, fd);
+}
+
+/* Before the first byte. */
 static int blocks_begin(struct arrival *a, struct err *e)
 {
 	const struct vortex_blocks *b = &a->head->blocks;
-	struct store *s = store_task_store(a->t->st);
-	struct err why;
-	int fd;
 
 	if (!a->head->has_crc32 ||
 	    crc32_of_parts(b->crc32, b->length, a->slot.length) != a->head->crc32)
 		return err_set(e, EBADMSG, "digests of blocks that are not those of piece %u",
 			       a->slot.index);
+	meter_begin(a->t, a->head);
 	store_slot_begin_at(&a->slot, b->first);
-	if (store_shown_open(s, a->slot.length, &fd, &why) < 0) {
-		log_debug("piece is not shown by blocks", "piece=%u why=\"%s\"", a->slot.index,
-			  why.text);
-		return 0;
-	}
-	store_slot_show(&a->slot, fd);
-	piece_show(a->t->pieces, a->slot.index, fd);
+	store_slot_promise(&a->slot, a->head->crc32, b->crc32);
+	if (a->awaited)
+		show_begin(a);
 	return 0;
+}
+
+static void pass_on(struct arrival *a, unsigned block)
+{
+	if (!store_slot_pass_on(&a->slot, block) || a->passed_on)
+		return;
+	a->passed_on = true;
+	a->t->coming(a->t->arg, a->slot.index, true);
 }
 
 /* Bytes of one block, left of which were missing. */
@@ -236,6 +274,7 @@ static int block_write(struct arrival *a, unsigned block, uint32_t left, const v
 			       a->slot.index, block);
 	if (a->slot.shown_fd >= 0)
 		piece_show_block(a->t->pieces, a->slot.index, block);
+	pass_on(a, block);
 	return 0;
 }
 
@@ -279,6 +318,8 @@ static struct piece_ask ask_for(const struct transfer *t, uint32_t index, bool u
 				  .offset = geometry_offset(&m->geometry, index),
 				  .length = length,
 				  .urgent = urgent,
+				  .block_length =
+					  t->by_blocks ? geometry_block_length(&m->geometry) : 0,
 				  .deadline_ms = deadline_of(length),
 				  .stall_ms = t->stall_ms,
 				  .cancelled = t->cancelled};
@@ -308,6 +349,7 @@ static enum transfer_fault yield_to(struct arrival *a, struct transfer_copy *cop
 
 	store_slot_abort(&a->slot);
 	a->open = false;
+	take_back(a);
 	fault = transfer_keep_copy(a->t, index, copy, e);
 	return fault == TRANSFER_NO_FAULT ? TRANSFER_BEATEN : fault;
 }
@@ -324,8 +366,7 @@ enum transfer_fault transfer_from_parent(const struct transfer *t, const struct 
 
 	if (r < 0)
 		return TRANSFER_STORE;
-	if (t->by_blocks && piece_awaited_block(t->pieces, index, &ask.first_block))
-		ask.block_length = geometry_block_length(&store_task_meta(t->st)->geometry);
+	a.awaited = t->by_blocks && piece_awaited_block(t->pieces, index, &ask.first_block);
 	r = piece_client_fetch(t->piece_client, addr, &ask, &got, parent_sink, &a, e);
 	whole = r == 0 && got.has_crc32 && got.crc32 == a.slot.crc32;
 	if (t->beaten && t->beaten(t->arg, whole, &copy))
@@ -374,8 +415,8 @@ enum transfer_fault transfer_copy_from_parent(const struct transfer *t, const st
 {
 	struct piece_ask ask = ask_for(t, index, urgent);
 	struct arriving_copy c = {.t = t, .copy = out, .index = index};
-	struct arrival none = {.t = t};
 	struct piece_head got = {0};
+	struct arrival none = {.t = t, .head = &got};
 	int r;
 
 	*out = (struct transfer_copy){.data = mem_alloc(ask.length),

@@ -24,6 +24,7 @@ enum transfer_fault {
 	TRANSFER_STORE,	    /* our disk; EBUSY: too many volatile pieces, later it may work */
 	TRANSFER_SENDER,    /* cannot be reached, stalls, talks nonsense */
 	TRANSFER_LACKS,	    /* the parent has not got the piece */
+	TRANSFER_LOST,	    /* it was on its way to the parent, and did not get there */
 	TRANSFER_CORRUPT,   /* wrong bytes, or none to compare with */
 	TRANSFER_CANCELLED, /* by us */
 	TRANSFER_BEATEN,    /* the piece is here, from another parent */
@@ -33,6 +34,7 @@ enum transfer_fault {
 struct transfer_meter {
 	uint32_t got;	  /* bytes */
 	int64_t heard_ms; /* when the last ones came, clock_ms() */
+	bool coming;	  /* the parent has not got all of it either */
 };
 
 /* A whole piece in memory, compared with its digest. */
@@ -51,11 +53,14 @@ struct transfer {
 	const char *same_as; /* headers that the origin's answers must agree with, NULL = any */
 	const bool *cancelled;
 	int64_t stall_ms;
-	bool by_blocks;	   /* the parent may be asked so; what readers wait for is */
+	bool by_blocks;	   /* the parent may be asked so */
 	struct span *span; /* of this transfer, is told bytes and times; NULL = none */
 	/* A piece is in the store and published (volatile ones are not told). */
 	void (*arrived)(void *arg, uint32_t index, const struct store_piece *piece,
 			const struct piece_times *times);
+	/* Blocks of a piece from a parent can be passed on, the first of them now; or the rest will
+	 * not come. */
+	void (*coming)(void *arg, uint32_t index, bool comes);
 	void (*went_volatile)(void *arg); /* the disk is full */
 	/* NULL, or asked once for a piece from a parent, when it has come whole or will not. True:
 	 * a copy came before, *out is the caller's. Later ones are of no use. */
@@ -66,8 +71,9 @@ struct transfer {
 };
 
 /* index is taken by the caller; it is published or given back. urgent: a reader waits for it. What
- * comes by blocks is shown to readers block by block, each compared with its CRC-32, which together
- * make that of the piece; it is kept only if all of them were right. */
+ * comes by blocks is passed on block by block, and shown to readers if one waits for it, each block
+ * compared with its CRC-32, which together make that of the piece; it is kept only if all of them
+ * were right. */
 enum transfer_fault transfer_from_parent(const struct transfer *t, const struct net_addr *addr,
 					 uint32_t index, bool urgent, struct err *e);
 /* The same into memory, whoever has the piece. Whatever comes of it, the piece's state stays. */

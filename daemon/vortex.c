@@ -135,6 +135,7 @@ static uint8_t *put_blocks(uint8_t *at, const struct vortex_blocks *b)
 {
 	at = put_int(at, b->first, 1);
 	at = put_int(at, b->count, 1);
+	at = put_int(at, b->coming, 1);
 	at = put_int(at, b->length, 4);
 	for (unsigned i = 0; i < b->count; i++)
 		at = put_int(at, b->crc32[i], 4);
@@ -234,6 +235,7 @@ int vortex_blocks_read(const uint8_t *value, size_t len, struct vortex_content *
 		return result;
 	b->first = (uint8_t)take_int(&r, 1);
 	b->count = (uint8_t)take_int(&r, 1);
+	b->coming = take_int(&r, 1) != 0;
 	b->length = (uint32_t)take_int(&r, 4);
 	if (r.bad || b->count > VORTEX_BLOCKS_MAX || b->first >= b->count || b->length == 0 ||
 	    out->length <= (uint64_t)(b->count - 1) * b->length ||

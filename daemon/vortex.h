@@ -13,10 +13,11 @@
  * Two of the reserved tags are ours: a request by blocks, and its answer. The value of the request
  * is that of any other and one byte, the block to begin with. The metadata of the answer are those
  * of PIECE_CONTENT, then 1 byte the block that the content begins with, 1 how many blocks there
- * are, 4 the length of a block, and 4 for each block's CRC-32. The content goes from the start of
- * that block to the end of the piece, then from the start of the piece to that block. Who has no
- * CRC-32s of blocks answers with PIECE_CONTENT. Only parents that said in SyncPieces that they
- * know it are asked so (docs/adr/0006-part-of-piece-reads.md).
+ * are, 1 whether the piece is still on its way to the sender, 4 the length of a block, and 4 for
+ * each block's CRC-32. The content goes from the start of that block to the end of the piece, then
+ * from the start of the piece to that block. Who has no CRC-32s of blocks answers with
+ * PIECE_CONTENT. Only parents that said in SyncPieces that they know it are asked so
+ * (docs/adr/0006-part-of-piece-reads.md, docs/adr/0014-pieces-passed-on-as-they-come.md).
  *
  * Must not know: sockets, stores, tasks.
  */
@@ -76,6 +77,7 @@ struct vortex_request {
 /* Of a piece that comes by blocks. */
 struct vortex_blocks {
 	uint8_t count, first; /* count 0: it comes in order, as one */
+	bool coming;	      /* the sender has not got all of it yet, and may not get it */
 	uint32_t length;      /* of each but the last */
 	uint32_t crc32[VORTEX_BLOCKS_MAX];
 };

@@ -42,6 +42,7 @@ struct fake_peer {
 	uint64_t held_pieces;	/* ... of these pieces alone */
 	bool half;		/* half a piece comes before that */
 	bool by_blocks;		/* it answers requests by blocks */
+	bool coming;		/* ... and says that it has not got all of the piece */
 	unsigned early_blocks;	/* ... and so many come before it waits */
 	unsigned corrupt_block; /* ... and this one is wrong; 0 = none */
 	bool odd_blocks;	/* ... and its digests of blocks are not those of the piece */
@@ -635,6 +636,7 @@ static inline size_t fake_by_blocks(struct fake_peer *peer, const struct piece_a
 	struct vortex_blocks *b = &head->blocks;
 
 	*b = (struct vortex_blocks){.first = (uint8_t)ask->first_block,
+				    .coming = peer->coming,
 				    .length = ask->block_length};
 	for (size_t at = 0; at < ask->length; at += b->length) {
 		size_t n = ask->length - at < b->length ? ask->length - at : b->length;
@@ -647,7 +649,8 @@ static inline size_t fake_by_blocks(struct fake_peer *peer, const struct piece_a
 	memcpy(data, in_order + begin, ask->length - begin);
 	memcpy(data + ask->length - begin, in_order, begin);
 	peer->block_fetches++;
-	return (size_t)peer->early_blocks * b->length;
+	begin = (size_t)peer->early_blocks * b->length;
+	return begin < ask->length ? begin : ask->length;
 }
 
 int piece_client_fetch(struct piece_client *c, const struct net_addr *addr,

@@ -1,6 +1,8 @@
 /* daemon/transfer by blocks: what readers see of a piece before all of it is here */
 #include "test/unit/daemon/task_fixture.h"
 
+#include "daemon/piece_feed.h"
+
 #define COUNT  21
 #define LENGTH (20 * PIECE + 5)
 #define ALL    ((UINT64_C(1) << COUNT) - 1)
@@ -102,8 +104,8 @@ static void a_reader_has_its_bytes_before_their_piece_is_here(void **state)
 	assert_int_equal(read_finish(&later), 0);
 	assert_int_equal(read_finish(&whole), 0);
 	assert_right(t);
-	/* What nobody waits for comes in order. */
-	assert_int_equal(fake_get(peers[0].block_fetches), 1);
+	/* What nobody waits for as well: others may wait for it. */
+	assert_int_equal(fake_get(peers[0].block_fetches), COUNT);
 	assert_int_equal(fake_get(peers[0].fetches), COUNT);
 	end(t, &first);
 }
@@ -190,6 +192,147 @@ static void what_was_read_stays_though_the_connection_broke_and_others_wrote(voi
 	end(t, &first);
 }
 
+struct hearing_of {
+	struct task_watch watch;
+	unsigned coming, ready; /* atomic */
+};
+
+static void heard_coming(struct task_watch *w, uint32_t index, bool comes)
+{
+	if (index == 7 && comes)
+		__atomic_add_fetch(&container_of(w, struct hearing_of, watch)->coming, 1,
+				   __ATOMIC_RELEASE);
+}
+
+static void heard_ready(struct task_watch *w, uint32_t index, const struct err *e)
+{
+	if (index == 7 && !e)
+		__atomic_add_fetch(&container_of(w, struct hearing_of, watch)->ready, 1,
+				   __ATOMIC_RELEASE);
+}
+
+static void others_hear_of_a_piece_when_its_first_block_is_here(void **state)
+{
+	struct setting *s = *state;
+	struct task *t = open_url(s, URL);
+	struct hearing_of h = {.watch = {.changed = heard_ready, .coming = heard_coming}};
+	struct store_task *st;
+	struct store_coming *c;
+	struct reading r;
+	uint32_t len;
+
+	list_init(&h.watch.link);
+	task_watch(t, &h.watch);
+	read_start(t, &r, 7 * PIECE, PIECE, 0); /* from the first block on */
+	await(__atomic_load_n(&h.coming, __ATOMIC_ACQUIRE) == 1);
+	assert_int_equal(__atomic_load_n(&h.ready, __ATOMIC_ACQUIRE), 0);
+	assert_ok(store_find(s->f->store, task_meta(t)->id, &st, &s->f->e));
+	c = store_coming_find(st, 7);
+	assert_non_null(c);
+	await(store_coming_stretch(c, 0, &len) && len == 2 * BLOCK);
+	fake_set(fake.peers[0].held = false);
+	assert_int_equal(read_finish(&r), 0);
+	assert_true(store_coming_stretch(c, 0, &len));
+	assert_int_equal(len, PIECE);
+	await(__atomic_load_n(&h.ready, __ATOMIC_ACQUIRE) == 1);
+	assert_int_equal(__atomic_load_n(&h.coming, __ATOMIC_ACQUIRE), 1);
+	assert_null(store_coming_find(st, 7));
+	task_unwatch(t, &h.watch);
+	store_coming_unref(c);
+	store_task_unref(st);
+	task_unref(t);
+}
+
+/* It had it from somebody who went: it is as good as before for all other pieces. */
+static void a_parent_that_lost_what_it_passed_on_is_kept(void **state)
+{
+	struct setting *s = *state;
+	struct task *t = open_url(s, URL);
+	struct reading r;
+
+	fake_set((fake.peers[0].coming = true, fake.peers[0].error = EPROTO,
+		  fake.peers[0].held = false));
+	read_start(t, &r, AT, 5, 0);
+	assert_int_equal(read_finish(&r), 0); /* of the blocks that came before */
+	await(stat_now(s).pieces_failed >= 1);
+	assert_int_equal(fake_get(pieces_failed), 0); /* the scheduler need not know */
+	fake_set((fake.peers[0].coming = false, fake.peers[0].error = 0));
+	fake_peer_gets(1, UINT64_C(1) << 7);
+	assert_right(t);
+	assert_int_equal(fake_get(peers[1].fetches), 1);
+	assert_true(fake_get(peers[0].fetches) >= COUNT);
+	task_unref(t);
+}
+
+static void ignore(void *arg)
+{
+	(void)arg;
+}
+
+static bool is_given(struct piece_feed *f)
+{
+	uint32_t number;
+
+	return piece_feed_next(f, &number);
+}
+
+/* A child that was told of a piece as it came need not hear of it again, but its stream stays open
+ * until that is certain. */
+static void what_was_given_as_it_came_is_settled_when_it_is_here(void **state)
+{
+	struct setting *s = *state;
+	struct task *t = open_url(s, URL);
+	const uint32_t seven = 7;
+	struct piece_feed feed, others;
+	struct reading r;
+
+	piece_feed_open(&feed, t, &seven, 1, 0, 0, ignore, NULL);
+	piece_feed_open(&others, t, &seven, 1, 0, 0, ignore, NULL);
+	piece_feed_take_coming(&feed);
+	read_start(t, &r, 7 * PIECE, PIECE, 0);
+	await(piece_feed_has(&feed));
+	assert_true(is_given(&feed));
+	assert_int_equal(piece_feed_left(&feed), 1);
+	assert_false(piece_feed_has(&feed));
+	assert_false(piece_feed_has(&others)); /* a Dragonfly child's */
+	fake_set(fake.peers[0].held = false);
+	assert_int_equal(read_finish(&r), 0);
+	await(piece_feed_left(&feed) == 0);
+	assert_false(piece_feed_has(&feed));
+	await(piece_feed_has(&others));
+	assert_true(is_given(&others));
+	assert_int_equal(piece_feed_left(&others), 0);
+	piece_feed_close(&feed);
+	piece_feed_close(&others);
+	task_unref(t);
+}
+
+static void what_was_given_as_it_came_and_is_lost_is_given_again(void **state)
+{
+	struct setting *s = *state;
+	struct task *t = open_url(s, URL);
+	const uint32_t seven = 7;
+	struct piece_feed feed;
+	struct reading r;
+
+	piece_feed_open(&feed, t, &seven, 1, 0, 0, ignore, NULL);
+	piece_feed_take_coming(&feed);
+	read_start(t, &r, 7 * PIECE, PIECE, 0);
+	await(piece_feed_has(&feed));
+	assert_true(is_given(&feed));
+	fake_set((fake.peers[0].error = EPROTO, fake.peers[0].by_blocks = false,
+		  fake.peers[0].held = false));
+	await(stat_now(s).pieces_failed >= 1);
+	assert_false(is_given(&feed));
+	fake_peer_gets(1, ALL);
+	assert_int_equal(read_finish(&r), 0);
+	await(piece_feed_has(&feed));
+	assert_true(is_given(&feed));
+	assert_int_equal(piece_feed_left(&feed), 0);
+	piece_feed_close(&feed);
+	task_unref(t);
+}
+
 static void a_second_copy_that_wins_changes_nothing_that_was_shown(void **state)
 {
 	struct setting *s = *state;
@@ -259,6 +402,10 @@ int main(void)
 		with_parents(a_wrong_block_costs_its_parent_and_nobody_sees_it),
 		with_parents(digests_of_blocks_that_are_not_the_pieces_are_refused),
 		with_parents(what_was_read_stays_though_the_connection_broke_and_others_wrote),
+		with_parents(others_hear_of_a_piece_when_its_first_block_is_here),
+		with_parents(a_parent_that_lost_what_it_passed_on_is_kept),
+		with_parents(what_was_given_as_it_came_is_settled_when_it_is_here),
+		with_parents(what_was_given_as_it_came_and_is_lost_is_given_again),
 		with_parents(a_second_copy_that_wins_changes_nothing_that_was_shown),
 		with_parents(on_a_full_disk_readers_have_their_blocks_too),
 		with_parents(without_memory_to_show_it_a_reader_waits_for_the_piece),

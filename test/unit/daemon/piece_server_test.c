@@ -1,131 +1,9 @@
 /* daemon/piece_server: children good and bad, over loopback */
-#include "daemon/piece_server.h"
+#include "test/unit/daemon/piece_server_fixture.h"
 
-#include "test/unit/daemon/store_fixture.h"
-
-#include "test/unit/await.h"
-
-#include "base/clock.h"
-#include "base/net.h"
 #include "daemon/piece_client.h"
-#include "daemon/vortex.h"
 
-#include <poll.h>
 #include <sys/resource.h>
-
-#define PIECE (100u << 10)
-
-struct setting {
-	struct fixture *f;
-	struct host *host;
-	struct piece_server *server;
-	struct net_addr addr;
-	struct store_task *task; /* seed 1: pieces 0, 1 and 3 of 4; the last is short */
-};
-
-static void setting_open(struct setting *s, void **state, struct piece_server_config *c)
-{
-	struct host_config host = {.hostname = "parent", .ip = "127.0.0.1", .port = 4000};
-
-	s->f = *state;
-	s->host = host_new(&host);
-	s->task = task_make(s->f, 1, 4 * PIECE - 77, PIECE);
-	piece_fill(s->f, s->task, 1, 0);
-	piece_fill(s->f, s->task, 1, 1);
-	piece_fill(s->f, s->task, 1, 3);
-	c->ip = "127.0.0.1";
-	assert_ok(piece_server_new(c, s->f->store, s->host, &s->server, &s->f->e));
-	assert_true(net_addr_parse("127.0.0.1", piece_server_port(s->server), &s->addr));
-}
-
-static void setting_close(struct setting *s)
-{
-	piece_server_free(s->server);
-	store_task_unref(s->task);
-	host_free(s->host);
-}
-
-static struct piece_server_stat stat_now(struct setting *s)
-{
-	struct piece_server_stat st;
-
-	piece_server_stat(s->server, &st);
-	return st;
-}
-
-/* Until the counter is what it must become; 30 s at most. */
-#define await(s, field, value)                                                                     \
-	do {                                                                                       \
-		int64_t until_ms_ = clock_ms() + 30000;                                            \
-		while (stat_now(s).field != (value) && clock_ms() < until_ms_)                     \
-			poll(NULL, 0, 1);                                                          \
-		assert_int_equal(stat_now(s).field, value);                                        \
-	} while (0)
-
-static int dial(struct setting *s)
-{
-	struct err e;
-	int fd;
-
-	assert_ok(net_connect(&s->addr, clock_ms() + 30000, &fd, &e));
-	return fd;
-}
-
-static void say(int fd, const void *data, size_t len)
-{
-	struct err e;
-
-	assert_ok(net_write_full(fd, data, len, clock_ms() + 30000, &e));
-}
-
-static void ask(int fd, unsigned seed, uint32_t number)
-{
-	struct vortex_request rq = {.number = number};
-	uint8_t packet[VORTEX_REQUEST_MAX];
-
-	id_of(seed, rq.task_id);
-	say(fd, packet, vortex_request_write(packet, 9, &rq));
-}
-
-static void hear(int fd, void *data, size_t len)
-{
-	struct err e;
-
-	assert_ok(net_read_full(fd, data, len, clock_ms() + 30000, &e));
-}
-
-static struct vortex_header hear_packet(int fd, uint8_t value[VORTEX_VALUE_MAX])
-{
-	uint8_t head[VORTEX_HEADER_LEN];
-	struct vortex_header h;
-
-	hear(fd, head, sizeof(head));
-	vortex_header_read(head, &h);
-	assert_true(h.length <= VORTEX_VALUE_MAX);
-	hear(fd, value, h.length);
-	return h;
-}
-
-static void hear_error(int fd, enum vortex_code code)
-{
-	uint8_t value[VORTEX_VALUE_MAX];
-	struct vortex_error error;
-	struct vortex_header h = hear_packet(fd, value);
-	struct err e;
-
-	assert_int_equal(h.tag, VORTEX_ERROR);
-	assert_ok(vortex_error_read(value, h.length, &error, &e));
-	assert_int_equal(error.code, code);
-}
-
-static void hear_end(int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	char byte;
-
-	assert_int_equal(poll(&p, 1, 5000), 1);
-	assert_true(recv(fd, &byte, 1, 0) <= 0);
-}
 
 struct sink {
 	struct setting *s;
@@ -220,92 +98,6 @@ static void dragonfly_child_reads_to_its_length_and_closes(void **state)
 	close(fd);
 	await(&s, open, 0);
 	assert_int_equal(stat_now(&s).failed, 0);
-	setting_close(&s);
-}
-
-/* Asks for a piece from a block on; its bytes in their order are in got. */
-static struct vortex_content ask_by_blocks(struct setting *s, int fd, uint32_t number,
-					   uint8_t first_block, uint8_t tag, char *got)
-{
-	struct vortex_request rq = {
-		.number = number, .by_blocks = true, .first_block = first_block};
-	uint8_t packet[VORTEX_REQUEST_MAX], value[VORTEX_VALUE_MAX];
-	uint32_t len = geometry_length(&store_task_meta(s->task)->geometry, number), begin;
-	struct vortex_content content;
-	struct vortex_header h;
-	struct err e;
-
-	id_of(1, rq.task_id);
-	say(fd, packet, vortex_request_write(packet, 9, &rq));
-	h = hear_packet(fd, value);
-	assert_int_equal(h.tag, tag);
-	assert_int_equal(h.id, vortex_kept_id(9));
-	assert_ok((tag == VORTEX_BLOCKS_CONTENT ? vortex_blocks_read : vortex_content_read)(
-		value, h.length, &content, &e));
-	assert_int_equal(content.number, number);
-	assert_int_equal(content.length, len);
-	begin = content.blocks.first * content.blocks.length;
-	hear(fd, got + begin, len - begin);
-	hear(fd, got, begin);
-	return content;
-}
-
-static void by_blocks_the_one_that_is_wanted_comes_first(void **state)
-{
-	struct piece_server_config config = {0};
-	cleanup(free_at) char *got = mem_alloc(PIECE), *want = mem_alloc(PIECE);
-	struct setting s;
-	int fd;
-
-	setting_open(&s, state, &config);
-	fd = dial(&s);
-	for (uint8_t first = 0; first < PIECE_BLOCKS; first++)
-		for (uint32_t number = 1; number <= 3; number += 2) {
-			const struct geometry *g = &store_task_meta(s.task)->geometry;
-			uint32_t len = geometry_length(g, number);
-			struct vortex_content c =
-				ask_by_blocks(&s, fd, number, first, VORTEX_BLOCKS_CONTENT, got);
-
-			bytes_of(1, number * PIECE, len, (unsigned char *)want);
-			assert_memory_equal(got, want, len);
-			assert_int_equal(c.crc32, crc32_update(0, want, len));
-			assert_int_equal(c.blocks.first, first);
-			assert_int_equal(c.blocks.count, PIECE_BLOCKS);
-			assert_int_equal(c.blocks.length, PIECE / PIECE_BLOCKS);
-			assert_int_equal(crc32_of_parts(c.blocks.crc32, c.blocks.length, len),
-					 c.crc32);
-			for (unsigned i = 0; i < 15; i++)
-				assert_int_equal(c.blocks.crc32[i],
-						 crc32_update(0, want + i * c.blocks.length,
-							      c.blocks.length));
-		}
-	assert_int_equal(stat_now(&s).by_blocks, 2 * PIECE_BLOCKS);
-	assert_int_equal(stat_now(&s).accepted, 1);
-	close(fd);
-	setting_close(&s);
-}
-
-static void without_digests_of_blocks_a_piece_comes_in_order(void **state)
-{
-	struct piece_server_config config = {0};
-	cleanup(free_at) char *got = mem_alloc(PIECE), *want = mem_alloc(PIECE);
-	cleanup(free_at) char *path = path_of(*state, 1, ".rec");
-	struct setting s;
-	struct stat st;
-	int fd;
-
-	setting_open(&s, state, &config);
-	bytes_of(1, PIECE, PIECE, (unsigned char *)want);
-	fd = dial(&s);
-	/* There is no such block. */
-	ask_by_blocks(&s, fd, 1, PIECE_BLOCKS, VORTEX_PIECE_CONTENT, got);
-	assert_memory_equal(got, want, PIECE);
-	assert_ok(stat(path, &st));
-	assert_ok(truncate(path, st.st_size - 4 * 64));
-	ask_by_blocks(&s, fd, 1, 5, VORTEX_PIECE_CONTENT, got);
-	assert_memory_equal(got, want, PIECE);
-	assert_int_equal(stat_now(&s).by_blocks, 0);
-	close(fd);
 	setting_close(&s);
 }
 
@@ -752,15 +544,11 @@ static void closing_the_server_ends_what_runs(void **state)
 	store_task_unref(big);
 }
 
-#define serving_test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		serving_test(client_gets_pieces_over_one_connection),
 		serving_test(dragonfly_child_reads_to_its_length_and_closes),
-		serving_test(by_blocks_the_one_that_is_wanted_comes_first),
-		serving_test(without_digests_of_blocks_a_piece_comes_in_order),
 		serving_test(other_kinds_of_tasks_are_not_found),
 		serving_test(unproven_pieces_are_not_served),
 		serving_test(a_host_that_does_not_share_has_nothing_for_anybody),

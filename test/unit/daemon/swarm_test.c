@@ -509,6 +509,56 @@ static void who_lacks_pieces_too_often_is_dropped(void **state)
 	}
 }
 
+/* As fetch_parent_failed() says it. True: that was one time too many. */
+static bool lost(struct setting *t, struct feeder *f, uint32_t index)
+{
+	bool dropped;
+
+	lock_take(&t->lock);
+	dropped = swarm_lost(t->s, f, index);
+	lock_drop(&t->lock);
+	done(t, f);
+	return dropped;
+}
+
+static void what_a_parent_lost_it_has_when_it_says_so_again(void **state)
+{
+	struct setting *t = *state;
+	struct feeder *f;
+
+	add(t, 1, 1);
+	announce(last[0], 3);
+	assert_false(lost(t, choose(t, 3), 3));
+	assert_false(somebody_has(t, 3));
+	announce(last[0], 3);
+	assert_true(somebody_has(t, 3));
+	/* It says so before we know that it was lost. */
+	f = choose(t, 3);
+	announce(last[0], 3);
+	assert_false(lost(t, f, 3));
+	assert_true(somebody_has(t, 3));
+	assert_false(lost(t, choose(t, 3), 3));
+	assert_false(somebody_has(t, 3));
+}
+
+static void who_loses_pieces_all_the_time_is_dropped(void **state)
+{
+	struct setting *t = *state;
+	unsigned times = 0;
+
+	add(t, 1, 1);
+	for (;;) {
+		announce(last[0], 3);
+		times++;
+		if (lost(t, choose(t, 3), 3))
+			break;
+		assert_true(times < 100);
+	}
+	assert_int_equal(times, 32);
+	announce(last[0], 3);
+	assert_false(somebody_has(t, 3));
+}
+
 static void a_parent_that_goes_before_it_told_anything_is_dropped(void **state)
 {
 	struct setting *t = *state;
@@ -563,6 +613,8 @@ int main(void)
 		with_setting(who_sent_wrong_bytes_is_remembered),
 		with_setting(this_host_and_too_many_others_are_not_taken),
 		with_setting(who_lacks_pieces_too_often_is_dropped),
+		with_setting(what_a_parent_lost_it_has_when_it_says_so_again),
+		with_setting(who_loses_pieces_all_the_time_is_dropped),
 		with_setting(a_parent_that_goes_before_it_told_anything_is_dropped),
 		with_setting(a_feeder_outlives_its_conversation_while_it_is_used),
 	};

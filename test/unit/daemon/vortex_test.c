@@ -211,11 +211,12 @@ static void error_is_cut_and_cleaned(void **state)
 
 static struct vortex_content content_by_blocks(void)
 {
-	struct vortex_content c = {.number = 5,
-				   .length = 1000,
-				   .has_crc32 = true,
-				   .crc32 = 12345678,
-				   .blocks = {.count = 10, .first = 3, .length = 111}};
+	struct vortex_content c = {
+		.number = 5,
+		.length = 1000,
+		.has_crc32 = true,
+		.crc32 = 12345678,
+		.blocks = {.count = 10, .first = 3, .coming = true, .length = 111}};
 
 	for (unsigned i = 0; i < 10; i++)
 		c.blocks.crc32[i] = 0x01020304u * i;
