@@ -506,14 +506,14 @@ static inline void fake_announce(void *arg)
 {
 	struct parent *p = arg;
 	struct net_addr addr = {0};
+	struct fake_peer peer;
 	uint64_t news;
-	int closes;
 
 	net_addr_parse("127.0.0.1", (uint16_t)(FAKE_PORT + p->peer), &addr);
 	lock_take(&fake.lock);
-	news = fake.peers[p->peer].has & ~p->announced;
+	peer = fake.peers[p->peer];
+	news = peer.has & ~p->announced;
 	p->announced |= news;
-	closes = fake.peers[p->peer].closes;
 	if (fake_call_begin(&p->o)) {
 		struct err e = {0};
 
@@ -522,21 +522,20 @@ static inline void fake_announce(void *arg)
 			uint64_t off = (uint64_t)i * fake.piece_length;
 			uint64_t len = fake.length - off < fake.piece_length ? fake.length - off
 									     : fake.piece_length;
-			const struct parent_piece piece = {
-				.number = i,
-				.offset = off,
-				.length = len + fake.peers[p->peer].odd_len,
-				.later = fake.peers[p->peer].later,
-				.by_blocks = fake.peers[p->peer].by_blocks,
-				.addr = addr};
+			const struct parent_piece piece = {.number = i,
+							   .offset = off,
+							   .length = len + peer.odd_len,
+							   .later = peer.later,
+							   .by_blocks = peer.by_blocks,
+							   .addr = addr};
 
 			if (news >> i & 1)
 				p->ops.piece(p, &piece, p->arg);
 		}
-		if (closes > 0)
-			err_set(&e, closes, "parent closed");
-		if (closes)
-			p->ops.closed(p, closes > 0 ? &e : NULL, p->arg);
+		if (peer.closes > 0)
+			err_set(&e, peer.closes, "parent closed");
+		if (peer.closes)
+			p->ops.closed(p, peer.closes > 0 ? &e : NULL, p->arg);
 		fake_call_end(&p->o);
 		fake.peers[p->peer].announcements++;
 	}
