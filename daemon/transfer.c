@@ -19,6 +19,9 @@
 #define BYTES_PER_MS_MIN 16
 #define TIME_MIN_MS	 60000
 #define TURN_MS_MAX	 50
+/* So many blocks of a piece are here before others are told of it: who comes by it slowly would
+ * only keep them waiting (docs/adr/0014-pieces-passed-on-as-they-come.md). */
+#define BLOCKS_TOLD 4
 
 /* A piece on its way. */
 struct arrival {
@@ -26,7 +29,7 @@ struct arrival {
 	struct store_slot slot;
 	bool open;		       /* slot is */
 	bool fault;		       /* the slot failed: our fault */
-	bool passed_on;		       /* some of it may be had by others */
+	unsigned passed_on;	       /* blocks that others may have */
 	bool awaited;		       /* by a reader, when it was asked for */
 	const struct piece_head *head; /* what the parent said; NULL = the origin */
 	/* of this piece; first 0 = no byte yet */
@@ -76,6 +79,7 @@ static int arrival_begin(struct arrival *a, uint32_t index, struct err *e)
 	a->open = true;
 	a->since_us = clock_us();
 	a->first_us = a->write_us = 0;
+	a->passed_on = 0;
 	a->held_before_us = a->held_us;
 	if (!a->began_us)
 		a->began_us = a->since_us;
@@ -101,9 +105,8 @@ static int arrival_write(struct arrival *a, const void *data, size_t len, struct
 /* The slot is closed, and what was passed on of the piece is all that there was. */
 static void take_back(struct arrival *a)
 {
-	if (a->passed_on)
+	if (a->passed_on >= BLOCKS_TOLD)
 		a->t->coming(a->t->arg, a->slot.index, false);
-	a->passed_on = false;
 }
 
 static struct piece_times arrival_times(const struct arrival *a, int64_t last_us)
@@ -255,10 +258,8 @@ static int blocks_begin(struct arrival *a, struct err *e)
 
 static void pass_on(struct arrival *a, unsigned block)
 {
-	if (!store_slot_pass_on(&a->slot, block) || a->passed_on)
-		return;
-	a->passed_on = true;
-	a->t->coming(a->t->arg, a->slot.index, true);
+	if (store_slot_pass_on(&a->slot, block) && ++a->passed_on == BLOCKS_TOLD)
+		a->t->coming(a->t->arg, a->slot.index, true);
 }
 
 /* Bytes of one block, left of which were missing. */

@@ -58,8 +58,8 @@ struct transfer {
 	/* A piece is in the store and published (volatile ones are not told). */
 	void (*arrived)(void *arg, uint32_t index, const struct store_piece *piece,
 			const struct piece_times *times);
-	/* Blocks of a piece from a parent can be passed on, the first of them now; or the rest will
-	 * not come. */
+	/* A piece from a parent is here so far that others should know, who can have what there is
+	 * of it; or the rest will not come. */
 	void (*coming)(void *arg, uint32_t index, bool comes);
 	void (*went_volatile)(void *arg); /* the disk is full */
 	/* NULL, or asked once for a piece from a parent, when it has come whole or will not. True:

@@ -211,7 +211,7 @@ static void heard_ready(struct task_watch *w, uint32_t index, const struct err *
 				   __ATOMIC_RELEASE);
 }
 
-static void others_hear_of_a_piece_when_its_first_block_is_here(void **state)
+static void others_hear_of_a_piece_when_a_quarter_is_here(void **state)
 {
 	struct setting *s = *state;
 	struct task *t = open_url(s, URL);
@@ -223,13 +223,14 @@ static void others_hear_of_a_piece_when_its_first_block_is_here(void **state)
 
 	list_init(&h.watch.link);
 	task_watch(t, &h.watch);
+	fake_set(fake.peers[0].early_blocks = 4);
 	read_start(t, &r, 7 * PIECE, PIECE, 0); /* from the first block on */
 	await(__atomic_load_n(&h.coming, __ATOMIC_ACQUIRE) == 1);
 	assert_int_equal(__atomic_load_n(&h.ready, __ATOMIC_ACQUIRE), 0);
 	assert_ok(store_find(s->f->store, task_meta(t)->id, &st, &s->f->e));
 	c = store_coming_find(st, 7);
 	assert_non_null(c);
-	await(store_coming_stretch(c, 0, &len) && len == 2 * BLOCK);
+	await(store_coming_stretch(c, 0, &len) && len == 4 * BLOCK);
 	fake_set(fake.peers[0].held = false);
 	assert_int_equal(read_finish(&r), 0);
 	assert_true(store_coming_stretch(c, 0, &len));
@@ -289,6 +290,7 @@ static void what_was_given_as_it_came_is_settled_when_it_is_here(void **state)
 	piece_feed_open(&feed, t, &seven, 1, 0, 0, ignore, NULL);
 	piece_feed_open(&others, t, &seven, 1, 0, 0, ignore, NULL);
 	piece_feed_take_coming(&feed);
+	fake_set(fake.peers[0].early_blocks = 4);
 	read_start(t, &r, 7 * PIECE, PIECE, 0);
 	await(piece_feed_has(&feed));
 	assert_true(is_given(&feed));
@@ -317,6 +319,7 @@ static void what_was_given_as_it_came_and_is_lost_is_given_again(void **state)
 
 	piece_feed_open(&feed, t, &seven, 1, 0, 0, ignore, NULL);
 	piece_feed_take_coming(&feed);
+	fake_set(fake.peers[0].early_blocks = 4);
 	read_start(t, &r, 7 * PIECE, PIECE, 0);
 	await(piece_feed_has(&feed));
 	assert_true(is_given(&feed));
@@ -402,7 +405,7 @@ int main(void)
 		with_parents(a_wrong_block_costs_its_parent_and_nobody_sees_it),
 		with_parents(digests_of_blocks_that_are_not_the_pieces_are_refused),
 		with_parents(what_was_read_stays_though_the_connection_broke_and_others_wrote),
-		with_parents(others_hear_of_a_piece_when_its_first_block_is_here),
+		with_parents(others_hear_of_a_piece_when_a_quarter_is_here),
 		with_parents(a_parent_that_lost_what_it_passed_on_is_kept),
 		with_parents(what_was_given_as_it_came_is_settled_when_it_is_here),
 		with_parents(what_was_given_as_it_came_and_is_lost_is_given_again),
