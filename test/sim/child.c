@@ -340,11 +340,11 @@ static void give_back(const struct world *w, struct child *c, const struct flow 
 		if (c->hands[i].busy && c->hands[i].piece == f->piece)
 			return;
 	bit_clear(c->flight, f->piece);
+	bit_clear(c->coming, f->piece);
 }
 
 static void feeder_failed(struct world *w, struct child *c, const struct flow *f)
 {
-	give_back(w, c, f);
 	if (f->feeder == NOBODY)
 		return;
 	c->feeders[f->feeder].dropped = true;
@@ -368,18 +368,31 @@ static void finish(struct world *w, struct child *c)
 	world_retire(w, c, DONE);
 }
 
-void child_arrived(struct world *w, struct child *c, struct flow *f)
+static void end_flow(struct world *w, struct child *c, struct flow *f)
 {
-	const struct sim_host *from = &w->hosts[f->from];
-
 	assert(f->busy);
 	f->busy = false;
 	c->busy--;
 	w->hosts[f->from].uploads--;
 	if (f->feeder != NOBODY)
 		c->feeders[f->feeder].in_flight--;
+}
+
+void child_lost(struct world *w, struct child *c, struct flow *f)
+{
+	end_flow(w, c, f);
+	give_back(w, c, f);
+	coming_lost(w, c, f);
+}
+
+void child_arrived(struct world *w, struct child *c, struct flow *f)
+{
+	const struct sim_host *from = &w->hosts[f->from];
+
+	end_flow(w, c, f);
 	if (from->is_dead || from->is_liar) {
 		w->tally.corrupt += from->is_liar;
+		give_back(w, c, f);
 		feeder_failed(w, c, f);
 		return;
 	}

@@ -10,7 +10,7 @@
 struct options {
 	const char *scenario, *algorithm, *order, *csv;
 	uint64_t peers, size, rate, hands, slots, parents, filter, seed;
-	bool list, no_endgame, piece_first;
+	bool list, no_endgame, piece_first, whole_pieces;
 };
 
 static const struct cli_option option_table[] = {
@@ -31,6 +31,8 @@ static const struct cli_option option_table[] = {
 	 "The last pieces are not asked for twice."},
 	{"piece-first", 0, CLI_FLAG, offsetof(struct options, piece_first), NULL, NULL,
 	 "A child draws a piece, then a parent that has it, not the other way round."},
+	{"whole-pieces", 0, CLI_FLAG, offsetof(struct options, whole_pieces), NULL, NULL,
+	 "Nothing is passed on of a piece before all of it is here."},
 	{"hands", 0, CLI_U64, offsetof(struct options, hands), "N", NULL,
 	 "Pieces fetched at a time (default 8)."},
 	{"slots", 0, CLI_U64, offsetof(struct options, slots), "N", NULL,
@@ -96,6 +98,7 @@ static struct scenario scenario_of(const struct options *o)
 		sc.slots = (unsigned)o->slots;
 	sc.parent_first = sc.parent_first && !o->piece_first;
 	sc.endgame = sc.endgame && !o->no_endgame;
+	sc.passes_on = sc.passes_on && !o->whole_pieces;
 	return sc;
 }
 

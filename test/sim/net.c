@@ -35,9 +35,9 @@ void net_begin(struct net *n)
 
 void net_ask(struct net *n, struct flow *f)
 {
-	float rate = n->links[f->links[0]].share;
+	float rate = f->limit;
 
-	for (unsigned i = 1; i < f->link_count; i++)
+	for (unsigned i = 0; i < f->link_count; i++)
 		if (n->links[f->links[i]].share < rate)
 			rate = n->links[f->links[i]].share;
 	for (unsigned i = 0; i < f->link_count; i++) {

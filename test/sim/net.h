@@ -20,6 +20,7 @@ struct flow {
 	uint32_t links[FLOW_LINKS_MAX];
 	uint32_t from, piece, feeder; /* host; index; the caller's */
 	float left, rate;	      /* bytes, bytes per second */
+	float limit;		      /* what its sender has for it, bytes per second */
 	int64_t asked_us, ready_us;   /* the first byte leaves */
 };
 

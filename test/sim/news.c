@@ -43,7 +43,7 @@ void news_subscribe(struct world *w, struct child *c, uint32_t feeder)
 			mem_realloc(parent->listeners, parent->listener_cap * sizeof(l));
 	}
 	parent->listeners[parent->listener_count++] = l;
-	if (parent->done)
+	if (parent->done || parent->busy)
 		has_news(w, parent);
 }
 
@@ -65,7 +65,7 @@ static uint32_t choose(const struct world *w, const struct child *c, const struc
 
 	for (uint32_t i = 0; i < w->words; i++) {
 		uint32_t k = (start + i) % w->words;
-		uint64_t word = c->have[k] & ~known[k];
+		uint64_t word = (c->have[k] | c->coming[k]) & ~known[k];
 
 		if (how == 0)
 			word &= ~c->once[k];

@@ -11,7 +11,8 @@
 /* Everything cold, no rack's link ever full; initialisers follow that differ. */
 #define LAN                                                                                        \
 	.origin_mbit = 1000, .idcs = 1, .latency_ms = 0.25, .slow_by = 10, .hands = 8,             \
-	.order = ORDER_RAREST, .slots = 4, .parent_first = true, .endgame = true
+	.order = ORDER_RAREST, .slots = 4, .parent_first = true, .endgame = true,                  \
+	.passes_on = true
 #define GIGABIT	 LAN, .seeds = 1, .tasks = 1, .link_mbit = 1000, .seed_mbit = 1000
 #define THOUSAND GIGABIT, .peers = 1000, .size = GIB, .racks = 10
 

@@ -26,6 +26,7 @@ struct scenario {
 	unsigned slots;	       /* a parent announces while so few uploads run; 0 = at once to all */
 	bool parent_first;     /* draws a parent, then a piece it has; else the other way round */
 	bool endgame;	       /* the last pieces are asked for twice */
+	bool passes_on;	       /* pieces are passed on before they are whole */
 	const char *published; /* somebody else's figures, for the report; NULL = none */
 };
 

@@ -80,7 +80,7 @@ static void make_racks(struct world *w)
 
 static void make_children(struct world *w)
 {
-	size_t each = (size_t)(4 + 2 * FEEDERS_MAX) * w->words;
+	size_t each = (size_t)(5 + 2 * FEEDERS_MAX) * w->words;
 	uint64_t *bits = mem_array(w->child_count * each, sizeof(*bits));
 
 	for (uint32_t i = 0; i < w->child_count; i++) {
@@ -90,7 +90,8 @@ static void make_children(struct world *w)
 		c->task = i % w->sc->tasks;
 		c->have = bits + i * each;
 		c->flight = c->have + w->words;
-		c->once = c->flight + w->words;
+		c->coming = c->flight + w->words;
+		c->once = c->coming + w->words;
 		c->often = c->once + w->words;
 		for (uint32_t k = 0; k < FEEDERS_MAX; k++) {
 			c->feeders[k].told = c->often + (2 * k + 1) * w->words;
@@ -292,6 +293,8 @@ static void move_flow(struct world *w, struct child *c, struct flow *f)
 	}
 	if (f->left <= 0)
 		child_arrived(w, c, f);
+	else
+		coming_moved(w, c, f);
 }
 
 static void move(struct world *w)
@@ -305,8 +308,10 @@ static void move(struct world *w)
 
 			if (f->busy && w->hosts[f->from].is_dead)
 				child_arrived(w, c, f);
-			else if (f->busy && w->now_us >= f->ready_us)
+			else if (f->busy && w->now_us >= f->ready_us && coming_limits(w, c, f))
 				net_ask(w->net, f);
+			else if (f->busy && w->now_us >= f->ready_us)
+				child_lost(w, c, f);
 		}
 	}
 	net_settle(w->net);

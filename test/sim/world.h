@@ -59,7 +59,7 @@ struct child {
 	struct peer *peer; /* the scheduler's */
 	struct feeder feeders[FEEDERS_MAX];
 	struct flow hands[HANDS_MAX];
-	uint64_t *have, *flight; /* bitmaps: here; under way */
+	uint64_t *have, *flight, *coming; /* bitmaps: here; under way; passed on */
 	struct listener *listeners;
 	uint32_t listener_count, listener_cap;
 	uint32_t turn;		/* the listener that is told next */
@@ -135,6 +135,14 @@ void news_add(struct world *w, struct child *c, uint32_t piece);
 /* Tells what may be told now. False: nothing is left to tell. */
 bool news_tell(struct world *w, struct child *c);
 
+/* ---- coming.c: what is passed on before it is whole */
+/* Sets how fast a flow to c may be. False: its sender will not have the piece. */
+bool coming_limits(struct world *w, const struct child *c, struct flow *f);
+/* Some of a piece is here: it is announced when that is enough. */
+void coming_moved(struct world *w, struct child *c, const struct flow *f);
+/* Its sender may announce the piece again. */
+void coming_lost(struct world *w, struct child *c, const struct flow *f);
+
 /* ---- child.c: a download, as daemon/fetch.c and swarm.c do it */
 void child_begin(struct world *w, struct child *c, bool from_origin);
 void child_hear(struct world *w, struct child *c, const struct letter *l);
@@ -144,5 +152,7 @@ void child_act(struct world *w, struct child *c);
 void child_stop(struct world *w, struct child *c);
 /* A flow ended: all its bytes are here, or its sender died. */
 void child_arrived(struct world *w, struct child *c, struct flow *f);
+/* A flow ended because its sender did not get the piece itself. */
+void child_lost(struct world *w, struct child *c, struct flow *f);
 
 #endif
