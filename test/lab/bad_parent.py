@@ -20,6 +20,8 @@ import zlib
 
 PIECE_PORT, SPOILED_PORT = 4005, 5005
 TENTH = (4 << 20) // 10
+BLOCKS = 201  # the tag of a piece by blocks
+CONTENT = (1, BLOCKS)
 
 
 class BadParent:
@@ -89,28 +91,38 @@ class Connection:
         return data[:-1] + bytes([data[-1] ^ 1])
 
     def forge(self, data):
-        """Packets of daemon/vortex.h: a header, a value, and behind the value of tag 1 the piece."""
+        """Packets of daemon/vortex.h: a header, a value, and behind that of a content's tag the piece."""
         self.held += data
         out = b""
         while len(self.held) >= 6:
             kind, tag, length = struct.unpack(">BBI", self.held[:6])
             end = 6 + length
-            if tag == 1 and len(self.held) >= end:
+            if tag in CONTENT and len(self.held) >= end:
                 end += struct.unpack(">Q", self.held[22:30])[0]
             if len(self.held) < end:
                 break
             packet, self.held = self.held[:end], self.held[end:]
-            out += self.forged(kind, packet[6:6 + length], packet[6 + length:]) if tag == 1 else packet
+            out += (self.forged(kind, tag, packet[6:6 + length], packet[6 + length:]) if tag in CONTENT
+                    else packet)
         return out
 
-    def forged(self, kind, value, piece):
+    def forged(self, kind, tag, value, piece):
         print("forges", flush=True)
+        digest_end = 28 + struct.unpack(">I", value[24:28])[0]
+        blocks_at = digest_end + 4 + struct.unpack(">I", value[digest_end:digest_end + 4])[0] + 17
+        rest, first, size = value[digest_end:], 0, len(piece)
+        if tag == BLOCKS:
+            first, count, _, size = struct.unpack(">BBBI", value[blocks_at:blocks_at + 7])
+        turned = len(piece) - first * size  # it begins with that block, what is before it comes last
+        piece = piece[turned:] + piece[:turned]
         piece = piece[:-1] + bytes([piece[-1] ^ 1])
+        if tag == BLOCKS:
+            rest = value[digest_end:blocks_at + 7] + b"".join(
+                struct.pack(">I", zlib.crc32(piece[i * size:(i + 1) * size])) for i in range(count))
         digest = f"crc32:{zlib.crc32(piece)}".encode()
-        old = struct.unpack(">I", value[24:28])[0]
-        value = value[4:24] + struct.pack(">I", len(digest)) + digest + value[28 + old:]
+        value = value[4:24] + struct.pack(">I", len(digest)) + digest + rest
         value = struct.pack(">I", len(value)) + value
-        return struct.pack(">BBI", kind, 1, len(value)) + value + piece
+        return struct.pack(">BBI", kind, tag, len(value)) + value + piece[first * size:] + piece[:first * size]
 
 
 def main(kind, listen_port, target):
