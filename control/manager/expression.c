@@ -1,7 +1,8 @@
 /*
  * What glibc's regcomp() does with an expression may take memory without bound: it copies what is
- * repeated, so "a+" is two of it, "a++++" sixteen, "((a{99}){99}){99}" a million. And a reference
- * to a group makes matching take time without bound. Both are refused before it sees them.
+ * repeated, so "a+" is two of it, "a++++" sixteen, "((a{99}){99}){99}" a million. What may match
+ * nothing it links with all that stands beside it: "^(a?){,900}" takes 4 GB and two minutes. And a
+ * reference to a group makes matching take time without bound. All are refused before it sees them.
  */
 #include "control/manager/expression.h"
 
@@ -14,11 +15,13 @@
 #define LEN_MAX	  512
 #define DEPTH_MAX 16
 #define COST_MAX  2000 /* copies of single characters */
+#define COST_NONE 50   /* of what matches no character: "^", "\\b", "()" */
 
 /* A group that is being read: what came before the last atom, and the last atom. */
 struct group {
 	unsigned long sum, atom;
 	bool repeated; /* the last atom has its repetition */
+	bool is_group; /* the last atom is one: it may match nothing */
 };
 
 struct reader {
@@ -33,7 +36,7 @@ static void begin_atom(struct reader *r, unsigned long cost)
 
 	g->sum += g->atom;
 	g->atom = cost;
-	g->repeated = false;
+	g->repeated = g->is_group = false;
 }
 
 /* Past a bracket expression; r->at is on its '['. */
@@ -75,7 +78,7 @@ static unsigned long take_bounds(struct reader *r)
 	return (low > high ? low : high) + 1;
 }
 
-/* The last atom is repeated; false if it was already, or costs too much by now. */
+/* The last atom is repeated; false if it was already. */
 static bool repeat(struct reader *r, unsigned long factor)
 {
 	struct group *g = &r->groups[r->depth];
@@ -83,7 +86,7 @@ static bool repeat(struct reader *r, unsigned long factor)
 
 	g->repeated = true;
 	g->atom *= factor;
-	return !again && g->sum + g->atom <= COST_MAX;
+	return !again;
 }
 
 static bool begin_group(struct reader *r)
@@ -101,10 +104,17 @@ static void end_group(struct reader *r)
 	if (!r->depth)
 		return;
 	inner = r->groups[r->depth--];
-	begin_atom(r, inner.sum + inner.atom);
+	begin_atom(r, inner.sum + inner.atom ? inner.sum + inner.atom : COST_NONE);
+	r->groups[r->depth].is_group = true;
 }
 
-/* Reads one thing; false if the whole costs too much by now. */
+/* Copies of a group count by each other. */
+static unsigned long factor_of(const struct reader *r, unsigned long bounds)
+{
+	return r->groups[r->depth].is_group ? bounds * bounds : bounds;
+}
+
+/* Reads one thing; false if it is not taken whatever it costs. */
 static bool step(struct reader *r)
 {
 	unsigned long factor;
@@ -122,13 +132,21 @@ static bool step(struct reader *r)
 	case '{':
 		factor = take_bounds(r);
 		if (factor)
-			return repeat(r, factor);
+			return repeat(r, factor_of(r, factor));
 		break;
+	case '^':
+	case '$':
+		begin_atom(r, COST_NONE);
+		return true;
 	case '[':
 		skip_bracket(r);
 		break;
 	case '\\':
 		r->at += r->at[1] != 0;
+		if (*r->at && strchr("bB<>`'", *r->at)) {
+			begin_atom(r, COST_NONE);
+			return true;
+		}
 		break;
 	}
 	begin_atom(r, 1);
@@ -139,9 +157,15 @@ static bool is_cheap(const char *text)
 {
 	struct reader r = {.at = text};
 
-	for (; *r.at; r.at++)
+	for (; *r.at; r.at++) {
+		const struct group *g;
+
 		if (!step(&r))
 			return false;
+		g = &r.groups[r.depth];
+		if (g->sum + g->atom > COST_MAX)
+			return false;
+	}
 	return true;
 }
 

@@ -129,8 +129,9 @@ static void cidrs_and_expressions_are_checked(void **state)
 	static const char *const not_cidrs[] = {"",	      "10.0.0.0",    "10.0.0.0/33",
 						"10.0.0/8",   "10.0.0.0/-1", "10.0.0.0/8x",
 						"fd00::/129", "10.0.0.0/ 8", "x/8"};
-	static const char *const regexes[] = {"^node-[0-9]{1,3}\\.example$", "(a+)+b{2,}|c*",
-					      "[]{}[:alpha:]x]+", "a{,3}", ""};
+	static const char *const regexes[] = {
+		"^node-[0-9]{1,3}\\.example$", "(a+)+b{2,}|c*",	    "[]{}[:alpha:]x]+", "a{,3}", "",
+		"^([a-z0-9]+-){1,20}$",	       "(\\.[0-9]{1,3}){3}"};
 	static const char *const not_regexes[] = {"(",
 						  "[",
 						  "a{2",
@@ -140,6 +141,10 @@ static void cidrs_and_expressions_are_checked(void **state)
 						  "a?*",
 						  "a{9999}{9999}",
 						  "((a{,99}){,99}){,99}",
+						  "^(){,1414}",
+						  "^(a?){,900}",
+						  "^(){1,5}(){1,5}",
+						  "((\\b){,5}){,5}",
 						  "((((((((((((((((((a))))))))))))))))))"};
 
 	(void)state;
